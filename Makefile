@@ -1,0 +1,83 @@
+# `make` lists what can be made.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help install demo test test-slow lint docs docs-serve bench clean
+
+# Paths are relative to this folder, so that its own path may have spaces in it.
+VENV := .venv
+PY := $(VENV)/bin/python
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "The first use makes $(VENV) from a Python >= 3.11; PYTHON=/path/to/python chooses which."
+
+install: $(VENV)/installed-demo  ## Install multisi and what the demo needs in .venv
+
+demo: $(VENV)/installed-demo  ## Train a small model; write a picture and the model to demo/, print a table
+	$(VENV)/bin/multisi demo
+
+test: lint  ## Lint, check types, run every test that is not slow
+	$(PY) -m pytest -m "not slow"
+
+test-slow: $(VENV)/installed-test  ## Run the slow tests
+	$(PY) -m pytest -m slow
+
+lint: $(VENV)/installed-test  ## Check style, formatting and types
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+docs: $(VENV)/installed-docs  ## Build the documentation in site/
+	$(PY) -m mkdocs build --strict
+
+docs-serve: $(VENV)/installed-docs  ## Serve the documentation on this machine
+	$(PY) -m mkdocs serve
+
+bench: $(VENV)/installed-test  ## Run the benchmarks
+	$(PY) -m tests.benchmarks
+
+clean:  ## Remove the virtual environment, the caches and all that was built or written
+	rm -rf $(VENV) build dist site demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What is installed, one stamp a purpose. It is installed again when one of these files changes.
+$(VENV)/installed-demo: extras := demo
+$(VENV)/installed-test: extras := test,dev
+$(VENV)/installed-docs: extras := docs
+
+$(VENV)/installed-%: pyproject.toml constraints.txt multisi/_version.py $(VENV)/made-in
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[$(extras)]"
+	@touch $@
+
+# A virtual environment notes where it was made. It is made anew when it was moved, when it was left
+# half made, or when its Python has gone; one that you made yourself and that works is kept.
+VENV_CHECK := import sys, pip; sys.exit(sys.version_info < (3, 11))
+USABLE := $(shell [ "$$(cat $(VENV)/made-in 2>/dev/null)" = "$$(pwd -P)" ] && \
+	$(PY) -c "$(VENV_CHECK)" 2>/dev/null && echo yes)
+ifneq ($(USABLE),yes)
+.PHONY: $(VENV)/made-in
+endif
+
+# A Python is found by running it: a name on the PATH may be a shim that leads nowhere, and Debian
+# ships a Python without ensurepip.
+PYTHON_CHECK := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+$(VENV)/made-in:
+	@if [ ! -e $@ ] && $(PY) -c "$(VENV_CHECK)" 2>/dev/null; then pwd -P > $@; exit; fi; \
+	if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; \
+	else set -- python3.11 python3.12 python3.13 python3.14 python3 python; fi; \
+	found=; \
+	for python in "$$@"; do \
+	    if "$$python" -c "$(PYTHON_CHECK)" >/dev/null 2>&1; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    printf '%s\n' "No usable Python. Tried: $$*" \
+	        "Each failed to run, is older than 3.11, or lacks the modules venv and ensurepip." \
+	        "Install one (Debian, Ubuntu: apt install python3 python3-venv; Fedora: dnf install python3;" \
+	        "macOS: brew install python), or name one: make PYTHON=/path/to/python" >&2; \
+	    exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$found"; \
+	"$$found" -m venv --clear $(VENV) && pwd -P > $@

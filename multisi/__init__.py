@@ -1,0 +1,66 @@
+"""Multimarginal stochastic interpolants: one field over the simplex whose corners are datasets.
+
+Public names are imported on first use, so that `import multisi` does not import torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from multisi._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from multisi import errors as errors
+    from multisi import metrics as metrics
+    from multisi import registry as registry
+    from multisi import simplex as simplex
+    from multisi.couplings import Coupling as Coupling
+    from multisi.dynamics import Diffusion as Diffusion
+    from multisi.dynamics import ProbabilityFlow as ProbabilityFlow
+    from multisi.fitting import fit as fit
+    from multisi.interpolants import Interpolant as Interpolant
+    from multisi.loading import load as load
+    from multisi.marginals import Marginal as Marginal
+    from multisi.marginals import StandardNormal as StandardNormal
+    from multisi.means import ConditionalMeans as ConditionalMeans
+    from multisi.mixture import GaussianMixtureMeans as GaussianMixtureMeans
+    from multisi.model import Model as Model
+    from multisi.paths import Path as Path
+    from multisi.registry import hookimpl as hookimpl
+    from multisi.solvers import FixedStep as FixedStep
+    from multisi.solvers import Solver as Solver
+
+_HOMES = {
+    "ConditionalMeans": "means",
+    "Coupling": "couplings",
+    "Diffusion": "dynamics",
+    "FixedStep": "solvers",
+    "GaussianMixtureMeans": "mixture",
+    "Interpolant": "interpolants",
+    "Marginal": "marginals",
+    "Model": "model",
+    "Path": "paths",
+    "ProbabilityFlow": "dynamics",
+    "Solver": "solvers",
+    "StandardNormal": "marginals",
+    "fit": "fitting",
+    "hookimpl": "registry",
+    "load": "loading",
+}
+_MODULES = ("errors", "metrics", "registry", "simplex")
+
+__all__ = ["__version__", *_HOMES, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"multisi.{_HOMES[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"multisi.{name}")
+    else:
+        raise AttributeError(f"module 'multisi' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

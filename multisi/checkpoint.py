@@ -1,0 +1,83 @@
+"""The file of a model: one safetensors file, described and signed in its header.
+
+The header's metadata hold one JSON text, `multisi`, and `sha256`, the hash of that text and of
+all tensors by name, type, shape and bytes. Nothing in a file is ever executed.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save as serialise
+from torch import Tensor
+
+from multisi._version import __version__
+from multisi.errors import CheckpointError
+from multisi.files import write_whole
+
+FORMAT = 1
+
+
+def write(path: Any, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
+    """Write tensors and a description that JSON can hold, whole or not at all.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    description = {"format": FORMAT, "version": __version__, **description}
+    text = json.dumps(description, sort_keys=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    data = serialise(tensors, {"multisi": text, "sha256": _hash(text, tensors)})
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise CheckpointError(
+            f"The model could not be written to {str(path)!r}: {error}."
+        ) from None
+
+
+def read(path: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and description of a file that `write` made.
+
+    Raises:
+        CheckpointError: no such file, another kind of file, a damaged one, or a newer format.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except OSError as error:
+        raise CheckpointError(f"The model {str(path)!r} cannot be read: {error}.") from None
+    except Exception as error:
+        raise CheckpointError(
+            f"{str(path)!r} is no safetensors file, or a damaged one: {error}. multisi reads "
+            "only models that Model.save wrote; it never unpickles."
+        ) from None
+    if "multisi" not in metadata:
+        raise CheckpointError(
+            f"{str(path)!r} was not written by multisi: its header lacks a model."
+        )
+    if metadata.get("sha256") != _hash(metadata["multisi"], tensors):
+        raise CheckpointError(
+            f"{str(path)!r} has been altered or damaged: its contents do not match their hash. "
+            "Use a copy, or fit again."
+        )
+    description = json.loads(metadata["multisi"])
+    if description["format"] > FORMAT:
+        raise CheckpointError(
+            f"{str(path)!r} has format {description['format']}, of multisi "
+            f"{description['version']}; this multisi {__version__} reads up to {FORMAT}. "
+            "Upgrade multisi."
+        )
+    return tensors, description
+
+
+def _hash(text: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,42 @@
+"""The coupling of rows that belong together."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from multisi.couplings.independent import Independent, draw_rows
+from multisi.errors import DataError
+from multisi.marginals import AnyMarginal
+
+
+class Paired(Independent):
+    """Row i of one dataset belongs to row i of every other; noise is drawn independently.
+
+    Rows are drawn with replacement, by the weights of the first dataset that has weights.
+
+    Arguments:
+        marginals: The marginals in order; all datasets have the same number of rows.
+
+    Raises:
+        DataError: datasets with different numbers of rows.
+
+    Example:
+        >>> from multisi import Marginal
+        >>> x = torch.arange(6.0).reshape(3, 2)
+        >>> xs = Paired([Marginal(x), Marginal(x + 10)]).sample(4, seed=0, step=0)
+        >>> bool((xs[:, 1] == xs[:, 0] + 10).all())
+        True
+    """
+
+    def __init__(self, marginals: Sequence[AnyMarginal]) -> None:
+        super().__init__(marginals)
+        if len({len(m) for m in self.data}) > 1:
+            raise DataError(
+                "Paired datasets must have the same number of rows; "
+                f"got {', '.join(str(len(m)) for m in self.data)}. Use coupling='independent'."
+            )
+
+    def _rows(self, n: int, source: torch.Generator) -> list[Tensor]:
+        weighted = next((m for m in self.data if m.weights is not None), self.data[0])
+        return [draw_rows(weighted, n, source)] * len(self.data)

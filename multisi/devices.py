@@ -1,0 +1,27 @@
+"""Where to compute."""
+
+from typing import Any
+
+import torch
+
+from multisi.errors import ConfigError
+
+
+def choose(device: Any = "auto") -> torch.device:
+    """A device that is there: `"auto"` takes an accelerator where there is one, else the CPU.
+
+    Raises:
+        ConfigError: the device is unknown or missing.
+    """
+    if device == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return accelerator or torch.device("cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device {device!r} cannot be used here: {reason}. device='auto' takes what is there."
+        ) from None
+    return chosen

@@ -1,0 +1,22 @@
+"""The barycentric interpolant."""
+
+from torch import Tensor
+
+from multisi.interpolants.base import Interpolant
+
+
+class Barycentric(Interpolant):
+    r"""Straight combinations, $w(\alpha) = \alpha$: $x(\alpha) = \sum_k \alpha_k x_k$.
+
+    References:
+        Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.
+
+    Example:
+        >>> import torch
+        >>> Barycentric().weights(torch.tensor([0.25, 0.75]))
+        tensor([0.2500, 0.7500])
+    """
+
+    def weights(self, alpha: Tensor) -> Tensor:
+        """The point itself, shape `(..., k)`."""
+        return alpha

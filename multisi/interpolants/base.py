@@ -1,0 +1,39 @@
+"""The interpolant: how much of each marginal the state at a simplex point is made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Interpolant(ABC):
+    r"""A map $w$ from the simplex to the cone, giving $x(\alpha) = \sum_k w_k(\alpha)\, x_k$.
+
+    The conditional means are homogeneous, $g(\lambda x, \lambda\alpha) = g(x, \alpha)$, so one
+    trained model serves every interpolant: it is chosen when samples are moved, not in training.
+
+    References:
+        Stochastic interpolants: a unifying framework, arXiv:2303.08797.
+        Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.
+    """
+
+    needs_noise: bool = False
+    """Whether column 0 of `alpha` and of the weights must be the standard-normal marginal."""
+
+    @abstractmethod
+    def weights(self, alpha: Tensor) -> Tensor:
+        r"""The weights $w(\alpha) \ge 0$, with $w(e_i) = e_i$, smooth inside every face.
+
+        Arguments:
+            alpha: Points of the simplex, shape `(..., k)`.
+
+        Returns:
+            Points of the cone, shape `(..., k)`.
+        """
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
+        return f"{type(self).__name__}({options})"

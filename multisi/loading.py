@@ -1,0 +1,78 @@
+"""`load`: from a file to a model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from multisi import checkpoint, recipes
+from multisi.errors import CheckpointError, ConfigError, PluginError
+from multisi.means import ConditionalMeans
+from multisi.mixture import GaussianMixtureMeans
+from multisi.model import Model
+from multisi.units import Standardiser
+
+
+def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") -> Model:
+    """Read a model that `Model.save` wrote; nothing in the file is executed.
+
+    Arguments:
+        path: The file.
+        network: The network, if the model was fitted with one of your own.
+        device: Where the model shall compute; `"auto"` takes an accelerator where there is one.
+
+    Raises:
+        CheckpointError: a missing, foreign, damaged or altered file; a network that is not here.
+    """
+    tensors, description = checkpoint.read(path)
+    means = {n.removeprefix("means."): t for n, t in tensors.items() if n.startswith("means.")}
+    model = Model(
+        _means(description["network"], means, network),
+        description["marginals"],
+        description["noise"],
+        units=Standardiser(tensors["units.shift"], tensors["units.scale"]),
+        noise_independent=description["noise_independent"],
+    )
+    return model.to(device)
+
+
+def _means(
+    recipe: Mapping[str, Any] | None, tensors: Mapping[str, Tensor], network: nn.Module | None
+) -> ConditionalMeans:
+    """The means of a saved model, with their weights.
+
+    Raises:
+        CheckpointError: the network is needed and was not given, its plugin is not installed, or
+            the weights do not fit.
+    """
+    if recipe is None and network is None:
+        raise CheckpointError(
+            "This model was fitted with a network of your own, which a file cannot hold. Make the "
+            "network again and pass it: load(path, network=...)."
+        )
+    if network is not None:
+        means = ConditionalMeans(network, dict(recipe) if recipe else None)
+    elif recipe is not None and recipe["name"] == recipes.MIXTURE:
+        return _mixture(tensors)
+    elif recipe is not None:
+        try:
+            means = recipes.follow(recipe)
+        except (PluginError, ConfigError) as error:
+            raise CheckpointError(
+                f"This model needs the network {recipe['name']!r} of {recipe['distribution']} "
+                f"{recipe['version']}: {error} Try: pip install {recipe['distribution']}"
+            ) from error
+    try:
+        means.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        raise CheckpointError(f"The weights do not fit the network: {error}") from None
+    return means
+
+
+def _mixture(tensors: Mapping[str, Tensor]) -> ConditionalMeans:
+    count = sum(name.startswith("network.weights_") for name in tensors)
+    parts = [
+        [tensors[f"network.{part}_{k}"] for k in range(count)]
+        for part in ("weights", "means", "covariances")
+    ]
+    return GaussianMixtureMeans(*parts)

@@ -1,0 +1,177 @@
+"""The marginals: datasets, the standard normal, and the units that they share."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multisi.errors import ConfigError, DataError, ShapeError
+
+
+class StandardNormal:
+    """The standard normal law, independent of all data: the noise marginal, always index 0.
+
+    Example:
+        >>> StandardNormal()
+        StandardNormal()
+    """
+
+    def __repr__(self) -> str:
+        return "StandardNormal()"
+
+
+class Marginal:
+    """One dataset: samples, and if you like a label and a weight for each of them.
+
+    Arguments:
+        samples: Array of shape `(n, *event)`: torch, numpy, or nested lists.
+        labels: One integer a row, for couplings that match within a label.
+        weights: One non-negative number a row, the share in which it is drawn; equal shares
+            without.
+
+    Raises:
+        DataError: samples or weights that are not numbers, not finite, or fewer than two rows.
+        ShapeError: labels or weights of another length than the samples.
+
+    Example:
+        >>> Marginal([[0.0, 1.0], [2.0, 3.0]])
+        Marginal(n=2, event=(2,))
+    """
+
+    def __init__(self, samples: Any, labels: Any = None, weights: Any = None) -> None:
+        self.samples = _numbers(samples, "samples")
+        if self.samples.ndim == 0 or len(self.samples) < 2:
+            rows = len(self.samples) if self.samples.ndim else "no axis of"
+            raise DataError(f"a marginal needs at least 2 rows; got {rows} rows.")
+        if 0 in self.samples.shape:
+            raise DataError(f"samples are empty: shape {tuple(self.samples.shape)}.")
+        _check_finite(self.samples, "samples")
+        self.labels = None if labels is None else self._per_row(_integers(labels), "labels")
+        self.weights = None if weights is None else self._check_weights(weights)
+
+    def _per_row(self, values: Tensor, what: str) -> Tensor:
+        if values.shape != self.samples.shape[:1]:
+            raise ShapeError(
+                f"{what} must have one entry a row, shape ({len(self.samples)},); "
+                f"got {tuple(values.shape)}."
+            )
+        return values
+
+    def _check_weights(self, weights: Any) -> Tensor:
+        values = self._per_row(_numbers(weights, "weights").to(torch.float64), "weights")
+        _check_finite(values, "weights")
+        if (values < 0).any() or values.sum() <= 0:
+            raise DataError("weights must not be negative, and not all zero.")
+        return values / values.sum()
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return tuple(self.samples.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __repr__(self) -> str:
+        return f"Marginal(n={len(self)}, event={self.event_shape})"
+
+
+AnyMarginal: TypeAlias = Marginal | StandardNormal
+
+
+def prepare(marginals: Mapping[str, Any]) -> dict[str, AnyMarginal]:
+    """Check the marginals against each other; the standard normal, if there is one, comes first.
+
+    Raises:
+        ConfigError: names that are not strings, or more than one standard normal.
+        DataError: fewer than two marginals, no data among them, or bad data; with the name.
+        ShapeError: samples of different event shapes.
+    """
+    if not isinstance(marginals, Mapping):
+        raise ConfigError(
+            f"marginals must be a dict of name to samples; got {type(marginals).__name__}."
+        )
+    check_names(list(marginals))
+    ready = {name: _as_marginal(name, value) for name, value in marginals.items()}
+    noise = [name for name, m in ready.items() if isinstance(m, StandardNormal)]
+    data = {name: m for name, m in ready.items() if isinstance(m, Marginal)}
+    if len(noise) > 1:
+        raise ConfigError(f"At most one marginal is a StandardNormal(); got {', '.join(noise)}.")
+    if not data:
+        raise DataError("At least one marginal must be a dataset; got none.")
+    first, *others = data
+    for name in others:
+        if data[name].event_shape != data[first].event_shape:
+            raise ShapeError(
+                f"All marginals must have one event shape; {first!r} has "
+                f"{data[first].event_shape}, {name!r} has {data[name].event_shape}."
+            )
+    return {name: ready[name] for name in noise} | data
+
+
+def check_names(names: list[Any]) -> None:
+    """Names are two or more, non-empty strings, each once; `"a→b"` and the like are welcome.
+
+    Raises:
+        ConfigError: names that are not strings, empty, or repeated.
+        DataError: fewer than two of them.
+    """
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"A marginal's name must be a non-empty string; got {name!r}.")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"Each marginal needs a name of its own; repeated: {repeated}.")
+    if len(names) < 2:
+        raise DataError(
+            f"At least 2 marginals are needed to move samples between; got {len(names)}. "
+            "A StandardNormal() may be one of them."
+        )
+
+
+def _as_marginal(name: str, value: Any) -> AnyMarginal:
+    if isinstance(value, Marginal | StandardNormal):
+        return value
+    try:
+        return Marginal(value)
+    except (DataError, ShapeError) as error:
+        raise type(error)(f"Marginal {name!r}: {error}") from None
+
+
+def _numbers(values: Any, what: str) -> Tensor:
+    """Any array of numbers as a real tensor, float32 unless it is wider."""
+    try:
+        tensor = values if isinstance(values, Tensor) else torch.from_numpy(_array(values))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{what} must be an array of numbers: {error}.") from None
+    if tensor.is_complex():
+        raise DataError(f"{what} must be real numbers; got {tensor.dtype}.")
+    wide = tensor.dtype == torch.float64
+    return tensor.detach().to(torch.float64 if wide else torch.float32)
+
+
+def _array(values: Any) -> "np.ndarray[Any, Any]":
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"their type is {array.dtype}")
+    # A copy, so that foreign byte order, negative strides and read-only memory are no matter.
+    dtype = np.float64 if array.dtype.itemsize > 4 and array.dtype.kind == "f" else np.float32
+    return np.array(array, dtype=dtype, order="C")
+
+
+def _integers(labels: Any) -> Tensor:
+    values = labels if isinstance(labels, Tensor) else torch.from_numpy(np.array(labels))
+    if values.is_floating_point() or values.is_complex():
+        raise DataError(f"labels must be integers; got {values.dtype}.")
+    return values.to(torch.int64)
+
+
+def _check_finite(values: Tensor, what: str) -> None:
+    bad = ~torch.isfinite(values.reshape(len(values), -1)).all(1)
+    if bad.any():
+        rows = bad.nonzero()[:, 0]
+        raise DataError(
+            f"{what} must be finite; {len(rows)} of {len(values)} rows have NaN or infinity, "
+            f"the first is row {rows[0].item()}."
+        )

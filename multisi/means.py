@@ -1,0 +1,107 @@
+r"""The conditional means $g_k(x, \alpha) = E[x_k \mid \sum_j \alpha_j x_j = x]$."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from multisi.errors import ShapeError, SimplexError
+
+
+class ConditionalMeans(nn.Module):
+    r"""All conditional means from one network: homogeneous, and consistent with the state.
+
+    The network is asked on the simplex only, since $g(\lambda x, \lambda \alpha) = g(x, \alpha)$,
+    and its heads $\hat g$ are projected onto what the truth satisfies, $\sum_k \alpha_k g_k = x$:
+
+    $$g = \hat g + \alpha\, \frac{x - \sum_k \alpha_k \hat g_k}{|\alpha|^2}.$$
+
+    Arguments:
+        network: A module `(x, alpha) -> heads`, with `x` `(b, *event)`, `alpha` `(b, k)` on the
+            simplex, heads `(b, k, *event)`; it may take a keyword `condition`.
+        recipe: How to make the network again from its name, kept in saved models.
+
+    References:
+        Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.
+
+    Example:
+        >>> means = ConditionalMeans(lambda x, alpha: torch.zeros(len(x), 2, *x.shape[1:]))
+        >>> means(torch.ones(1, 3), torch.tensor([[1.0, 0.0]]))
+        tensor([[[1., 1., 1.],
+                 [0., 0., 0.]]])
+    """
+
+    def __init__(self, network: Any, recipe: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe = recipe
+
+    @property
+    def reference(self) -> Tensor:
+        """A tensor that shows the device and the type that the network computes with."""
+        tensors = [*self.parameters(), *self.buffers()]
+        return next((t for t in tensors if t.is_floating_point()), torch.empty(0))
+
+    def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
+        """What the network says at points of the simplex, unprojected; its shape is checked."""
+        if condition is None:
+            heads = self.network(y, alpha)
+        else:
+            heads = self.network(y, alpha, condition=condition)
+        expected = (len(y), alpha.shape[-1], *y.shape[1:])
+        if not isinstance(heads, Tensor) or heads.shape != expected:
+            got = tuple(heads.shape) if isinstance(heads, Tensor) else type(heads).__name__
+            raise ShapeError(
+                f"The network must return one head a marginal, shape {expected}; got {got}."
+            )
+        return heads
+
+    def forward(self, x: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
+        r"""The conditional means at points of the cone.
+
+        Arguments:
+            x: States, shape `(b, *event)`.
+            alpha: Weights, shape `(b, k)` or `(k,)`: non-negative and not all zero.
+            condition: Handed to the network if given.
+
+        Returns:
+            $g$, shape `(b, k, *event)`.
+        """
+        total = alpha.sum(-1, keepdim=True)
+        if not (total > 0).all():
+            raise SimplexError("alpha must not be all zero: no weights, no state.")
+        alpha = (alpha / total).expand(len(x), -1)
+        y = x / total.reshape(-1, *(1,) * (x.ndim - 1))
+        heads = self.heads(y, alpha, condition).reshape(len(x), alpha.shape[1], -1)
+        rest = y.reshape(len(x), -1) - torch.einsum("bk,bkd->bd", alpha, heads)
+        share = alpha / (alpha * alpha).sum(-1, keepdim=True)
+        means = heads + torch.einsum("bk,bd->bkd", share, rest)
+        return means.reshape(len(x), alpha.shape[1], *x.shape[1:])
+
+
+def combination(alpha: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Fold the projection into $\sum_k v_k g_k = \sum_k (v_k - c\,\alpha_k)\, \hat g_k + c\, x$.
+
+    With $c = (\alpha \cdot v) / |\alpha|^2$; both coefficients depend on `alpha` and `v` alone.
+
+    Returns:
+        Coefficients of the heads `(..., k)`, and of the state `(..., 1)`.
+    """
+    c = (alpha * v).sum(-1, keepdim=True) / (alpha * alpha).sum(-1, keepdim=True)
+    return v - c * alpha, c
+
+
+def combine(heads: Tensor, y: Tensor, of_heads: Tensor, of_state: Tensor) -> Tensor:
+    r"""$\sum_k a_k \hat g_k + c\, y$, shape of `y`.
+
+    Arguments:
+        heads: Shape `(b, k, *event)`.
+        y: Shape `(b, *event)`.
+        of_heads: Coefficients $a$, shape `(b, 1, k)` or `(1, 1, k)`.
+        of_state: Coefficients $c$, broadcastable to `y`.
+    """
+    if heads.ndim == 3:
+        mixed = torch.matmul(of_heads, heads)[:, 0]
+    else:
+        mixed = torch.matmul(of_heads, heads.reshape(*heads.shape[:2], -1))[:, 0].reshape(y.shape)
+    return torch.addcmul(mixed, of_state, y)

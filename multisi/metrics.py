@@ -1,0 +1,132 @@
+"""How far apart two sets of samples are."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from multisi import arrays, seeds
+from multisi.errors import DataError, ShapeError
+
+_ROWS = 1024
+
+
+def energy_distance(x: Any, y: Any, biased: bool = False) -> float:
+    r"""Energy distance $2 E|X - Y| - E|X - X'| - E|Y - Y'|$, zero for equal laws only.
+
+    Arguments:
+        x: Samples, shape `(n, *event)`.
+        y: Samples, shape `(m, *event)`.
+        biased: Take the V-statistic, which is never negative, in place of the unbiased
+            U-statistic.
+
+    Returns:
+        The distance, in the units of the samples.
+
+    Raises:
+        ShapeError: different event shapes.
+        DataError: values that are not finite, or fewer than two rows.
+
+    Example:
+        >>> energy_distance([[0.0], [1.0]], [[2.0], [3.0]])
+        2.0
+    """
+    a, b = _pair(x, y)
+    n, m = len(a), len(b)
+    shrink = (1.0, 1.0) if biased else (n / (n - 1), m / (m - 1))
+    within = shrink[0] * mean_distance(a, a) + shrink[1] * mean_distance(b, b)
+    return 2 * mean_distance(a, b) - within
+
+
+def mean_distance(a: Tensor, b: Tensor) -> float:
+    """Mean Euclidean distance over all pairs of rows."""
+    total = sum(
+        torch.cdist(part, b, compute_mode="donot_use_mm_for_euclid_dist").sum().item()
+        for part in torch.split(a, _ROWS)
+    )
+    return total / (len(a) * len(b))
+
+
+class PermutationTest(NamedTuple):
+    """Energy distance of two samples, and how often chance alone gives as much."""
+
+    statistic: float
+    p_value: float
+
+
+def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> PermutationTest:
+    """Test whether two sets of samples have one law, by the energy distance.
+
+    Arguments:
+        x: Samples, shape `(n, *event)`.
+        y: Samples, shape `(m, *event)`.
+        permutations: How often to deal the samples out anew.
+        seed: Seed of the dealing.
+
+    Example:
+        >>> permutation_test([[0.0], [0.1], [0.2]] * 9, [[1.0], [1.1]] * 9).p_value
+        0.001
+    """
+    a, b = _pair(x, y)
+    both = torch.cat([a, b])
+    n, m = len(a), len(b)
+    source = seeds.generator(seeds.check(seed))
+    signs = torch.full((permutations + 1, n + m), -1.0 / m, dtype=both.dtype)
+    signs[0, :n] = 1.0 / n
+    for row in signs[1:]:
+        row[torch.randperm(n + m, generator=source)[:n]] = 1.0 / n
+    # With s = 1/n on one sample and -1/m on the other, the biased statistic is -s' D s.
+    statistics = torch.zeros(permutations + 1, dtype=both.dtype)
+    for i in range(0, n + m, _ROWS):
+        distances = torch.cdist(both[i : i + _ROWS], both)
+        statistics -= ((signs @ distances.T) * signs[:, i : i + _ROWS]).sum(1)
+    as_large = (statistics[1:] >= statistics[0]).sum().item()
+    return PermutationTest(energy_distance(a, b), (1 + as_large) / (1 + permutations))
+
+
+def gaussian_map(source: Any, target: Any) -> Any:
+    r"""The optimal map between the Gaussians of equal mean and covariance, as a function.
+
+    $T(x) = m_1 + A (x - m_0)$ with
+    $A = C_0^{-1/2} (C_0^{1/2} C_1 C_0^{1/2})^{1/2} C_0^{-1/2}$: the baseline of colour transfer.
+
+    Arguments:
+        source: Samples, shape `(n, *event)`.
+        target: Samples, shape `(m, *event)`.
+
+    Returns:
+        A function of samples that gives samples, float64 tensors of shape `(b, d)`.
+    """
+    a, b = _pair(source, target)
+    m0, m1 = a.mean(0), b.mean(0)
+    c0, c1 = (torch.cov(part.T).reshape(part.shape[1], -1) for part in (a, b))
+    root, inverse = _root(c0, 0.5), _root(c0, -0.5)
+    matrix = inverse @ _root(root @ c1 @ root, 0.5) @ inverse
+
+    def transport(x: Any) -> Tensor:
+        rows = arrays.states(x, a)
+        return m1 + (rows.reshape(len(rows), -1) - m0) @ matrix.T
+
+    return transport
+
+
+def _root(matrix: Tensor, power: float) -> Tensor:
+    """Power of a symmetric positive matrix; directions without variance stay without."""
+    values, vectors = torch.linalg.eigh(matrix)
+    floor = values.max().clamp_min(torch.finfo(values.dtype).tiny) * 1e-12
+    powers = torch.where(values > floor, values.clamp_min(floor) ** power, 0.0)
+    result: Tensor = (vectors * powers) @ vectors.T
+    return result
+
+
+def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
+    like = torch.empty(0, dtype=torch.float64)
+    a, b = arrays.states(x, like, "x"), arrays.states(y, like, "y")
+    if a.shape[1:] != b.shape[1:]:
+        raise ShapeError(
+            f"x and y must have one event shape; got {tuple(a.shape[1:])} and "
+            f"{tuple(b.shape[1:])}."
+        )
+    if min(len(a), len(b)) < 2:
+        raise DataError(f"At least 2 rows are needed on each side; got {len(a)} and {len(b)}.")
+    return a.reshape(len(a), -1), b.reshape(len(b), -1)

@@ -1,0 +1,68 @@
+"""The network for vectors."""
+
+import math
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from multisi.errors import ConfigError
+
+
+class MLP(nn.Module):
+    r"""A perceptron whose layers are scaled and shifted by functions of $\alpha$.
+
+    $h \leftarrow \mathrm{silu}\big((1 + s(\alpha)) \odot (W h + b) + t(\alpha)\big)$, where
+    $s$ and $t$ are linear in a small embedding of $\alpha$.
+
+    Arguments:
+        event_shape: Shape of one sample; anything but vectors is flattened.
+        marginals: How many marginals, hence heads, there are.
+        width: Units of a hidden layer.
+        depth: Number of hidden layers.
+        embedding: Units of the embedding of alpha.
+
+    Raises:
+        ConfigError: a size below one.
+
+    Example:
+        >>> network = MLP((2,), marginals=3)
+        >>> network(torch.zeros(5, 2), torch.full((5, 3), 1 / 3)).shape
+        torch.Size([5, 3, 2])
+    """
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        marginals: int,
+        width: int = 128,
+        depth: int = 3,
+        embedding: int = 64,
+    ) -> None:
+        super().__init__()
+        for name, size in (("width", width), ("depth", depth), ("embedding", embedding)):
+            if size < 1:
+                raise ConfigError(f"{name} must be at least 1; got {size}.")
+        self.event_shape = tuple(event_shape)
+        self.marginals = marginals
+        size = math.prod(self.event_shape)
+        self.embed = nn.Sequential(
+            nn.Linear(marginals, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
+        )
+        self.modulate = nn.Linear(embedding, 2 * width * depth)
+        self.layers = nn.ModuleList(
+            nn.Linear(size if i == 0 else width, width) for i in range(depth)
+        )
+        self.heads = nn.Linear(width, marginals * size)
+
+    def forward(self, x: Tensor, alpha: Tensor) -> Tensor:
+        """The heads, shape `(b, k, *event)`, for `x` `(b, *event)` and `alpha` `(b, k)`."""
+        if alpha.stride(0) == 0:  # One point for the whole batch: modulate once.
+            alpha = alpha[:1]
+        modulation = self.modulate(self.embed(alpha))
+        scales, shifts = rearrange(modulation, "b (s l w) -> s l b w", s=2, l=len(self.layers))
+        h = x.flatten(1)
+        for layer, scale, shift in zip(self.layers, scales, shifts, strict=True):
+            h = torch.nn.functional.silu(torch.addcmul(shift, 1 + scale, layer(h)))
+        heads: Tensor = self.heads(h)
+        return heads.reshape(len(x), self.marginals, *self.event_shape)

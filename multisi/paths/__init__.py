@@ -1,0 +1,3 @@
+"""Paths: curves on the simplex along which samples are moved."""
+
+from multisi.paths.base import Path as Path

@@ -1,0 +1,26 @@
+"""The path: a curve on the simplex."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Path(ABC):
+    r"""A curve $\alpha(t)$ on the simplex, $t \in [0, 1]$, smooth between its `knots`."""
+
+    knots: tuple[float, ...] = (0.0, 1.0)
+    """Times where the curve may have a kink; time grids always contain them."""
+
+    @abstractmethod
+    def __call__(self, t: Tensor) -> Tensor:
+        """The points at times `t` of shape `(...)`: shape `(..., k)`.
+
+        A path that differs from row to row of a batch returns `(..., b, k)`.
+        """
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(knots={self.knots})"

@@ -1,0 +1,46 @@
+"""Paths that bow towards the noise corner."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from multisi.errors import ConfigError
+from multisi.paths.polyline import Polyline
+
+
+class Bow(Polyline):
+    r"""A polyline $\beta$ lifted towards the noise corner between its knots.
+
+    $$\alpha(t) = \beta(t) + h(t)\,(e_0 - \beta(t)), \qquad h = d \sin^2(\pi u),$$
+
+    where $u \in [0, 1]$ is the share of the current leg and $d$ the `depth`. The lift leaves the
+    knots where they are and has no slope there, so that $w_0 > 0$ inside and
+    $\sqrt{w_0}$ is smooth: what an SDE between data marginals needs.
+
+    Arguments:
+        points: The points to join, as for `Polyline`; marginal 0 is the noise.
+        depth: Weight of the noise halfway along each leg, in (0, 1).
+
+    Raises:
+        ConfigError: `depth` outside (0, 1).
+
+    Example:
+        >>> Bow([torch.eye(3)[1], torch.eye(3)[2]])(torch.tensor(0.5))
+        tensor([0.5000, 0.2500, 0.2500])
+    """
+
+    def __init__(self, points: Sequence[Tensor], depth: float = 0.5) -> None:
+        if not 0 < depth < 1:
+            raise ConfigError(f"depth must lie strictly between 0 and 1; got {depth}.")
+        super().__init__(points)
+        self.depth = depth
+
+    def __call__(self, t: Tensor) -> Tensor:
+        """The lifted point, shape `(..., [b,] k)`."""
+        alpha = super().__call__(t)
+        lift = self.depth * torch.sin(torch.pi * self.locate(t)[1]) ** 2
+        lift = lift.reshape(lift.shape + (1,) * (alpha.ndim - lift.ndim))
+        noise = torch.zeros_like(alpha)
+        noise[..., 0] = 1.0
+        return alpha + lift * (noise - alpha)

@@ -1,0 +1,100 @@
+"""Points of the simplex as users write them: names, mixtures, coordinates, one a row."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multisi import simplex
+from multisi.errors import ConfigError, ShapeError, SimplexError
+
+
+def index_of(name: str, names: Sequence[str], what: str = "marginal") -> int:
+    """The place of a marginal.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    if name in names:
+        return list(names).index(name)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(f"{what}: no marginal is named {name!r}.{hint} Known: {', '.join(names)}.")
+
+
+def resolve(where: Any, names: Sequence[str], rows: int | None, what: str) -> Tensor:
+    """The point or points meant, float64, shape `(k,)` or `(rows, k)`.
+
+    Arguments:
+        where: A name; a dict of name to weight; an array of coordinates, `(k,)` or `(rows, k)`;
+            or a list of names, one a row.
+        names: The marginals in order.
+        rows: Number of rows of the batch; `None` where points a row make no sense.
+        what: What the point is for, in errors.
+
+    Raises:
+        ConfigError: a name that is not known, or something else than the above.
+        ShapeError: another number of points than rows.
+        SimplexError: coordinates off the simplex.
+    """
+    k = len(names)
+    if isinstance(where, str):
+        return simplex.corner(index_of(where, names, what), k)
+    if isinstance(where, Mapping):
+        alpha = torch.zeros(k, dtype=torch.float64)
+        for name, weight in where.items():
+            alpha[index_of(name, names, what)] = _number(weight, what)
+        return simplex.check(alpha, k, what)
+    if _is_names(where):
+        index = torch.tensor([index_of(str(name), names, what) for name in where])
+        alpha = torch.eye(k, dtype=torch.float64)[index]
+    else:
+        alpha = simplex.check(_coordinates(where, what), k, what)
+    if alpha.ndim == 1:
+        return alpha
+    if rows is None or alpha.ndim != 2 or len(alpha) != rows:
+        expected = "one point" if rows is None else f"one point, or one for each of {rows} rows"
+        raise ShapeError(f"{what} must be {expected}; got shape {tuple(alpha.shape)}.")
+    return alpha
+
+
+def waypoints(via: Any, names: Sequence[str]) -> list[Tensor]:
+    """The points to pass through: one, or a list of them."""
+    several = isinstance(via, list | tuple) and not all(_is_number(item) for item in via)
+    return [resolve(point, names, None, "via") for point in (via if several else [via])]
+
+
+def _is_names(where: Any) -> bool:
+    if isinstance(where, np.ndarray):
+        return where.dtype.kind in "UO" and where.ndim == 1 and len(where) > 0
+    return (
+        isinstance(where, list | tuple)
+        and len(where) > 0
+        and all(isinstance(name, str) for name in where)
+    )
+
+
+def _is_number(item: Any) -> bool:
+    return isinstance(item, int | float | np.number)
+
+
+def _number(weight: Any, what: str) -> float:
+    try:
+        return float(weight)
+    except (TypeError, ValueError):
+        raise SimplexError(f"{what}: weights must be numbers; got {weight!r}.") from None
+
+
+def _coordinates(where: Any, what: str) -> Tensor:
+    try:
+        if isinstance(where, Tensor):
+            return where.detach().cpu().to(torch.float64)
+        return torch.from_numpy(np.array(where, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"{what} must be a name, a dict of name to weight, coordinates on the simplex, or a "
+            f"list of names, one a row; got {where!r}."
+        ) from None

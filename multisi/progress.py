@@ -1,0 +1,12 @@
+"""Progress bars that keep quiet where nobody watches."""
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+
+def bar(total: int | None, what: str, unit: str, show: bool, **options: Any) -> Any:
+    """A bar on standard error; silent unless `show` is true and that is a terminal."""
+    quiet = not show or not sys.stderr.isatty()
+    return tqdm(total=total, desc=what, unit=unit, disable=quiet, dynamic_ncols=True, **options)

@@ -1,0 +1,7 @@
+"""Plugins by kind and name: hook specifications, built-ins, and the registry that finds them."""
+
+from multisi.registry.hookspecs import KINDS as KINDS
+from multisi.registry.hookspecs import hookimpl as hookimpl
+from multisi.registry.manager import Plugin as Plugin
+from multisi.registry.manager import create as create
+from multisi.registry.manager import installed as installed

@@ -1,0 +1,46 @@
+"""What ships with multisi, announced through the same hooks as everything else."""
+
+from collections.abc import Mapping
+
+from multisi.registry.hookspecs import hookimpl
+
+
+@hookimpl
+def multisi_register_interpolants() -> Mapping[str, str]:
+    """The interpolants of `multisi.interpolants`."""
+    return {"barycentric": "multisi.interpolants.barycentric:Barycentric"}
+
+
+@hookimpl
+def multisi_register_networks() -> Mapping[str, str]:
+    """The networks of `multisi.networks`."""
+    return {"mlp": "multisi.networks.mlp:MLP"}
+
+
+@hookimpl
+def multisi_register_solvers() -> Mapping[str, str]:
+    """The solvers of `multisi.solvers`."""
+    return {
+        "euler": "multisi.solvers.sdeint:Euler",
+        "heun": "multisi.solvers.sdeint:Heun",
+        "midpoint": "multisi.solvers.sdeint:Midpoint",
+    }
+
+
+@hookimpl
+def multisi_register_couplings() -> Mapping[str, str]:
+    """The couplings of `multisi.couplings`."""
+    return {
+        "independent": "multisi.couplings.independent:Independent",
+        "paired": "multisi.couplings.paired:Paired",
+    }
+
+
+@hookimpl
+def multisi_register_paths() -> Mapping[str, str]:
+    """The paths of `multisi.paths`."""
+    return {
+        "segment": "multisi.paths.polyline:Segment",
+        "polyline": "multisi.paths.polyline:Polyline",
+        "bow": "multisi.paths.bow:Bow",
+    }

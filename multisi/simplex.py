@@ -1,0 +1,71 @@
+r"""Points of the simplex $\{\alpha \ge 0, \sum_k \alpha_k = 1\}$, whose corners are the marginals.
+
+Points are plain tensors whose last axis runs over the marginals.
+"""
+
+import torch
+from torch import Tensor
+
+from multisi.errors import SimplexError
+
+TOLERANCE = 1e-4
+
+
+def corner(index: int, marginals: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    r"""The corner $e_i$, that is the marginal `index` itself; shape `(k,)`.
+
+    Example:
+        >>> corner(1, 3)
+        tensor([0., 1., 0.], dtype=torch.float64)
+    """
+    return torch.eye(marginals, dtype=dtype)[index]
+
+
+def barycenter(marginals: int, noise: bool = False) -> Tensor:
+    r"""The uniform mixture, shape `(k,)`; with `noise`, marginal 0 is left out.
+
+    Example:
+        >>> barycenter(3, noise=True)
+        tensor([0.0000, 0.5000, 0.5000], dtype=torch.float64)
+    """
+    alpha = torch.ones(marginals, dtype=torch.float64)
+    alpha[0] = 0.0 if noise else 1.0
+    return alpha / alpha.sum()
+
+
+def check(alpha: Tensor, marginals: int, what: str = "alpha") -> Tensor:
+    """Return `alpha` as float64 on the simplex, shape `(..., k)`, or say why it is not there.
+
+    Sums within 1e-4 of one are accepted, as rounding, and normalised.
+
+    Raises:
+        SimplexError: wrong number of coordinates, negative or non-finite ones, or a sum other
+            than one.
+    """
+    alpha = torch.as_tensor(alpha, dtype=torch.float64)
+    if alpha.ndim == 0 or alpha.shape[-1] != marginals:
+        raise SimplexError(
+            f"{what} must have {marginals} coordinates, one a marginal; "
+            f"got shape {tuple(alpha.shape)}."
+        )
+    if not torch.isfinite(alpha).all():
+        raise SimplexError(f"{what} must be finite; got {_first_bad(alpha)}.")
+    if (alpha < 0).any():
+        raise SimplexError(
+            f"{what} must not be negative; got {_first_bad(alpha)}. "
+            "Points outside the simplex have no marginal law."
+        )
+    total = alpha.sum(-1, keepdim=True)
+    if ((total - 1).abs() > TOLERANCE).any():
+        worst = total.flatten()[(total - 1).abs().argmax()].item()
+        raise SimplexError(
+            f"{what} must sum to 1; got a sum of {worst:.6g}. Divide it by its sum."
+        )
+    return alpha / total
+
+
+def _first_bad(alpha: Tensor) -> list[float]:
+    rows = alpha.reshape(-1, alpha.shape[-1])
+    bad = ~torch.isfinite(rows).all(-1) | (rows < 0).any(-1)
+    row: list[float] = rows[bad][0].tolist()
+    return row

@@ -1,0 +1,91 @@
+"""The standardiser: one affine map between data units and the units of the network."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from multisi.marginals import Marginal
+
+
+class Standardiser(nn.Module):
+    r"""$y = (x - \mu) / \sigma$, shared by all data marginals so that mixtures keep their meaning.
+
+    For vectors $\mu$ and $\sigma$ have one entry a feature; for anything else they are single
+    numbers. Constant features keep $\sigma = 1$.
+
+    Arguments:
+        shift: $\mu$, broadcastable to the event.
+        scale: $\sigma > 0$, of the same shape.
+
+    Example:
+        >>> units = Standardiser(torch.tensor([1.0]), torch.tensor([2.0]))
+        >>> units.enter(torch.tensor([[5.0]]), torch.tensor([0.5, 0.5]), noise=True)
+        tensor([[2.]])
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, shift: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("shift", shift)
+        self.register_buffer("scale", scale)
+
+    @classmethod
+    def identity(cls, dtype: torch.dtype = torch.float32) -> "Standardiser":
+        """The one that changes nothing."""
+        return cls(torch.zeros((), dtype=dtype), torch.ones((), dtype=dtype))
+
+    @classmethod
+    def of(cls, marginals: Sequence[Marginal]) -> "Standardiser":
+        """Mean and deviation of the marginals' equal mixture, row weights honoured."""
+        moments = [_moments(marginal) for marginal in marginals]
+        shift = torch.stack([mean for mean, _ in moments]).mean(0)
+        square = torch.stack([var + (mean - shift) ** 2 for mean, var in moments]).mean(0)
+        scale = square.sqrt()
+        constant = scale <= 1e-6 * shift.abs().clamp_min(1e-30)
+        scale = torch.where(constant, torch.ones_like(scale), scale)
+        return cls(shift.to(torch.float32), scale.to(torch.float32))
+
+    def affine(self, weights: Tensor, like: Tensor, noise: bool) -> tuple[Tensor, Tensor]:
+        """Shift and scale at points of the cone, broadcastable to the states.
+
+        With `noise`, marginal 0 is raw: there, and only there, the shift is 0 and the scale 1.
+
+        Arguments:
+            weights: Shape `(..., k)`, whose leading axes are those of the states, or broadcast.
+            like: The states, shape `(..., *event)`.
+            noise: Whether there is a noise marginal.
+        """
+        raw = (weights[..., 1:] == 0).all(-1) & noise
+        raw = raw.to(like.device).reshape(raw.shape + (1,) * (like.ndim - raw.ndim))
+        return torch.where(raw, 0.0, self.shift), torch.where(raw, 1.0, self.scale)
+
+    def enter(self, x: Tensor, weights: Tensor, noise: bool) -> Tensor:
+        r"""From $x = \sum_k w_k x_k$ in data units to simplex coordinates in standard ones."""
+        shift, scale = self.affine(weights, x, noise)
+        return (x / _total(weights, x) - shift) / scale
+
+    def leave(self, y: Tensor, weights: Tensor, noise: bool) -> Tensor:
+        """The inverse of `enter`."""
+        shift, scale = self.affine(weights, y, noise)
+        return (y * scale + shift) * _total(weights, y)
+
+
+def _total(weights: Tensor, like: Tensor) -> Tensor:
+    total = weights.sum(-1).to(like.device, like.dtype)
+    return total.reshape(total.shape + (1,) * (like.ndim - total.ndim))
+
+
+def _moments(marginal: Marginal) -> tuple[Tensor, Tensor]:
+    """Mean and variance over rows and, for anything but vectors, over the event; float64."""
+    x = marginal.samples.to(torch.float64)
+    x = x if x.ndim == 2 else x.reshape(len(x), -1)
+    weights = marginal.weights
+    weights = torch.full((len(x),), 1 / len(x), dtype=x.dtype) if weights is None else weights
+    mean = weights @ x
+    if len(marginal.event_shape) != 1:
+        mean = mean.mean()
+    var = weights @ (x - mean) ** 2
+    return mean, var if len(marginal.event_shape) == 1 else var.mean()

@@ -48,30 +48,28 @@ class Report:
         return {"names": list(self.names), "pairs": [asdict(pair) for pair in self.pairs]}
 
     def __str__(self) -> str:
-        figures = {(pair.source, pair.target): pair.energy_distance for pair in self.pairs}
-        width = max(9, *(len(name) for name in self.names)) + 2
-        lines = ["energy distance to held-out samples; rows: source, columns: target", ""]
-        lines.append(" " * width + "".join(name.rjust(width) for name in self.names))
+        tables = [f"{text}\n{self.table(figure)}" for figure, text in _FIGURES.items()]
+        means = [f"  {text:<60}{self.mean(figure):.4f}" for figure, text in _FIGURES.items()]
+        return "\n\n".join(tables) + "\n\n" + "\n".join(["mean over all pairs", *means])
+
+    def table(self, figure: str) -> str:
+        """One figure of all pairs as a table: a row a source, a column a target."""
+        cells = {(p.source, p.target): f"{getattr(p, figure):.4f}" for p in self.pairs}
+        width = max(8, *(len(name) for name in self.names)) + 2
+        lines = ["".join(text.rjust(width) for text in ("", *self.names))]
         for source in self.names:
-            cells = (figures.get((source, target)) for target in self.names)
-            lines.append(source.ljust(width) + "".join(_cell(c).rjust(width) for c in cells))
-        lines += ["", "mean over all ordered pairs"]
-        for figure, text in _FIGURES.items():
-            lines.append(f"  {text:<40}{_cell(self.mean(figure))}")
+            row = (cells.get((source, target), "-") for target in self.names)
+            lines.append("".join(text.rjust(width) for text in (source, *row)))
         return "\n".join(lines)
 
 
 _FIGURES = {
-    "energy_distance": "energy distance",
-    "floor": "  floor: two samples of the target",
-    "gaussian": "  baseline: optimal map of Gaussians",
-    "cycle_error": "cycle error, share of variance",
-    "seconds": "seconds",
+    "energy_distance": "energy distance to held-out samples of the target",
+    "floor": "floor: energy distance of two samples of the target",
+    "gaussian": "baseline: energy distance after the optimal map of Gaussians",
+    "cycle_error": "cycle error, as a share of the variance",
+    "seconds": "seconds to move the samples",
 }
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def evaluate(

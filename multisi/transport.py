@@ -18,8 +18,8 @@ from multisi.solvers import Solver
 
 _FINE = 512
 """Points a leg at which its arc length is measured."""
-_CHUNK = 2**18
-"""Numbers in the states that are moved at once."""
+_CHUNK = {"cpu": 2**15}
+"""Numbers in the states that are moved at once, by kind of device: what caches hold."""
 
 
 class Counted(ConditionalMeans):
@@ -80,7 +80,11 @@ class Journey:
         """
         rows_differ = any(point.ndim > 1 for point in route)
         whole = isinstance(self.path, Path) and self.path(torch.zeros(1)).ndim > 2
-        size = max(1, len(y)) if whole else max(64, _CHUNK // max(1, y[:1].numel()))
+        size = (
+            max(1, len(y))
+            if whole
+            else max(64, _CHUNK.get(y.device.type, 2**22) // max(1, y[:1].numel()))
+        )
         parts = [slice(i, i + size) for i in range(0, max(1, len(y)), size)]
         calls = (self.solver.calls_per_step or 0) * self.steps * len(parts)
         moved = []

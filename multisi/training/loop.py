@@ -1,12 +1,12 @@
 """The loop: draw, step, average."""
 
+import copy
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from multisi.errors import TrainingDivergedError
 from multisi.means import ConditionalMeans
@@ -38,14 +38,11 @@ class Training:
     ) -> None:
         self.means, self.draw, self.schedule, self.seed = means, draw, schedule, seed
         self.parameters = [p for p in means.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.Adam(self.parameters, lr=schedule.learning_rate)
-        self._average = AveragedModel(means, multi_avg_fn=_average, use_buffers=False)
+        self.optimiser = torch.optim.Adam(self.parameters, lr=schedule.learning_rate, fused=True)
+        self.averaged = copy.deepcopy(means).eval().requires_grad_(False)
+        both = zip(self.averaged.parameters(), means.parameters(), strict=True)
+        self._averages: list[tuple[Tensor, Tensor]] = list(both)
         self.step, self.seconds, self.loss = 0, 0.0, float("nan")
-
-    @property
-    def averaged(self) -> ConditionalMeans:
-        """The means with their weights averaged over the last steps."""
-        return cast(ConditionalMeans, self._average.module)
 
     def run(self, progress: bool = False) -> None:
         """Train to the end of the schedule.
@@ -81,18 +78,21 @@ class Training:
         if not torch.isfinite(value + norm):
             return False
         self.optimiser.step()
-        self._average.update_parameters(self.means)
+        self._update_average()
         current = value.item()
         self.loss = current if self.loss != self.loss else 0.98 * self.loss + 0.02 * current
         return True
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Exponential average whose memory grows with the run, up to a thousand steps."""
+        decay = min(0.999, self.step / (10 + self.step))
+        for average, current in self._averages:
+            average.lerp_(current, 1 - decay)
+        for average, current in zip(self.averaged.buffers(), self.means.buffers(), strict=True):
+            average.copy_(current)
 
     def _show(self, shown: Any, passed: float) -> None:
         shown.update()
         if self.step % 50 == 0:
             shown.set_postfix(loss=f"{self.loss:.4f}", rate=f"{self.schedule.rate(passed):.1e}")
-
-
-def _average(averaged: Any, current: Any, count: Any) -> None:
-    """Exponential average whose memory grows with the run, up to a thousand steps."""
-    decay = min(0.999, (1 + int(count)) / (10 + int(count)))
-    torch._foreach_lerp_(averaged, current, 1 - decay)

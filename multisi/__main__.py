@@ -1,0 +1,5 @@
+"""`python -m multisi`."""
+
+from multisi.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,238 @@
+"""The command line. Only the command that runs imports what it needs, so that help is instant."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from multisi._version import __version__
+from multisi.errors import ConfigError, MultisiError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 2 for an error, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except MultisiError as error:
+        print(f"multisi {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="multisi",
+        description="Learn one field over the simplex whose corners are datasets; move samples "
+        "between any pair of them.",
+    )
+    parser.add_argument("--version", action="version", version=f"multisi {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_demo, _add_fit, _add_transport, _add_evaluate, _add_plugins):
+        add(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _add(commands, "demo", _demo, "let photographs exchange their colours")
+    parser.add_argument("--images", nargs="+", default=[], metavar="FILE", help="your own images")
+    parser.add_argument("--out", default="demo", metavar="DIR", help="folder (default: demo)")
+    parser.add_argument("--steps", type=int, default=None, help="steps of training")
+    _add_common(parser)
+
+
+def _add_fit(commands: Any) -> None:
+    parser = _add(commands, "fit", _fit, "learn a model from datasets")
+    _add_marginals(parser, "a dataset; give two or more")
+    parser.add_argument("--out", required=True, metavar="MODEL", help="file of the model")
+    parser.add_argument(
+        "--noise", default="noise", metavar="NAME", help="name of the standard normal marginal"
+    )
+    parser.add_argument("--no-noise", action="store_true", help="do without a standard normal")
+    parser.add_argument("--coupling", default="independent", help="name of a coupling")
+    parser.add_argument("--network", default="mlp", help="name of a network")
+    parser.add_argument(
+        "--network-option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="option of the network, such as width=256",
+    )
+    parser.add_argument("--steps", type=int, default=5000, help="steps at most (default: 5000)")
+    parser.add_argument("--max-seconds", type=float, default=None, help="time at most")
+    parser.add_argument("--batch-size", type=int, default=256, help="draws a step (default: 256)")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="default: 0.001")
+    _add_common(parser)
+
+
+def _add_transport(commands: Any) -> None:
+    parser = _add(commands, "transport", _transport, "move the samples of a file")
+    parser.add_argument("model", metavar="MODEL", help="file of the model")
+    point = "a marginal, 'barycenter', or a mixture such as cat=0.3,dog=0.7"
+    parser.add_argument("--source", required=True, metavar="A", help=f"where from: {point}")
+    parser.add_argument("--target", required=True, metavar="B", help=f"where to: {point}")
+    parser.add_argument("--via", action="append", metavar="POINT", help="a point to pass through")
+    _add_moving(parser)
+    parser.add_argument("input", metavar="IN", help="samples or an image")
+    parser.add_argument("output", metavar="OUT", help="file to write")
+    _add_common(parser)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _add(commands, "evaluate", _evaluate, "measure a model on held-out samples")
+    parser.add_argument("model", metavar="MODEL", help="file of the model")
+    _add_marginals(parser, "held-out samples; give two or more")
+    parser.add_argument("--samples", type=int, default=4000, help="rows to compare at most")
+    parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    _add_moving(parser)
+    _add_common(parser)
+
+
+def _add_plugins(commands: Any) -> None:
+    parser = _add(commands, "plugins", _plugins, "list what is installed")
+    parser.add_argument("--json", action="store_true", help="print a list of objects as JSON")
+
+
+def _add_marginals(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument(
+        "--marginal", action="append", default=[], metavar="NAME=FILE", help=text, required=True
+    )
+
+
+def _add_moving(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--noise", type=float, default=0.0, help="0 for the flow (default)")
+    parser.add_argument("--solver", default="midpoint", help="name of a solver")
+    parser.add_argument("--interpolant", default="barycentric", help="name of an interpolant")
+    parser.add_argument("--path", default=None, help="name of a path")
+    parser.add_argument("--steps", type=int, default=32, help="steps (default: 32)")
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="seed (default: 0)")
+    parser.add_argument("--device", default="auto", help="default: auto")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from multisi import demo
+
+    steps = {} if options.steps is None else {"steps": options.steps}
+    demo.run(
+        options.images,
+        options.out,
+        seed=options.seed,
+        device=options.device,
+        progress=not options.quiet,
+        **steps,
+    )
+
+
+def _fit(options: argparse.Namespace) -> None:
+    import pathlib
+
+    from multisi import StandardNormal, fit, formats
+
+    files = _pairs(options.marginal, "--marginal", "NAME=FILE")
+    formats.check_place(options.out)
+    marginals: dict[str, Any] = {} if options.no_noise else {options.noise: StandardNormal()}
+    if not options.no_noise and options.noise in files:
+        raise ConfigError(
+            f"A dataset has the name of the noise, {options.noise!r}; rename one (--noise NAME)."
+        )
+    marginals |= {name: formats.read(file).rows for name, file in files.items()}
+    out = pathlib.Path(options.out)
+    given = _pairs(options.network_option, "--network-option", "KEY=VALUE")
+    model = fit(
+        marginals,
+        coupling=options.coupling,
+        network=options.network,
+        network_options={key: _value(text) for key, text in given.items()},
+        steps=options.steps,
+        max_seconds=options.max_seconds,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        device=options.device,
+        progress=not options.quiet,
+        rescue=out.with_name(f"{out.stem}-interrupted{out.suffix}"),
+    )
+    model.save(out)
+    print(f"{model} is in {out}")
+
+
+def _moving(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("noise", "solver", "interpolant", "path", "steps", "seed")
+    return {name: getattr(options, name) for name in names} | {"progress": not options.quiet}
+
+
+def _transport(options: argparse.Namespace) -> None:
+    from multisi import formats, load
+
+    model = load(options.model, device=options.device)
+    samples = formats.read(options.input)
+    formats.check_writable(options.output, samples)
+
+    def point(text: str) -> Any:
+        if text == "barycenter" and text not in model.marginals:
+            return model.barycenter
+        if "=" not in text or text in model.marginals:
+            return text
+        return _pairs(text.split(","), "a mixture", "NAME=WEIGHT,NAME=WEIGHT")
+
+    via = [point(text) for text in options.via] if options.via else None
+    ends = (point(options.source), point(options.target))
+    moved = model.transport(samples.rows, *ends, via=via, **_moving(options))
+    formats.write(options.output, moved, samples)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from multisi import formats, load
+
+    files = _pairs(options.marginal, "--marginal", "NAME=FILE")
+    model = load(options.model, device=options.device)
+    held_out = {name: formats.read(file).rows for name, file in files.items()}
+    report = model.evaluate(held_out, samples=options.samples, **_moving(options))
+    print(json.dumps(report.to_dict(), indent=1) if options.json else report)
+
+
+def _plugins(options: argparse.Namespace) -> None:
+    from multisi.registry import installed
+
+    found = [plugin.to_dict() for plugin in installed().plugins()]
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return
+    for plugin in found:
+        state = plugin["state"] + (f": {plugin['error']}" if plugin["error"] else "")
+        origin = f"{plugin['distribution']} {plugin['version']}"
+        print(f"{plugin['kind'] or '-':<12} {plugin['name']:<24} {origin:<28} {state}")
+
+
+def _pairs(texts: Sequence[str], what: str, form: str) -> dict[str, str]:
+    """Split NAME=VALUE texts; each name once."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise ConfigError(f"{what} must have the form {form}; got {text!r}.")
+        if name in pairs:
+            raise ConfigError(f"{what}: the name {name!r} is given twice.")
+        pairs[name] = value
+    return pairs
+
+
+def _value(text: str) -> Any:
+    """A number, true or false where the text is one; else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

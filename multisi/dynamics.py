@@ -6,6 +6,8 @@ $\sum_k \dot\alpha_k g_k(y, \alpha)$, whatever the interpolant.
 """
 
 import functools
+import importlib
+import warnings
 from collections.abc import Callable
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -16,6 +18,10 @@ from multisi.errors import ConfigError, ScoreError
 from multisi.interpolants import Interpolant
 from multisi.means import ConditionalMeans, combination, combine
 from multisi.paths import Path
+
+with warnings.catch_warnings():  # Forward derivatives load this module, which warns.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    importlib.import_module("torch._decomp.decompositions_for_jvp")
 
 T = TypeVar("T")
 Increment: TypeAlias = Callable[[int, Tensor], Tensor]

@@ -1,5 +1,6 @@
 r"""The conditional means $g_k(x, \alpha) = E[x_k \mid \sum_j \alpha_j x_j = x]$."""
 
+import math
 from typing import Any
 
 import torch
@@ -72,8 +73,9 @@ class ConditionalMeans(nn.Module):
             raise SimplexError("alpha must not be all zero: no weights, no state.")
         alpha = (alpha / total).expand(len(x), -1)
         y = x / total.reshape(-1, *(1,) * (x.ndim - 1))
-        heads = self.heads(y, alpha, condition).reshape(len(x), alpha.shape[1], -1)
-        rest = y.reshape(len(x), -1) - torch.einsum("bk,bkd->bd", alpha, heads)
+        flat = y.reshape(len(x), math.prod(x.shape[1:]))
+        heads = self.heads(y, alpha, condition).reshape(*alpha.shape, flat.shape[1])
+        rest = flat - torch.einsum("bk,bkd->bd", alpha, heads)
         share = alpha / (alpha * alpha).sum(-1, keepdim=True)
         means = heads + torch.einsum("bk,bd->bkd", share, rest)
         return means.reshape(len(x), alpha.shape[1], *x.shape[1:])

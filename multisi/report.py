@@ -49,12 +49,12 @@ class Report:
 
     def __str__(self) -> str:
         tables = [f"{text}\n{self.table(figure)}" for figure, text in _FIGURES.items()]
-        means = [f"  {text:<60}{self.mean(figure):.4f}" for figure, text in _FIGURES.items()]
+        means = [f"  {text:<62}{self.mean(figure):.2g}" for figure, text in _FIGURES.items()]
         return "\n\n".join(tables) + "\n\n" + "\n".join(["mean over all pairs", *means])
 
     def table(self, figure: str) -> str:
         """One figure of all pairs as a table: a row a source, a column a target."""
-        cells = {(p.source, p.target): f"{getattr(p, figure):.4f}" for p in self.pairs}
+        cells = {(p.source, p.target): f"{getattr(p, figure):.2g}" for p in self.pairs}
         width = max(8, *(len(name) for name in self.names)) + 2
         lines = ["".join(text.rjust(width) for text in ("", *self.names))]
         for source in self.names:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from multisi.errors import SimplexError
 
-TOLERANCE = 1e-4
+TOLERANCE = 1e-3
 
 
 def corner(index: int, marginals: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -36,7 +36,7 @@ def barycenter(marginals: int, noise: bool = False) -> Tensor:
 def check(alpha: Tensor, marginals: int, what: str = "alpha") -> Tensor:
     """Return `alpha` as float64 on the simplex, shape `(..., k)`, or say why it is not there.
 
-    Sums within 1e-4 of one are accepted, as rounding, and normalised.
+    Sums within 1e-3 of one are accepted, as rounding, and normalised.
 
     Raises:
         SimplexError: wrong number of coordinates, negative or non-finite ones, or a sum other

@@ -61,7 +61,7 @@ class MLP(nn.Module):
             alpha = alpha[:1]
         modulation = self.modulate(self.embed(alpha))
         scales, shifts = rearrange(modulation, "b (s l w) -> s l b w", s=2, l=len(self.layers))
-        h = x.flatten(1)
+        h = x.reshape(len(x), math.prod(self.event_shape))
         for layer, scale, shift in zip(self.layers, scales, shifts, strict=True):
             h = torch.nn.functional.silu(torch.addcmul(shift, 1 + scale, layer(h)))
         heads: Tensor = self.heads(h)

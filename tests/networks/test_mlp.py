@@ -1,0 +1,27 @@
+import pytest
+import torch
+
+from multisi.errors import ConfigError
+from multisi.networks import MLP
+
+
+@pytest.mark.parametrize("event", [(), (2,), (3, 4, 4)])
+def test_heads_for_any_event(event):
+    network = MLP(event, 3, width=8, depth=2)
+    x, alpha = torch.randn(5, *event), torch.rand(5, 3)
+    heads = network(x, alpha)
+    assert heads.shape == (5, 3, *event)
+    assert torch.allclose(network(x[1:2], alpha[1:2]), heads[1:2], atol=1e-6)
+
+
+def test_one_point_for_the_whole_batch_is_the_same():
+    network = MLP((2,), 3)
+    x, alpha = torch.randn(5, 2), torch.rand(1, 3)
+    shared, repeated = network(x, alpha.expand(5, 3)), network(x, alpha.repeat(5, 1))
+    assert torch.allclose(shared, repeated, atol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["width", "depth", "embedding"])
+def test_sizes_are_positive(option):
+    with pytest.raises(ConfigError, match=f"{option} must be at least 1; got 0"):
+        MLP((2,), 3, **{option: 0})

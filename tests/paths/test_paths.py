@@ -1,0 +1,64 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import multisi.dynamics  # noqa: F401  Its import quietens that of forward derivatives.
+from multisi.errors import ConfigError, SimplexError
+from multisi.paths.bow import Bow
+from multisi.paths.polyline import Polyline, Segment
+
+E = torch.eye(4, dtype=torch.float64)
+TIMES = torch.linspace(0, 1, 101, dtype=torch.float64)
+PATHS = [
+    Segment([E[1], E[2]]),
+    Polyline([E[1], E[0], E[3]]),
+    Polyline([E[1], E[1], E[3]]),
+    Bow([E[1], E[2]]),
+    Bow([E[1], E[3], E[2]], depth=0.2),
+    Segment([E[[1, 2, 3]], E[0]]),
+    Bow([E[[1, 2, 3]], E[[2, 3, 1]]]),
+]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=repr)
+def test_on_the_simplex_with_the_right_ends_and_shape(path):
+    alpha = path(TIMES)
+    assert alpha.shape == (101, *path.points.shape[1:])
+    assert torch.allclose(alpha.sum(-1), torch.ones((), dtype=torch.float64))
+    assert (alpha >= 0).all()
+    assert torch.allclose(alpha[0], path.points[0]) and torch.allclose(alpha[-1], path.points[-1])
+    assert path(TIMES[3]).shape == path.points.shape[1:]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=repr)
+@given(t=st.floats(0.01, 0.99))
+def test_derivative_by_jvp(path, t):
+    if min(abs(t - knot) for knot in path.knots) < 1e-3:
+        return
+    t = torch.tensor(t, dtype=torch.float64)
+    _, rate = torch.func.jvp(path, (t,), (torch.ones_like(t),))
+    h = 1e-6
+    assert torch.allclose(rate, (path(t + h) - path(t - h)) / (2 * h), atol=1e-6)
+
+
+def test_constant_speed_and_knots():
+    path = Polyline([E[0], E[1], 0.5 * E[1] + 0.5 * E[2]])
+    assert path.knots == pytest.approx((0, 2 / 3, 1))
+    speed = path(TIMES).diff(dim=0).norm(dim=-1)
+    assert torch.allclose(speed[5], speed[-5])
+
+
+def test_bow_leaves_the_face_with_no_slope():
+    alpha = Bow([E[1], E[2]], depth=0.5)(TIMES)
+    assert (alpha[1:-1, 0] > 0).all() and alpha[50, 0] == 0.5
+    assert alpha[1, 0] < 1e-3
+
+
+def test_bad_paths():
+    with pytest.raises(SimplexError, match="exactly 2 points; got 3"):
+        Segment([E[0], E[1], E[2]])
+    with pytest.raises(SimplexError, match="at least 2 points; got 1"):
+        Polyline([E[0]])
+    with pytest.raises(ConfigError, match="between 0 and 1; got 1"):
+        Bow([E[1], E[2]], depth=1)

@@ -1,0 +1,35 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multisi import simplex
+from multisi.errors import SimplexError
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda w: sum(w) > 1e-3))
+def test_normalised_weights_are_points(weights):
+    alpha = torch.tensor(weights, dtype=torch.float64)
+    checked = simplex.check(alpha / alpha.sum(), len(weights))
+    assert torch.allclose(checked.sum(), torch.ones((), dtype=torch.float64))
+    assert (checked >= 0).all()
+
+
+def test_rounding_is_normalised():
+    alpha = simplex.check(torch.tensor([0.3333, 0.3333, 0.3333]), 3)
+    assert abs(alpha.sum().item() - 1) < 1e-15
+
+
+@pytest.mark.parametrize(
+    ("alpha", "message"),
+    [
+        ([0.5, 0.5], "must have 3 coordinates"),
+        ([0.5, 0.6, -0.1], "must not be negative"),
+        ([0.5, 0.5, 0.5], "sum to 1; got a sum of 1.5"),
+        ([float("nan"), 0.5, 0.5], "must be finite"),
+        (0.5, "must have 3 coordinates"),
+    ],
+)
+def test_points_off_the_simplex(alpha, message):
+    with pytest.raises(SimplexError, match=message):
+        simplex.check(torch.tensor(alpha), 3)

@@ -155,7 +155,7 @@ class Model:
             raise ConfigError(f"{journey.interpolant!r} needs a noise marginal; {self} has none.")
         random = seeds.generator(seeds.check(seed), device=y.device)
         with torch.no_grad():
-            y = self._enter(y, route[0])
+            y = self._enter(y, journey.interpolant.weights(route[0]))
             states, weights = journey.run(y, route, random, return_path, progress)
             moved = self.units.leave(states, weights, self.noise is not None)
         return arrays.back(moved, x_in)

@@ -49,8 +49,8 @@ def resolve(where: Any, names: Sequence[str], rows: int | None, what: str) -> Te
             alpha[index_of(name, names, what)] = _number(weight, what)
         return simplex.check(alpha, k, what)
     if _is_names(where):
-        index = torch.tensor([index_of(str(name), names, what) for name in where])
-        alpha = torch.eye(k, dtype=torch.float64)[index]
+        index = [index_of(str(name), names, what) for name in where]
+        alpha = torch.eye(k, dtype=torch.float64)[torch.tensor(index, dtype=torch.int64)]
     else:
         alpha = simplex.check(_coordinates(where, what), k, what)
     if alpha.ndim == 1:
@@ -69,12 +69,8 @@ def waypoints(via: Any, names: Sequence[str]) -> list[Tensor]:
 
 def _is_names(where: Any) -> bool:
     if isinstance(where, np.ndarray):
-        return where.dtype.kind in "UO" and where.ndim == 1 and len(where) > 0
-    return (
-        isinstance(where, list | tuple)
-        and len(where) > 0
-        and all(isinstance(name, str) for name in where)
-    )
+        return where.dtype.kind in "UO" and where.ndim == 1
+    return isinstance(where, list | tuple) and all(isinstance(name, str) for name in where)
 
 
 def _is_number(item: Any) -> bool:

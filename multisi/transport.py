@@ -103,8 +103,11 @@ class Journey:
         self, dynamics: ProbabilityFlow, y: Tensor, generator: torch.Generator, return_path: bool
     ) -> tuple[Tensor, Tensor]:
         times = time_grid(dynamics, self.steps)
+        if len(y) == 0:
+            y = y.expand(len(times), *y.shape) if return_path else y
+            return y, dynamics.weights(times if return_path else times[-1])
         if not return_path:
-            y = move(dynamics, y, times, self.solver, generator) if len(y) else y
+            y = move(dynamics, y, times, self.solver, generator)
             return y, dynamics.weights(times[-1])
         weights = dynamics.weights(times)
         weights = weights[:, None] if weights.ndim == 2 else weights

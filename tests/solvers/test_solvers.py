@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import torch
+
+from multisi import ConditionalMeans, Diffusion, FixedStep, ProbabilityFlow, registry
+from multisi.interpolants.barycentric import Barycentric
+from multisi.metrics import permutation_test
+from multisi.paths.bow import Bow
+from multisi.solvers.sdeint import Euler, Heun, Midpoint
+from tests.closed_forms import gaussian_model, gaussians, law_errors
+
+SOLVERS = ("euler", "heun", "midpoint")
+PATH = Bow([torch.eye(3)[1].double(), torch.eye(3)[2].double()])
+
+
+class Counting(torch.nn.Module):
+    """Heads of zero that count how often they are asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x, alpha):
+        self.calls += 1
+        return x.new_zeros(len(x), 3, *x.shape[1:])
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 10, 33, 49, 100, 101, 1000, 20_000])
+def test_network_calls_are_exact(name, noise, steps):
+    solver, network = registry.create("solver", name), Counting()
+    dynamics = ProbabilityFlow(ConditionalMeans(network), PATH, Barycentric())
+    if noise:
+        dynamics = Diffusion(ConditionalMeans(network), PATH, Barycentric(), noise)
+    grid = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    with torch.no_grad():
+        solver.integrate(dynamics, torch.zeros(1, 2), grid, generator=torch.Generator())
+    assert network.calls == steps * solver.calls_per_step == steps * (1 if name == "euler" else 2)
+
+
+def test_default_solver_is_accurate():
+    """Three single Gaussians, d = 4, condition number 10: every directed pair, ten problems."""
+    for seed in range(10):
+        means, covariances = gaussians(seed, condition=10.0)
+        model = gaussian_model(means, covariances)
+        for calls, bound in ((16, 3e-3), (64, 1e-4)):
+            errors = law_errors(model, means, covariances, steps=calls // 2)
+            assert errors.max() <= bound
+
+
+@pytest.mark.parametrize(("name", "order"), [("euler", 1), ("heun", 2), ("midpoint", 2)])
+def test_observed_order(name, order):
+    means, covariances = gaussians(0)
+    model = gaussian_model(means, covariances)
+    errors = [
+        law_errors(model, means, covariances, steps=steps, solver=name)[:, 1].numpy()
+        for steps in (64, 128)
+    ]
+    observed = np.log2(errors[0] / errors[1])
+    assert (observed > order - 0.15).all()
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_noise_keeps_the_law(name):
+    means, covariances = gaussians(1, noise=True)
+    model = gaussian_model(means, covariances, noise="noise")
+    source = torch.Generator().manual_seed(0)
+    roots = torch.linalg.cholesky(covariances)
+    z = torch.randn(2, 2000, 4, generator=source, dtype=torch.float64)
+    x, fresh = (means[k] + z[k - 1] @ roots[k].T for k in (1, 2))
+    moved = model.transport(x, "a", "b", noise=1.0, steps=128, solver=name, seed=0)
+    assert permutation_test(moved, fresh, permutations=499).p_value > 1e-2
+    assert not torch.allclose(moved, model.transport(x, "a", "b"), atol=0.1)
+
+
+def test_images_are_packed():
+    class Halves(torch.nn.Module):
+        def forward(self, x, alpha):
+            return torch.stack([x, x / 2, -x], 1)
+
+    y = torch.randn(3, 2, 4, 4)
+    grid = torch.linspace(0, 1, 9, dtype=torch.float64)
+    for solver in (Euler(), Heun(), Midpoint()):
+        ends = [
+            solver.integrate(
+                Diffusion(ConditionalMeans(Halves()), PATH, Barycentric(), 0.3),
+                state,
+                grid,
+                generator=torch.Generator().manual_seed(3),
+            )
+            for state in (y, y.flatten(1))
+        ]
+        assert ends[0].shape == y.shape
+        assert torch.allclose(ends[0].flatten(1), ends[1], atol=1e-6)
+
+
+def test_a_solver_is_one_step():
+    class Plain(FixedStep):
+        def step(self, dynamics, y, t, u, generator):
+            return y + (u - t).to(y) * dynamics.drift(y, t)
+
+    means, covariances = gaussians(0)
+    model = gaussian_model(means, covariances)
+    x = torch.randn(5, 4, dtype=torch.float64)
+    own = model.transport(x, "a", "b", solver=Plain(), steps=50)
+    assert torch.allclose(own, model.transport(x, "a", "b", solver="euler", steps=50))
+    assert repr(Plain()) == "Plain()"
+
+
+def test_global_generators_are_left_alone():
+    means, covariances = gaussians(1, noise=True)
+    model = gaussian_model(means, covariances, noise="noise")
+    x = torch.randn(5, 4, dtype=torch.float64)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    for noise in (0.0, 0.5):
+        model.transport(x, "a", "b", noise=noise)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()

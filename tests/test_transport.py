@@ -1,0 +1,244 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import multisi
+from multisi import ProbabilityFlow
+from multisi.errors import (
+    ConfigError,
+    DataError,
+    MultisiError,
+    PluginError,
+    ScoreError,
+    ShapeError,
+    SimplexError,
+    SolverError,
+    UnknownPluginError,
+)
+from multisi.interpolants.barycentric import Barycentric
+from multisi.paths.bow import Bow
+from multisi.paths.polyline import Polyline, Segment
+from multisi.transport import time_grid
+from tests.closed_forms import mixtures, sample_mixture
+
+E = torch.eye(3, dtype=torch.float64)
+MODEL = multisi.Model(multisi.GaussianMixtureMeans(*mixtures()), ("noise", "a", "b"), "noise")
+BARE = multisi.Model(multisi.GaussianMixtureMeans(*mixtures(noise=False)), ("a", "b"))
+X = sample_mixture(*(part[1] for part in mixtures()), 6, seed=0)
+
+
+class Fast(multisi.Interpolant):
+    """The same curve at another speed and scale."""
+
+    def weights(self, alpha):
+        return alpha**2
+
+
+class NeedsNoise(Fast):
+    needs_noise = True
+
+
+class Off(multisi.Path):
+    def __call__(self, t):
+        return torch.stack([t - 0.5, 1.5 - t, 0 * t], -1)
+
+
+@given(steps=st.integers(2, 200), depth=st.floats(0.05, 0.95))
+def test_grid_is_even_in_arc_length(steps, depth):
+    path = Bow([E[1], E[2]], depth)
+    flow = ProbabilityFlow(MODEL._means, path, Barycentric())
+    times = time_grid(flow, steps)
+    assert len(times) == steps + 1 and times[0] == 0 and times[-1] == 1
+    assert (times.diff() > 0).all()
+    fine = torch.linspace(0, 1, 20_001, dtype=torch.float64)
+    travelled = torch.cat([fine[:1], path(fine).diff(dim=0).norm(dim=-1).cumsum(0)])
+    at = travelled[(times * 20_000).round().long()]
+    assert torch.allclose(at.diff(), at[-1] / steps, rtol=0.05, atol=1e-3)
+
+
+def test_knots_are_on_the_grid():
+    path = Polyline([E[1], E[0], E[0] * 0.9 + E[2] * 0.1])
+    times = time_grid(ProbabilityFlow(MODEL._means, path, Barycentric()), 12)
+    assert any(abs(times - knot).min() == 0 for knot in path.knots)
+    assert (times < path.knots[1]).sum() == 11
+    still = Segment([E[1], E[1]])
+    grid = time_grid(ProbabilityFlow(MODEL._means, still, Barycentric()), 4)
+    assert torch.allclose(grid, torch.linspace(0, 1, 5, dtype=torch.float64))
+
+
+def test_there_and_back_is_the_identity():
+    for target in ("b", "noise", {"a": 0.2, "b": 0.8}):
+        back = MODEL.transport(MODEL.transport(X, "a", target, steps=128), target, "a", steps=128)
+        assert torch.allclose(back, X, atol=1e-3)
+    assert torch.allclose(MODEL.transport(X, "a", "a"), X, atol=1e-12)
+
+
+def test_one_dimension_is_monotone():
+    """In one dimension every path gives the same increasing map."""
+    parts = mixtures(d=1)
+    model = multisi.Model(multisi.GaussianMixtureMeans(*parts), ("noise", "a", "b"), "noise")
+    x = torch.linspace(-3, 3, 50, dtype=torch.float64)[:, None]
+    straight = model.transport(x, "a", "b", steps=512)
+    assert (straight.diff(dim=0) > 0).all()
+    assert torch.allclose(
+        straight, model.transport(x, "a", "b", via="noise", steps=512), atol=1e-3
+    )
+
+
+def test_mixed_pairs_are_the_single_ones():
+    sources, targets = ["a", "b", "noise", "a", "b", "a"], ["b", "a", "b", "noise", "noise", "a"]
+    together = MODEL.transport(X, sources, targets)
+    for i, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        alone = MODEL.transport(X[i : i + 1], source, target)
+        assert torch.allclose(together[i : i + 1], alone, atol=1e-12)
+    as_points = MODEL.transport(X, E[[1, 2, 0, 1, 2, 1]], np.array(targets))
+    assert torch.allclose(as_points, together, atol=1e-12)
+
+
+def test_rows_do_not_depend_on_their_batch(monkeypatch):
+    whole = MODEL.transport(X, "a", "b")
+    monkeypatch.setattr("multisi.transport._CHUNK", {"cpu": 1})
+    many = MODEL.transport(X.repeat(40, 1), "a", "b")
+    assert torch.allclose(many[-6:], whole, atol=1e-12)
+    rows = MODEL.transport(X.repeat(40, 1), ["a"] * 240, ["b"] * 240, return_path=True)
+    assert rows.shape == (33, 240, 2)
+    assert torch.allclose(rows[-1, -6:], whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("interpolant", [Barycentric(), Fast()])
+def test_interpolants_do_not_change_the_end(interpolant):
+    x = MODEL.transport(X, "a", {"a": 0.5, "b": 0.5}, interpolant=interpolant, steps=256)
+    # Squared weights meet the barycentric edge where they are equal, at half the scale.
+    scale = interpolant.weights(torch.tensor([0.0, 0.5, 0.5])).sum().item()
+    expected = MODEL.transport(X, "a", {"a": 0.5, "b": 0.5}, steps=256)
+    assert torch.allclose(x / scale, expected, atol=1e-5)
+    middle = {"a": 0.5, "b": 0.5}
+    back = MODEL.transport(x, middle, "a", interpolant=interpolant, steps=256)
+    assert torch.allclose(back, X, atol=1e-3)
+
+
+def test_whole_paths():
+    path = MODEL.transport(X, "a", "b", return_path=True, steps=7)
+    assert path.shape == (8, 6, 2)
+    assert torch.allclose(path[0], X)
+    assert torch.allclose(path[-1], MODEL.transport(X, "a", "b", steps=7), atol=1e-12)
+    noisy = MODEL.transport(X, "a", "b", noise=1.0, seed=3, steps=7, return_path=True)
+    assert torch.allclose(noisy[-1], MODEL.transport(X, "a", "b", noise=1.0, seed=3, steps=7))
+
+
+def test_kind_and_type_of_arrays_are_kept():
+    assert MODEL.transport(X.float(), "a", "b").dtype == torch.float32
+    assert MODEL.transport(X.numpy(), "a", "b").dtype == np.float64
+    assert MODEL.transport(X.numpy().astype(np.float32), "a", "b").dtype == np.float32
+    assert isinstance(MODEL.transport(X.tolist(), "a", "b"), np.ndarray)
+    assert MODEL.transport(X.long(), "a", "b").is_floating_point()
+    assert MODEL.transport(X[:0], "a", "b").shape == (0, 2)
+    assert MODEL.transport(X[:0], [], [], return_path=True).shape == (33, 0, 2)
+
+
+def test_seeds():
+    def run(seed):
+        torch.manual_seed(torch.seed() % 1000)
+        np.random.seed(seed or 0)
+        return MODEL.transport(X, "a", "b", noise=0.5, seed=seed)
+
+    assert torch.equal(run(5), run(5))
+    assert not torch.equal(run(5), run(6))
+    assert not torch.equal(run(None), run(None))
+
+
+def test_paths_by_name_and_by_hand():
+    bow = Bow([E[1], E[2]])
+    assert torch.equal(
+        MODEL.transport(X, "a", "b", path="bow"), MODEL.transport(X, "a", "b", path=bow)
+    )
+    rows = Bow([E[[1, 2, 1, 2, 1, 2]], E[[2, 1, 2, 1, 2, 1]]])
+    moved = MODEL.transport(X, ["a", "b"] * 3, ["b", "a"] * 3, path=rows, steps=256)
+    alone = MODEL.transport(X[:1], "a", "b", path=bow, steps=256)
+    assert torch.allclose(moved[:1], alone, atol=2e-3)
+
+
+def test_condition_reaches_the_network():
+    seen = []
+
+    def network(x, alpha, condition=None):
+        seen.append(condition)
+        return torch.zeros(len(x), 2, 2)
+
+    model = multisi.Model(network, ("a", "b"))
+    model.transport(X.float(), "a", "b", condition="c", steps=1)
+    assert seen == ["c", "c"]
+
+
+CASES = [
+    (dict(source="c"), ConfigError, r"source: no marginal is named 'c'.* Known: noise, a, b"),
+    (dict(target="nois"), ConfigError, "target: .*Did you mean 'noise'"),
+    (dict(target=[0.5, 0.6, 0.1]), SimplexError, "target must sum to 1; got a sum of 1.2"),
+    (dict(target=[0.5, 0.6, -0.1]), SimplexError, "target must not be negative"),
+    (dict(target={"a": 0.5}), SimplexError, "target must sum to 1"),
+    (dict(target={"a": "x"}), SimplexError, "weights must be numbers"),
+    (dict(target=[0.5, 0.5]), SimplexError, "must have 3 coordinates"),
+    (dict(target=["a", "b"]), ShapeError, "one for each of 6 rows; got shape"),
+    (dict(target=object()), ConfigError, "target must be a name"),
+    (dict(via="c"), ConfigError, "via: no marginal"),
+    (dict(steps=0), ConfigError, "steps must be an integer of at least 1; got 0"),
+    (dict(steps=2.5), ConfigError, "steps must be an integer"),
+    (dict(steps=True), ConfigError, "steps must be an integer"),
+    (dict(steps=1, via="noise"), ConfigError, "2 legs needs at least 2 steps; got 1"),
+    (dict(noise=-1.0), ConfigError, "noise must be a finite number"),
+    (dict(seed=-1), ConfigError, "seed must be a non-negative integer"),
+    (dict(solver="midpiont"), UnknownPluginError, "Did you mean 'midpoint'"),
+    (dict(interpolant="bary"), UnknownPluginError, "Known: barycentric"),
+    (dict(path="arc"), UnknownPluginError, "Known: bow, polyline, segment"),
+    (dict(path="segment", via="noise"), SimplexError, "Use a polyline"),
+    (dict(path="segment", noise=0.5), ScoreError, "path='bow'"),
+    (dict(path=Segment([E[1], E[2]]), noise=0.5), ScoreError, "path='bow'"),
+    (dict(path=Segment([E[2], E[1]])), SimplexError, "source as its end"),
+    (dict(path=Off()), SimplexError, "must not be negative"),
+    (dict(path=Bow([E[1], E[2]]), via="noise"), ConfigError, "exclude each other"),
+    (dict(x=X[:, :1]), ShapeError, "vectors of 2 numbers"),
+    (dict(x=X[0]), MultisiError, "shape"),
+    (dict(x=1.0), ShapeError, "axis of rows"),
+    (dict(x="text"), DataError, "array of numbers"),
+    (dict(x=X / 0), DataError, "x must be finite; 6 of 6 rows"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "message"), CASES)
+def test_bad_input(options, error, message):
+    with pytest.raises(error, match=message):
+        MODEL.transport(**{"x": X, "source": "a", "target": "b"} | options)
+
+
+def test_models_without_noise():
+    moved = BARE.transport(X, "a", "b", steps=128)
+    assert torch.allclose(BARE.transport(moved, "b", "a", steps=128), X, atol=1e-3)
+    with pytest.raises(ScoreError, match=r"needs a standard-normal marginal.*StandardNormal\(\)"):
+        BARE.transport(X, "a", "b", noise=0.5)
+    with pytest.raises(ConfigError, match="needs a noise marginal"):
+        BARE.transport(X, "a", "b", interpolant=NeedsNoise())
+    assert BARE.barycenter.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_values_that_are_not_finite_are_found(noise):
+    class Late(torch.nn.Module):
+        def forward(self, x, alpha):
+            g = torch.zeros(len(x), 3, 2)
+            g[4] = float("nan") if alpha[0, 2] > 0.5 else 0.0
+            return g
+
+    model = multisi.Model(Late(), ("noise", "a", "b"), "noise")
+    with pytest.raises(SolverError, match=r"in step [5-9] of 10, t = 0\.\d+: 1 of 6 rows.* row 4"):
+        model.transport(X.float(), "a", "b", steps=10, noise=noise, seed=0)
+
+
+def test_solvers_that_break_their_contract():
+    class Wrong(multisi.Solver):
+        def integrate(self, dynamics, y, times, *, generator):
+            return y[:1]
+
+    with pytest.raises(PluginError, match=r"must return a state of shape \(6, 2\); got \(1, 2\)"):
+        MODEL.transport(X, "a", "b", solver=Wrong())

@@ -187,7 +187,7 @@ class Model:
         """
         with torch.no_grad():
             y, weights = self._state(x, alpha)
-            means = self._means(y, weights.to(y), condition)
+            means = self._means(y, (weights / weights.sum(-1, keepdim=True)).to(y), condition)
             for k in range(len(self.marginals)):
                 corner = simplex.corner(k, len(self.marginals))
                 means[:, k] = self.units.leave(means[:, k], corner, self.noise is not None)
@@ -227,7 +227,8 @@ class Model:
                     f"The score does not exist where the weight of {self.noise!r} is zero. "
                     "Move alpha towards the noise."
                 )
-            noise = self._means(y, weights.to(y), condition)[:, 0]
+            point = (weights / weights.sum(-1, keepdim=True)).to(y)
+            noise = self._means(y, point, condition)[:, 0]
             scale = self.units.affine(weights, y, True)[1]
             first = weights[..., 0].to(y).reshape(-1, *(1,) * (y.ndim - 1))
             return arrays.back(-noise / (first * scale), x)
@@ -260,7 +261,7 @@ class Model:
         checkpoint.write(path, tensors, description)
 
     def _state(self, x: Any, alpha: Any) -> tuple[Tensor, Tensor]:
-        """States and weights in the means' units, for points of the simplex and of the cone."""
+        """States in simplex coordinates, in the means' units, and weights on the cone."""
         y = arrays.states(x, self._means.reference)
         if isinstance(alpha, Tensor | np.ndarray) and alpha.ndim:
             weights = torch.as_tensor(alpha, dtype=torch.float64)

@@ -1,0 +1,188 @@
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import multisi
+from multisi.errors import (
+    ConfigError,
+    DataError,
+    ShapeError,
+    TrainingDivergedError,
+    UnknownPluginError,
+)
+from multisi.means import ConditionalMeans
+from multisi.training.objective import draw_points, loss
+from multisi.training.schedule import Schedule
+from tests.closed_forms import mixtures, sample_mixture
+
+X = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+DATA = {"a": X, "z": multisi.StandardNormal(), "b": X * 0.5 + 2}
+
+
+def fit(marginals=DATA, **options):
+    return multisi.fit(marginals, **{"steps": 5, "progress": False} | options)
+
+
+def test_one_seed_one_result():
+    def run(seed):
+        torch.manual_seed(os.getpid() % 7)
+        np.random.seed(os.getpid() % 5)
+        torch.rand(int(torch.randint(9, ())))
+        before = torch.get_rng_state(), np.random.get_state()[1].copy()
+        model = fit(seed=seed)
+        moved = model.transport(X, "a", "b", noise=0.5, seed=seed)
+        assert torch.equal(before[0], torch.get_rng_state())
+        assert (before[1] == np.random.get_state()[1]).all()
+        return moved
+
+    assert torch.equal(run(3), run(3))
+    assert not torch.equal(run(3), run(4))
+
+
+def test_it_learns():
+    parts = mixtures(d=2)
+    train, held_out = (
+        {n: sample_mixture(*(p[k] for p in parts), 2000, seed) for n, k, seed in rows}
+        for rows in ((("a", 1, 0), ("b", 2, 1)), (("a", 1, 2), ("b", 2, 3)))
+    )
+    model = fit({"z": multisi.StandardNormal(), **train}, steps=800)
+    report = model.evaluate(held_out, samples=2000)
+    assert report.mean("energy_distance") < 0.02 < 0.1 < report.mean("gaussian") + 0.1
+    noisy = model.evaluate(held_out, samples=2000, noise=0.5)
+    assert noisy.mean("energy_distance") < 0.03
+
+
+def test_the_loss_is_least_at_the_truth():
+    parts = mixtures()
+    exact = multisi.GaussianMixtureMeans(*parts)
+    n = 40_000
+    xs = torch.stack([sample_mixture(*(p[k] for p in parts), n, k) for k in range(3)], 1)
+    alpha, v = (part.double() for part in draw_points(n, 3, torch.Generator().manual_seed(0)))
+    best = loss(exact, xs, alpha, v)
+    for scale in (0.9, 1.1):
+        other = ConditionalMeans(lambda x, a, s=scale: exact.network(x, a) * s + 0.1 * (s - 1))
+        assert loss(other, xs, alpha, v) > best
+
+
+@pytest.mark.parametrize("marginals", [2, 3, 5, 20])
+def test_law_of_points(marginals):
+    alpha, v = draw_points(20_000, marginals, torch.Generator().manual_seed(0))
+    assert torch.allclose(alpha.sum(1), torch.ones(20_000)) and (alpha >= 0).all()
+    assert (v.sum(1) == 0).all() and (v.abs().sum(1) == 2).all()
+    assert (alpha[v != 0] > 0).all(), "tangents stay inside the face"
+    sizes = (alpha > 0).sum(1)
+    edges = (sizes == 2).double().mean().item()
+    assert edges == 1 if marginals == 2 else abs(edges - 0.7) < 0.02
+    assert torch.allclose(alpha.mean(0), torch.full((marginals,), 1 / marginals), atol=0.02)
+
+
+def test_images_and_scalars():
+    images = torch.rand(20, 3, 4, 4)
+    model = fit({"a": images, "b": 1 - images})
+    assert model.transport(images, "a", "b").shape == images.shape
+    model = fit({"a": images[:, 0, 0, 0], "z": multisi.StandardNormal()})
+    assert model.transport(images[:, 0, 0, 0], "a", "z").shape == (20,)
+
+
+def test_coupling_by_name_and_by_hand():
+    class Same(multisi.Coupling):
+        noise_independent = False
+
+        def sample(self, n, *, seed, step):
+            rows = torch.randint(200, (n,), generator=torch.Generator().manual_seed(seed + step))
+            return torch.stack([X[rows], X[rows], X[rows] * 0.5 + 2], 1)
+
+    fit(coupling="paired")
+    model = fit(coupling=Same())
+    assert not model.noise_independent
+
+
+def test_max_seconds():
+    model = fit(steps=10**9, max_seconds=0.3)
+    assert model.marginals == ("z", "a", "b")
+
+
+def test_schedule():
+    schedule = Schedule(steps=1000, learning_rate=1.0)
+    rates = [schedule.rate(schedule.passed(step, 0.0)) for step in range(1001)]
+    assert max(rates) <= 1 and rates[0] < 0.1 and rates[-1] == 0 and np.argmax(rates) in (19, 20)
+    assert Schedule(steps=1000, max_seconds=10).passed(1, 5.0) == 0.5
+
+
+class Broken(torch.nn.Module):
+    def __init__(self, answer, late=False):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.answer, self.late, self.calls = answer, late, 0
+
+    def forward(self, x, alpha):
+        self.calls += 1
+        if self.late and self.calls < 3:
+            return self.weight * x.new_zeros(len(x), alpha.shape[1], 2)
+        return self.weight * self.answer(x, alpha)
+
+
+def nan(x, alpha):
+    return x.new_full((len(x), alpha.shape[1], 2), float("nan"))
+
+
+CASES = [
+    (dict(marginals={"a": X}), DataError, "At least 2 marginals"),
+    (dict(marginals={"a": X, "b": X[:, :1]}), ShapeError, "one event shape"),
+    (dict(steps=0), ConfigError, "steps must be an integer of at least 1; got 0"),
+    (dict(steps=1.5), ConfigError, "steps must be"),
+    (dict(batch_size=0), ConfigError, "batch_size must be"),
+    (dict(learning_rate=-1), ConfigError, "learning_rate must be a positive number; got -1"),
+    (dict(learning_rate=float("nan")), ConfigError, "learning_rate"),
+    (dict(max_seconds=0), ConfigError, "max_seconds must be"),
+    (dict(seed="x"), ConfigError, "seed must be"),
+    (dict(device="cuda:77"), ConfigError, "device 'cuda:77' cannot be used here"),
+    (dict(network="mpl"), UnknownPluginError, "Did you mean 'mlp'"),
+    (dict(coupling="indep"), UnknownPluginError, "Known: independent, paired"),
+    (dict(network_options={"widht": 3}), ConfigError, "network 'mlp': .*widht"),
+    (dict(network=torch.nn.Identity()), Exception, "forward|argument"),
+    (dict(network=Broken(lambda x, a: x)), ShapeError, r"shape \(256, 3, 2\); got \(256, 2\)"),
+    (dict(network=Broken(nan)), TrainingDivergedError, "before the first step"),
+    (dict(network=Broken(nan, late=True), steps=99), TrainingDivergedError, "for 20 steps"),
+    (dict(network=Broken(nan), network_options={"a": 1}), ConfigError, "given by its name"),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "message"), CASES)
+def test_bad_input(options, error, message):
+    with pytest.raises(error, match=message):
+        fit(**options)
+
+
+def test_couplings_of_a_wrong_shape():
+    class Flat(multisi.Coupling):
+        def sample(self, n, *, seed, step):
+            return torch.zeros(n, 2)
+
+    with pytest.raises(ShapeError, match=r"must draw shape \(256, 3, 2\); got \(256, 2\)"):
+        fit(coupling=Flat())
+
+
+def test_interrupted_training_is_saved(tmp_path, capsys):
+    class Interrupting(multisi.Coupling):
+        def sample(self, n, *, seed, step):
+            if step == 20:
+                os.kill(os.getpid(), signal.SIGINT)
+            return torch.randn(n, 2, 2)
+
+    rescue = tmp_path / "rescue.safetensors"
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            fit({"a": X, "b": X + 1}, coupling=Interrupting(), steps=100, rescue=rescue)
+    shown = capsys.readouterr().err
+    for name in ("rescue.safetensors", "rescue-2.safetensors"):
+        assert str(tmp_path / name) in shown
+        assert multisi.load(tmp_path / name).transport(X, "a", "b").shape == X.shape
+
+
+def test_silent_without_a_terminal(capsys):
+    fit(progress=True).transport(X, "a", "b", progress=True)
+    assert capsys.readouterr() == ("", "")

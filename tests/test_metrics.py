@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from multisi import metrics
+from multisi.errors import DataError, ShapeError
+
+
+def normal(seed, n, d=3):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_energy_distance_against_all_pairs(biased):
+    x, y = normal(0, 40).numpy(), normal(1, 30).numpy() + 1
+    n, m = (40, 30) if biased else (39, 29)
+    expected = 2 * cdist(x, y).mean() - cdist(x, x).sum() / (40 * n) - cdist(y, y).sum() / (30 * m)
+    assert metrics.energy_distance(x, y, biased=biased) == pytest.approx(expected)
+
+
+@given(shift=st.floats(-5, 5), scale=st.floats(0.1, 10))
+def test_energy_distance_moves_and_scales(shift, scale):
+    x, y = normal(0, 20), normal(1, 20) + 1
+    one = metrics.energy_distance(x, y)
+    assert metrics.energy_distance(x * scale + shift, y * scale + shift) == pytest.approx(
+        scale * one
+    )
+    assert metrics.energy_distance(y, x) == pytest.approx(one)
+    assert metrics.energy_distance(x, x, biased=True) == pytest.approx(0, abs=1e-12)
+
+
+def test_energy_distance_is_unbiased():
+    values = [
+        metrics.energy_distance(normal(2 * i, 20), normal(2 * i + 1, 20)) for i in range(400)
+    ]
+    assert abs(np.mean(values)) < 4 * np.std(values) / 20
+
+
+def test_energy_distance_in_parts(monkeypatch):
+    x, y = normal(0, 50), normal(1, 37)
+    whole = metrics.energy_distance(x, y), metrics.permutation_test(x, y, 50)
+    monkeypatch.setattr(metrics, "_ROWS", 7)
+    assert metrics.energy_distance(x, y) == pytest.approx(whole[0])
+    assert metrics.permutation_test(x, y, 50) == pytest.approx(whole[1])
+
+
+def test_permutation_test_has_its_level():
+    p = [
+        metrics.permutation_test(normal(2 * i, 25), normal(2 * i + 1, 25), 39, seed=i).p_value
+        for i in range(200)
+    ]
+    # Under equal laws p is uniform on 1/40 ... 1; 200 draws, bounds at four standard errors.
+    assert abs(np.mean(p) - 0.5125) < 4 * 0.289 / 200**0.5
+    assert np.mean(np.array(p) <= 0.1) < 0.1 + 4 * (0.09 / 200) ** 0.5
+    assert metrics.permutation_test(normal(0, 50), normal(1, 50) + 1, 99).p_value == 0.01
+
+
+def test_gaussian_map_matches_moments():
+    x, y = normal(0, 500) @ normal(5, 3), normal(1, 400) @ normal(6, 3) + 2
+    moved = metrics.gaussian_map(x, y)(x)
+    assert torch.allclose(moved.mean(0), y.mean(0))
+    assert torch.allclose(torch.cov(moved.T), torch.cov(y.T))
+    flat = x.clone()
+    flat[:, 1] = 3
+    assert torch.isfinite(metrics.gaussian_map(flat, y)(flat)).all()
+    one = metrics.gaussian_map(x[:, :1], y[:, :1])(x[:, :1])
+    assert torch.allclose(one.std(0), y[:, :1].std(0))
+
+
+def test_images_and_lists():
+    assert metrics.energy_distance(torch.zeros(3, 2, 2), torch.ones(3, 2, 2)) == pytest.approx(4)
+    with pytest.raises(ShapeError, match="one event shape"):
+        metrics.energy_distance(normal(0, 4, 2), normal(0, 4, 3))
+    with pytest.raises(DataError, match="At least 2 rows"):
+        metrics.energy_distance(normal(0, 1), normal(0, 4))
+    with pytest.raises(DataError, match="y must be finite"):
+        metrics.energy_distance([[0.0], [1.0]], [[0.0], [float("nan")]])

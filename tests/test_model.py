@@ -1,0 +1,126 @@
+import copy
+import json
+import pickle
+
+import pytest
+import torch
+
+import multisi
+from multisi.errors import ConfigError, DataError, ScoreError, ShapeError, SimplexError
+from multisi.paths.polyline import Segment
+from multisi.units import Standardiser
+from tests.closed_forms import mixtures, sample_mixture
+
+PARTS = mixtures()
+EXACT = multisi.GaussianMixtureMeans(*PARTS)
+MODEL = multisi.Model(EXACT, ("noise", "a", "b"), "noise")
+X = sample_mixture(*(part[1] for part in PARTS), 6, seed=0)
+SHIFT, SCALE = torch.tensor([1.0, -2.0]).double(), torch.tensor([3.0, 0.5]).double()
+SCALED = multisi.Model(EXACT, ("noise", "a", "b"), "noise", units=Standardiser(SHIFT, SCALE))
+
+
+def test_everything_is_in_data_units():
+    x = X * SCALE + SHIFT
+    assert torch.allclose(
+        SCALED.transport(x, "a", "b"), MODEL.transport(X, "a", "b") * SCALE + SHIFT
+    )
+    assert torch.allclose(SCALED.transport(x, "a", "noise"), MODEL.transport(X, "a", "noise"))
+    middle = SCALED.transport(x, "a", SCALED.barycenter)
+    assert torch.allclose(middle, MODEL.transport(X, "a", MODEL.barycenter) * SCALE + SHIFT)
+    assert torch.allclose(SCALED.transport(middle, SCALED.barycenter, "a"), x, atol=1e-2)
+
+    alpha = {"noise": 0.2, "a": 0.3, "b": 0.5}
+    g, plain = SCALED.means(x, alpha), MODEL.means(X, alpha)
+    assert torch.allclose(g[:, 0], plain[:, 0])
+    assert torch.allclose(g[:, 1:], plain[:, 1:] * SCALE + SHIFT)
+    assert torch.allclose(SCALED.score(x, alpha), MODEL.score(X, alpha) / SCALE)
+    path = Segment([torch.eye(3).double()[1], torch.eye(3).double()[2]])
+    velocity = SCALED.velocity(x, path, 0.3)
+    assert torch.allclose(velocity, MODEL.velocity(X, path, 0.3) * SCALE)
+
+
+def test_score_is_the_gradient_in_data_units():
+    """Score of a single Gaussian seen through units, at a point of the cone."""
+    one = torch.ones(1, dtype=torch.float64)
+    m = torch.tensor([[0.0], [2.0]]).double()
+    means = multisi.GaussianMixtureMeans(
+        [one, one], list(m[:, None]), list(torch.tensor([1.0, 0.25]).double()[:, None, None, None])
+    )
+    units = Standardiser(torch.tensor([5.0]).double(), torch.tensor([10.0]).double())
+    model = multisi.Model(means, ("z", "a"), "z", units=units)
+    w = torch.tensor([0.6, 1.2]).double()
+    x = torch.tensor([[3.0], [40.0]]).double()
+    mean = 1.8 * 5 + 10 * (1.2 * 2.0)
+    variance = 100 * (0.6**2 + 1.2**2 * 0.25)
+    assert torch.allclose(model.score(x, w), -(x - mean) / variance)
+    assert torch.allclose(model.score(x, "z"), -x)
+
+
+def test_couple_gives_every_counterpart():
+    counterparts = MODEL.couple(X, "a", steps=8)
+    assert list(counterparts) == ["noise", "a", "b"]
+    assert torch.allclose(counterparts["a"], X)
+    assert torch.equal(counterparts["b"], MODEL.transport(X, "a", "b", steps=8))
+
+
+def test_score_needs_noise():
+    with pytest.raises(ScoreError, match="the weight of 'noise' is zero"):
+        MODEL.score(X, "a")
+    dependent = multisi.Model(EXACT, ("noise", "a", "b"), "noise", noise_independent=False)
+    for call in (
+        lambda: dependent.score(X, {"noise": 0.5, "a": 0.5}),
+        lambda: dependent.transport(X, "a", "b", noise=0.5),
+    ):
+        with pytest.raises(ScoreError, match="independent of the data"):
+            call()
+    dependent.transport(X, "a", "b")
+
+
+def test_bad_models_and_points():
+    with pytest.raises(ConfigError, match=r"repeated: \['a'\]"):
+        multisi.Model(EXACT, ("noise", "a", "a"), "noise")
+    with pytest.raises(ConfigError, match="must come first"):
+        multisi.Model(EXACT, ("noise", "a", "b"), "a")
+    with pytest.raises(ConfigError, match="no marginal is named 'z'"):
+        multisi.Model(EXACT, ("noise", "a", "b"), "z")
+    with pytest.raises(ConfigError, match="3 marginals; got 2 names"):
+        multisi.Model(EXACT, ("a", "b"))
+    with pytest.raises(DataError, match="At least 2 marginals"):
+        multisi.Model(EXACT, ("a",))
+    with pytest.raises(SimplexError, match="positive weight"):
+        MODEL.means(X, torch.zeros(3))
+    with pytest.raises(SimplexError, match="not be negative"):
+        MODEL.means(X, torch.tensor([2.0, -1.0, 0.5]))
+    with pytest.raises(ShapeError, match=r"x must have shape \(b, 2\); got \(6, 1\)"):
+        SCALED.transport(X[:, :1], "a", "b")
+    with pytest.raises(ConfigError, match="device 'tpu7' cannot be used"):
+        MODEL.to("tpu7")
+
+
+def test_copies_and_pickles():
+    y = MODEL.transport(X, "a", "b", steps=4)
+    for other in (copy.deepcopy(MODEL), pickle.loads(pickle.dumps(MODEL)), MODEL.to("auto")):
+        assert torch.allclose(other.transport(X, "a", "b", steps=4), y)
+    MODEL.to("cpu")
+
+
+def test_evaluate():
+    held_out = {
+        name: sample_mixture(*(part[k] for part in PARTS), 600, seed=k)
+        for k, name in ((1, "a"), (2, "b"))
+    }
+    report = MODEL.evaluate(held_out, samples=500, steps=64)
+    assert [(p.source, p.target) for p in report.pairs] == [("a", "b"), ("b", "a")]
+    assert abs(report.mean("energy_distance")) < 0.03 < report.mean("gaussian") + 0.03
+    assert 0 <= report.mean("cycle_error") < 1e-3
+    assert json.loads(json.dumps(report.to_dict()))["names"] == ["a", "b"]
+    text = str(report)
+    assert "energy distance" in text and "cycle error" in text and "seconds" in text
+    again = MODEL.evaluate(held_out, samples=500, steps=64)
+    assert [p.energy_distance for p in again.pairs] == [p.energy_distance for p in report.pairs]
+    with pytest.raises(ConfigError, match="no marginal is named 'c'"):
+        MODEL.evaluate({"a": X, "c": X})
+    with pytest.raises(DataError, match="at least 4 rows"):
+        MODEL.evaluate({"a": X[:3], "b": X})
+    with pytest.raises(DataError, match="At least 2 marginals"):
+        MODEL.evaluate({"a": X})

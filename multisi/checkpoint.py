@@ -1,7 +1,7 @@
 """The file of a model: one safetensors file, described and signed in its header.
 
-The header's metadata hold one JSON text, `multisi`, and `sha256`, the hash of that text and of
-all tensors by name, type, shape and bytes. Nothing in a file is ever executed.
+The header's metadata hold one JSON text, `multisi`: a list of the description and of the hash of
+that description and of all tensors by name, type, shape and bytes. Nothing is ever executed.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def write(path: Any, tensors: dict[str, Tensor], description: dict[str, Any]) ->
     description = {"format": FORMAT, "version": __version__, **description}
     text = json.dumps(description, sort_keys=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = serialise(tensors, {"multisi": text, "sha256": _hash(text, tensors)})
+    data = serialise(tensors, {"multisi": json.dumps([text, _hash(text, tensors)])})
     try:
         write_whole(path, data)
     except OSError as error:
@@ -59,12 +59,13 @@ def read(path: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(
             f"{str(path)!r} was not written by multisi: its header lacks a model."
         )
-    if metadata.get("sha256") != _hash(metadata["multisi"], tensors):
+    text, digest = _signed(metadata["multisi"])
+    if digest != _hash(text, tensors):
         raise CheckpointError(
             f"{str(path)!r} has been altered or damaged: its contents do not match their hash. "
             "Use a copy, or fit again."
         )
-    description = json.loads(metadata["multisi"])
+    description: dict[str, Any] = json.loads(text)
     if description["format"] > FORMAT:
         raise CheckpointError(
             f"{str(path)!r} has format {description['format']}, of multisi "
@@ -72,6 +73,15 @@ def read(path: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "Upgrade multisi."
         )
     return tensors, description
+
+
+def _signed(metadata: str) -> tuple[str, str]:
+    """Description and hash; without a hash where the text has been damaged."""
+    try:
+        text, digest = json.loads(metadata)
+    except ValueError:
+        return metadata, ""
+    return text, digest
 
 
 def _hash(text: str, tensors: dict[str, Tensor]) -> str:

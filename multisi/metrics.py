@@ -71,14 +71,16 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
     both = torch.cat([a, b])
     n, m = len(a), len(b)
     source = seeds.generator(seeds.check(seed))
-    signs = torch.full((permutations + 1, n + m), -1.0 / m, dtype=both.dtype)
+    signs = torch.full((permutations + 1, n + m), -1.0 / m)
     signs[0, :n] = 1.0 / n
     for row in signs[1:]:
         row[torch.randperm(n + m, generator=source)[:n]] = 1.0 / n
-    # With s = 1/n on one sample and -1/m on the other, the biased statistic is -s' D s.
-    statistics = torch.zeros(permutations + 1, dtype=both.dtype)
+    # With s = 1/n on one sample and -1/m on the other, the biased statistic is -s' D s. A constant
+    # taken from D changes nothing, as the entries of s sum to zero, and leaves less to round.
+    centre = mean_distance(both[:_ROWS], both[:_ROWS])
+    statistics = torch.zeros(permutations + 1, dtype=torch.float64)
     for i in range(0, n + m, _ROWS):
-        distances = torch.cdist(both[i : i + _ROWS], both)
+        distances = (torch.cdist(both[i : i + _ROWS], both) - centre).float()
         statistics -= ((signs @ distances.T) * signs[:, i : i + _ROWS]).sum(1)
     as_large = (statistics[1:] >= statistics[0]).sum().item()
     return PermutationTest(energy_distance(a, b), (1 + as_large) / (1 + permutations))

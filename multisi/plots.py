@@ -41,5 +41,5 @@ def image_grid(
     for axis, name in zip(axes[0], columns, strict=True):
         axis.set_title(name, fontsize=8)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
+    figure.savefig(buffer, format="png", dpi=84)
     return buffer.getvalue()

@@ -1,0 +1,75 @@
+"""Time of a network call beyond the network: a network that does nothing, b = 1, d = 2."""
+
+import functools
+import statistics
+import time
+
+import torch
+import torchsde
+
+from multisi import ConditionalMeans, Diffusion, ProbabilityFlow, registry
+from multisi.interpolants.barycentric import Barycentric
+from multisi.paths.bow import Bow
+from multisi.transport import move
+
+STEPS, REPEATS = 1000, 9
+
+
+class Null(torch.nn.Module):
+    """Heads of zero, at no cost."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("heads", torch.zeros(1, 3, 2))
+
+    def forward(self, x, alpha):
+        return self.heads
+
+
+class Plain(torch.nn.Module):
+    """What torchsde asks for, written without care, for its defaults."""
+
+    noise_type, sde_type = "diagonal", "ito"
+
+    def f(self, t, y):
+        return torch.zeros_like(y)
+
+    def g(self, t, y):
+        return torch.ones_like(y)
+
+
+def run():
+    """Microseconds a call: median, least and most of nine, projection and finiteness included."""
+    corners = torch.eye(3, dtype=torch.float64)
+    path, means = Bow([corners[1], corners[2]]), ConditionalMeans(Null())
+    y = torch.zeros(1, 2)
+    grid = torch.linspace(0, 1, STEPS + 1, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    print("\nMicroseconds a network call, null network, b = 1, d = 2: median [least, most]")
+    for kind, dynamics in (
+        ("ODE", ProbabilityFlow(means, path, Barycentric())),
+        ("SDE", Diffusion(means, path, Barycentric(), 0.5)),
+    ):
+        for name in ("euler", "heun", "midpoint"):
+            solver = registry.create("solver", name)
+            calls = STEPS * solver.calls_per_step
+            run_once = functools.partial(move, dynamics, y, grid, solver, generator)
+            _show(f"{kind} {name}", calls, run_once)
+    times = torch.tensor([0.0, 1.0])
+    _show(
+        "peer: torchsde euler, its own Brownian interval",
+        100,
+        lambda: torchsde.sdeint(Plain(), y, times, method="euler", dt=1 / 64),
+        64,
+    )
+
+
+def _show(what, calls, function, real=None):
+    with torch.no_grad():
+        function()
+        figures = []
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            function()
+            figures.append((time.perf_counter() - start) / (real or calls) * 1e6)
+    print(f"{what:<50} {statistics.median(figures):7.1f} [{min(figures):.1f}, {max(figures):.1f}]")

@@ -1,0 +1,57 @@
+"""What the documentation shows must run."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = sorted(
+    path.relative_to(ROOT)
+    for pattern in ("index.md", "tutorials/*.md", "how-to/*.md")
+    for path in (ROOT / "docs").glob(pattern)
+)
+
+
+def blocks(page):
+    """The Python of a page, in order."""
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
+
+
+def execute(page, folder):
+    """Run all Python of a page in one namespace, in an empty folder, with warnings as errors."""
+    script = folder / "page.py"
+    script.write_text("\n".join(blocks(page)))
+    command = [sys.executable, "-W", "error", script.name]
+    shown = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+    )
+    assert shown.returncode == 0, shown.stderr
+    return shown.stdout
+
+
+def test_the_example_of_the_readme(tmp_path):
+    (example,) = blocks("README.md")
+    assert len([line for line in example.splitlines() if line.strip()]) <= 15
+    shown = execute("README.md", tmp_path)
+    means = re.search(r"energy distance to held-out samples of the target +([-\d.e]+)\n", shown)
+    assert float(means[1]) < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_pages(page, tmp_path):
+    execute(page, tmp_path)
+
+
+def test_commands_are_in_the_makefile():
+    makefile = (ROOT / "Makefile").read_text()
+    for command in re.findall(r"^make ([a-z-]+)", (ROOT / "README.md").read_text(), re.M):
+        assert re.search(rf"^{command}:", makefile, re.M)
+
+
+def test_links_of_the_readme():
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
+        assert target.startswith("https://") or (ROOT / target).exists(), target

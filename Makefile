@@ -31,10 +31,10 @@ lint: $(VENV)/installed-test  ## Check style, formatting and types
 	$(PY) -m mypy
 
 docs: $(VENV)/installed-docs  ## Build the documentation in site/
-	$(PY) -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 docs-serve: $(VENV)/installed-docs  ## Serve the documentation on this machine
-	$(PY) -m mkdocs serve
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs serve
 
 bench: $(VENV)/installed-test  ## Run the benchmarks
 	$(PY) -m tests.benchmarks

@@ -9,6 +9,7 @@ from torch import Tensor
 from multisi.errors import SimplexError
 
 TOLERANCE = 1e-3
+_ROUNDING = 1e-6
 
 
 def corner(index: int, marginals: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -36,7 +37,7 @@ def barycenter(marginals: int, noise: bool = False) -> Tensor:
 def check(alpha: Tensor, marginals: int, what: str = "alpha") -> Tensor:
     """Return `alpha` as float64 on the simplex, shape `(..., k)`, or say why it is not there.
 
-    Sums within 1e-3 of one are accepted, as rounding, and normalised.
+    Sums within 1e-3 of one and coordinates above -1e-6 are accepted, as rounding, and corrected.
 
     Raises:
         SimplexError: wrong number of coordinates, negative or non-finite ones, or a sum other
@@ -50,11 +51,12 @@ def check(alpha: Tensor, marginals: int, what: str = "alpha") -> Tensor:
         )
     if not torch.isfinite(alpha).all():
         raise SimplexError(f"{what} must be finite; got {_first_bad(alpha)}.")
-    if (alpha < 0).any():
+    if (alpha < -_ROUNDING).any():
         raise SimplexError(
             f"{what} must not be negative; got {_first_bad(alpha)}. "
             "Points outside the simplex have no marginal law."
         )
+    alpha = alpha.clamp_min(0)
     total = alpha.sum(-1, keepdim=True)
     if ((total - 1).abs() > TOLERANCE).any():
         worst = total.flatten()[(total - 1).abs().argmax()].item()
@@ -66,6 +68,6 @@ def check(alpha: Tensor, marginals: int, what: str = "alpha") -> Tensor:
 
 def _first_bad(alpha: Tensor) -> list[float]:
     rows = alpha.reshape(-1, alpha.shape[-1])
-    bad = ~torch.isfinite(rows).all(-1) | (rows < 0).any(-1)
+    bad = ~torch.isfinite(rows).all(-1) | (rows < -_ROUNDING).any(-1)
     row: list[float] = rows[bad][0].tolist()
     return row

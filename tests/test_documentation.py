@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+import multisi
+from multisi.cli import _parser
+
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted(
     path.relative_to(ROOT)
@@ -55,3 +58,22 @@ def test_commands_are_in_the_makefile():
 def test_links_of_the_readme():
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_every_public_name_is_in_the_reference():
+    pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    documented = re.findall(r"^::: ([\w.]+)", pages, re.M)
+    for name in set(multisi.__all__) - {"__version__", "hookimpl", "registry"}:
+        value = getattr(multisi, name)
+        home = value.__name__ if name in multisi._MODULES else f"{value.__module__}.{name}"
+        assert home in documented, name
+
+
+def test_every_option_is_in_the_reference():
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    (commands,) = [a for a in _parser()._actions if a.dest == "command"]
+    for name, command in commands.choices.items():
+        assert f"\n## multisi {name}\n" in page
+        for action in command._actions:
+            for option in set(action.option_strings) - {"-h", "--help"}:
+                assert f"`{option}" in page, (name, option)

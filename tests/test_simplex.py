@@ -18,6 +18,7 @@ def test_normalised_weights_are_points(weights):
 def test_rounding_is_normalised():
     alpha = simplex.check(torch.tensor([0.3333, 0.3333, 0.3333]), 3)
     assert abs(alpha.sum().item() - 1) < 1e-15
+    assert simplex.check(torch.tensor([1 + 1e-9, -1e-9]).double(), 2).tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""`python -m tests.benchmarks [accuracy | overhead | demo ...]`: print the tables of the docs."""
+"""`python -m tests.benchmarks [NAME ...]`: print the tables of the documentation, all or some."""
 
 import importlib
 import sys
 
-NAMES = ("accuracy", "overhead", "demo")
+NAMES = ("accuracy", "laws", "overhead", "demo")
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or NAMES

@@ -9,30 +9,37 @@ from torch import Tensor
 from multisi.errors import DataError, ShapeError
 
 
-def states(x: Any, like: Tensor, what: str = "x") -> Tensor:
-    """`x` as a tensor of the type and on the device of `like`, finite.
+def floats(x: Any, what: str = "x") -> Tensor:
+    """`x` as a finite tensor of float32 or float64, whichever holds it, where it is.
 
     Raises:
         DataError: no array of real numbers, or NaN or infinity in it.
         ShapeError: no axis of rows.
     """
     try:
-        tensor = x if isinstance(x, Tensor) else torch.from_numpy(np.array(x, dtype=np.float64))
+        tensor = x if isinstance(x, Tensor) else torch.from_numpy(_array(x))
     except (TypeError, ValueError) as error:
         raise DataError(f"{what} must be an array of numbers: {error}.") from None
     if tensor.is_complex():
-        raise DataError(f"{what} must be real; got {tensor.dtype}.")
+        raise DataError(f"{what} must be real numbers; got {tensor.dtype}.")
     if tensor.ndim == 0:
         raise ShapeError(f"{what} must have an axis of rows; got a single number.")
-    tensor = tensor.detach().to(device=like.device, dtype=like.dtype)
-    bad = ~torch.isfinite(tensor.reshape(len(tensor), -1)).all(1) if tensor.numel() else None
-    if bad is not None and bad.any():
-        rows = bad.nonzero()[:, 0]
+    wide = tensor.dtype in (torch.float64, torch.int64, torch.int32)
+    tensor = tensor.detach().to(torch.float64 if wide else torch.float32)
+    bad = bad_rows(tensor)
+    if len(bad):
         raise DataError(
-            f"{what} must be finite; {len(rows)} of {len(tensor)} rows have NaN or infinity, "
-            f"the first is row {rows[0].item()}."
+            f"{what} must be finite; {len(bad)} of {len(tensor)} rows have NaN or infinity, "
+            f"the first is row {bad[0].item()}."
         )
     return tensor
+
+
+def bad_rows(tensor: Tensor) -> Tensor:
+    """Numbers of the rows that have NaN or infinity."""
+    if not tensor.numel():
+        return torch.empty(0, dtype=torch.int64)
+    return (~torch.isfinite(tensor.reshape(len(tensor), -1)).all(1)).nonzero()[:, 0]
 
 
 def back(y: Tensor, x: Any) -> Any:
@@ -41,4 +48,15 @@ def back(y: Tensor, x: Any) -> Any:
         return y.to(device=x.device, dtype=x.dtype if x.is_floating_point() else y.dtype)
     array = y.cpu().numpy()
     kept = isinstance(x, np.ndarray) and x.dtype.kind == "f"
-    return array.astype(x.dtype) if kept else array
+    return array.astype(x.dtype, copy=False) if kept else array
+
+
+def _array(values: Any) -> "np.ndarray[Any, Any]":
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"their type is {array.dtype}")
+    # A copy, so that foreign byte order, negative strides and read-only memory are no matter.
+    narrow = array.dtype.kind == "b" or array.dtype.itemsize <= (
+        4 if array.dtype.kind == "f" else 2
+    )
+    return np.array(array, dtype=np.float32 if narrow else np.float64, order="C")

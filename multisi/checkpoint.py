@@ -66,10 +66,10 @@ def read(path: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "Use a copy, or fit again."
         )
     description: dict[str, Any] = json.loads(text)
-    if description["format"] > FORMAT:
+    if description.get("format", 0) > FORMAT:
         raise CheckpointError(
             f"{str(path)!r} has format {description['format']}, of multisi "
-            f"{description['version']}; this multisi {__version__} reads up to {FORMAT}. "
+            f"{description.get('version')}; this multisi {__version__} reads up to {FORMAT}. "
             "Upgrade multisi."
         )
     return tensors, description

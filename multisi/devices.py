@@ -18,7 +18,7 @@ def choose(device: Any = "auto") -> torch.device:
         return accelerator or torch.device("cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
+        torch.zeros(1, device=chosen).item()
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(

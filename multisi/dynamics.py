@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from multisi.errors import ConfigError, ScoreError
+from multisi import checks
+from multisi.errors import ScoreError
 from multisi.interpolants import Interpolant
 from multisi.means import ConditionalMeans, combination, combine
 from multisi.paths import Path
@@ -184,7 +185,7 @@ class Diffusion(ProbabilityFlow):
         condition: Any = None,
     ) -> None:
         super().__init__(means, path, interpolant, condition)
-        self.noise = check_noise(noise)
+        self.noise = checks.number(noise, "noise")
         if self.noise > 0 and not noisy(path, interpolant):
             raise ScoreError(
                 "noise > 0 needs the score, which does not exist where the weight of the noise "
@@ -209,13 +210,6 @@ def noisy(path: Path, interpolant: Interpolant) -> bool:
     knots = torch.tensor(path.knots, dtype=torch.float64)
     middles = (knots[1:] + knots[:-1]) / 2
     return bool((interpolant.weights(path(middles))[..., 0] > 0).all())
-
-
-def check_noise(noise: Any) -> float:
-    """The noise as a finite, non-negative number."""
-    if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < 1e6:
-        raise ConfigError(f"noise must be a finite number, at least 0; got {noise!r}.")
-    return float(noise)
 
 
 class Table(Generic[T]):

@@ -38,7 +38,7 @@ class CheckpointError(MultisiError, RuntimeError):
 
 
 class SolverError(MultisiError, ArithmeticError):
-    """An integration produced a value that is not finite, or could not be carried out."""
+    """The field or an integration gave a value that is not finite, or could not be computed."""
 
 
 class TrainingDivergedError(MultisiError, ArithmeticError):

@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from multisi import devices, recipes, registry, seeds
 from multisi.couplings import Coupling
-from multisi.errors import ConfigError, ShapeError, TrainingDivergedError
+from multisi.errors import CheckpointError, ConfigError, ShapeError, TrainingDivergedError
 from multisi.marginals import Marginal, StandardNormal, prepare
 from multisi.means import ConditionalMeans
 from multisi.model import Model
@@ -74,8 +75,8 @@ def fit(
     chosen = devices.choose(device)
     data = [marginal for marginal in ready.values() if isinstance(marginal, Marginal)]
     noise = next((name for name, m in ready.items() if isinstance(m, StandardNormal)), None)
-    units = Standardiser.of(data).to(chosen)
-    joint: Coupling = registry.create("coupling", coupling, list(ready.values()))
+    units = Standardiser.of(data)
+    joint = registry.create("coupling", coupling, Coupling, list(ready.values()))
     event = data[0].event_shape
     first = 0 if noise is None else 1
 
@@ -86,9 +87,9 @@ def fit(
                 f"The coupling must draw shape {(batch_size, len(ready), *event)}; "
                 f"got {tuple(xs.shape)}."
             )
-        xs = xs.to(chosen, torch.float32, copy=True)
-        xs[:, first:] = (xs[:, first:] - units.shift) / units.scale
-        return xs
+        data = xs[:, first:]
+        data = (data - units.shift.to(data)) / units.scale.to(data)
+        return torch.cat([xs[:, :first], data], 1).to(chosen, torch.float32)
 
     with torch.random.fork_rng(devices=[chosen] if chosen.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -105,10 +106,9 @@ def fit(
         try:
             training.run(progress)
         except KeyboardInterrupt:
-            path = _free(pathlib.Path(rescue))
-            model.save(path)
             print(
-                f"Interrupted at step {training.step} of {steps}; the model so far is in {path}",
+                f"Interrupted at step {training.step} of {steps}; the model so far is in "
+                f"{_rescue(model, pathlib.Path(rescue))}",
                 file=sys.stderr,
             )
             raise
@@ -124,6 +124,19 @@ def _try(means: ConditionalMeans, xs: Tensor) -> None:
         raise TrainingDivergedError("The network returns NaN or infinity before the first step.")
     if not any(parameter.requires_grad for parameter in means.parameters()):
         raise ConfigError("The network has no parameters to train.")
+
+
+def _rescue(model: Model, path: pathlib.Path) -> pathlib.Path:
+    """Save to `path`, or where that cannot be, to the folder for temporary files."""
+    for folder in (path.parent, pathlib.Path(tempfile.gettempdir())):
+        place = _free(folder / path.name)
+        try:
+            model.save(place)
+        except CheckpointError as error:
+            failure = error
+        else:
+            return place
+    raise failure
 
 
 def _free(path: pathlib.Path) -> pathlib.Path:

@@ -170,12 +170,13 @@ def _read_parquet(path: pathlib.Path) -> Samples:
 
 
 def _read_image(path: pathlib.Path) -> Samples:
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     with Image.open(path) as image:
         if image.mode.startswith(("I", "F")):
             raise DataError(f"{str(path)!r}: images have 8 bits a channel; this is {image.mode}.")
-        pixels = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+        upright = ImageOps.exif_transpose(image)  # Cameras may note a turn in place of making it.
+        pixels = np.asarray(upright.convert("RGB"), dtype=np.float32) / 255
     return Samples(pixels.reshape(-1, 3), None, pixels.shape[:2])
 
 
@@ -218,7 +219,7 @@ def _write_image(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> by
     pixels = np.rint(rows.reshape(*(like.picture or ()), 3).clip(0, 1) * 255).astype(np.uint8)
     buffer = io.BytesIO()
     kind = Image.registered_extensions()[suffix]
-    Image.fromarray(pixels).save(buffer, format=kind)
+    Image.fromarray(pixels).save(buffer, format=kind, quality=95)
     return buffer.getvalue()
 
 

@@ -26,13 +26,19 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
     """
     tensors, description = checkpoint.read(path)
     means = {n.removeprefix("means."): t for n, t in tensors.items() if n.startswith("means.")}
-    model = Model(
-        _means(description["network"], means, network),
-        description["marginals"],
-        description["noise"],
-        units=Standardiser(tensors["units.shift"], tensors["units.scale"]),
-        noise_independent=description["noise_independent"],
-    )
+    try:
+        model = Model(
+            _means(description["network"], means, network),
+            description["marginals"],
+            description["noise"],
+            units=Standardiser(tensors["units.shift"], tensors["units.scale"]),
+            noise_independent=description["noise_independent"],
+        )
+    except (KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(
+            f"The description in {str(path)!r} is not that of a model: "
+            f"{type(error).__name__}: {error}."
+        ) from error
     return model.to(device)
 
 

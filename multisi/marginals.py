@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multisi.arrays import floats
 from multisi.errors import ConfigError, DataError, ShapeError
 
 
@@ -41,13 +42,11 @@ class Marginal:
     """
 
     def __init__(self, samples: Any, labels: Any = None, weights: Any = None) -> None:
-        self.samples = _numbers(samples, "samples")
-        if self.samples.ndim == 0 or len(self.samples) < 2:
-            rows = len(self.samples) if self.samples.ndim else "no axis of"
-            raise DataError(f"a marginal needs at least 2 rows; got {rows} rows.")
+        self.samples = floats(samples, "samples")
+        if len(self.samples) < 2:
+            raise DataError(f"a marginal needs at least 2 rows; got {len(self.samples)}.")
         if 0 in self.samples.shape:
             raise DataError(f"samples are empty: shape {tuple(self.samples.shape)}.")
-        _check_finite(self.samples, "samples")
         self.labels = None if labels is None else self._per_row(_integers(labels), "labels")
         self.weights = None if weights is None else self._check_weights(weights)
 
@@ -60,10 +59,10 @@ class Marginal:
         return values
 
     def _check_weights(self, weights: Any) -> Tensor:
-        values = self._per_row(_numbers(weights, "weights").to(torch.float64), "weights")
-        _check_finite(values, "weights")
-        if (values < 0).any() or values.sum() <= 0:
+        values = self._per_row(floats(weights, "weights").to(torch.float64), "weights")
+        if (values < 0).any() or not (values > 0).any():
             raise DataError("weights must not be negative, and not all zero.")
+        values = values / values.max()
         return values / values.sum()
 
     @property
@@ -139,39 +138,11 @@ def _as_marginal(name: str, value: Any) -> AnyMarginal:
         raise type(error)(f"Marginal {name!r}: {error}") from None
 
 
-def _numbers(values: Any, what: str) -> Tensor:
-    """Any array of numbers as a real tensor, float32 unless it is wider."""
-    try:
-        tensor = values if isinstance(values, Tensor) else torch.from_numpy(_array(values))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{what} must be an array of numbers: {error}.") from None
-    if tensor.is_complex():
-        raise DataError(f"{what} must be real numbers; got {tensor.dtype}.")
-    wide = tensor.dtype == torch.float64
-    return tensor.detach().to(torch.float64 if wide else torch.float32)
-
-
-def _array(values: Any) -> "np.ndarray[Any, Any]":
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"their type is {array.dtype}")
-    # A copy, so that foreign byte order, negative strides and read-only memory are no matter.
-    dtype = np.float64 if array.dtype.itemsize > 4 and array.dtype.kind == "f" else np.float32
-    return np.array(array, dtype=dtype, order="C")
-
-
 def _integers(labels: Any) -> Tensor:
-    values = labels if isinstance(labels, Tensor) else torch.from_numpy(np.array(labels))
-    if values.is_floating_point() or values.is_complex():
-        raise DataError(f"labels must be integers; got {values.dtype}.")
-    return values.to(torch.int64)
-
-
-def _check_finite(values: Tensor, what: str) -> None:
-    bad = ~torch.isfinite(values.reshape(len(values), -1)).all(1)
-    if bad.any():
-        rows = bad.nonzero()[:, 0]
+    array = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if array.dtype.kind not in "biu":
         raise DataError(
-            f"{what} must be finite; {len(rows)} of {len(values)} rows have NaN or infinity, "
-            f"the first is row {rows[0].item()}."
+            f"labels must be integers; got {array.dtype}. Number them: "
+            "np.unique(labels, return_inverse=True)[1], over all marginals together."
         )
+    return torch.from_numpy(array.astype(np.int64))

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multisi.errors import ShapeError, SimplexError
+from multisi.arrays import bad_rows
+from multisi.errors import ConfigError, ShapeError, SimplexError, SolverError
 
 
 class ConditionalMeans(nn.Module):
@@ -34,6 +35,10 @@ class ConditionalMeans(nn.Module):
 
     def __init__(self, network: Any, recipe: dict[str, Any] | None = None) -> None:
         super().__init__()
+        if not callable(network) or isinstance(network, type):
+            raise ConfigError(
+                f"A network must be a module or a function of (x, alpha); got {network!r}."
+            )
         self.network = network
         self.recipe = recipe
 
@@ -107,3 +112,18 @@ def combine(heads: Tensor, y: Tensor, of_heads: Tensor, of_state: Tensor) -> Ten
     else:
         mixed = torch.matmul(of_heads, heads.reshape(*heads.shape[:2], -1))[:, 0].reshape(y.shape)
     return torch.addcmul(mixed, of_state, y)
+
+
+def finite(values: Tensor, what: str) -> Tensor:
+    """The values, if all of them are finite.
+
+    Raises:
+        SolverError: some are not; with how many rows, and the first.
+    """
+    if len(bad := bad_rows(values)):
+        raise SolverError(
+            f"{what} are not finite in {len(bad)} of {len(values)} rows, the first is row "
+            f"{bad[0].item()}. Look whether the input lies far from the marginals and whether the "
+            "network itself returns finite values."
+        )
+    return values

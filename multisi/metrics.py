@@ -1,7 +1,9 @@
 """How far apart two sets of samples are."""
 
+import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -106,8 +108,7 @@ def gaussian_map(source: Any, target: Any) -> Any:
     matrix = inverse @ _root(root @ c1 @ root, 0.5) @ inverse
 
     def transport(x: Any) -> Tensor:
-        rows = arrays.states(x, a)
-        return m1 + (rows.reshape(len(rows), -1) - m0) @ matrix.T
+        return m1 + (_rows(x, "x") - m0) @ matrix.T
 
     return transport
 
@@ -122,13 +123,17 @@ def _root(matrix: Tensor, power: float) -> Tensor:
 
 
 def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
-    like = torch.empty(0, dtype=torch.float64)
-    a, b = arrays.states(x, like, "x"), arrays.states(y, like, "y")
-    if a.shape[1:] != b.shape[1:]:
+    a, b = _rows(x, "x"), _rows(y, "y")
+    if np.shape(x)[1:] != np.shape(y)[1:]:
         raise ShapeError(
-            f"x and y must have one event shape; got {tuple(a.shape[1:])} and "
-            f"{tuple(b.shape[1:])}."
+            f"x and y must have one event shape; got {np.shape(x)[1:]} and {np.shape(y)[1:]}."
         )
     if min(len(a), len(b)) < 2:
         raise DataError(f"At least 2 rows are needed on each side; got {len(a)} and {len(b)}.")
-    return a.reshape(len(a), -1), b.reshape(len(b), -1)
+    return a, b
+
+
+def _rows(x: Any, what: str) -> Tensor:
+    """Samples as vectors, float64 on the CPU."""
+    rows = arrays.floats(x, what).cpu().to(torch.float64)
+    return rows.reshape(len(rows), math.prod(rows.shape[1:]))

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from multisi import arrays, checkpoint, points, recipes, seeds, simplex
 from multisi.devices import choose
 from multisi.dynamics import ProbabilityFlow
-from multisi.errors import ConfigError, ScoreError, ShapeError, SimplexError
+from multisi.errors import ConfigError, DataError, ScoreError, ShapeError
 from multisi.interpolants import Interpolant
 from multisi.interpolants.barycentric import Barycentric
 from multisi.marginals import check_names
-from multisi.means import ConditionalMeans
+from multisi.means import ConditionalMeans, finite
 from multisi.paths import Path
 from multisi.report import Report, evaluate
 from multisi.solvers import Solver
@@ -59,6 +58,8 @@ class Model:
         units: Standardiser | None = None,
         noise_independent: bool = True,
     ) -> None:
+        if isinstance(names, str):
+            raise ConfigError(f"names must be a list of names; got the text {names!r}.")
         check_names(list(names))
         self.marginals = tuple(names)
         if noise is not None and points.index_of(noise, self.marginals, "noise") != 0:
@@ -69,8 +70,7 @@ class Model:
         heads = getattr(self._means.network, "marginals", len(names))
         if heads != len(names):
             raise ConfigError(f"The means have {heads} marginals; got {len(names)} names.")
-        reference = self._means.reference
-        self.units = (units or Standardiser.identity()).to(reference.device, reference.dtype)
+        self.units = units or Standardiser.identity()
         self._means.eval()
 
     @property
@@ -82,7 +82,6 @@ class Model:
         """Move the model; `"auto"` takes an accelerator where there is one."""
         chosen = choose(device)
         self._means.to(chosen)
-        self.units.to(chosen)
         return self
 
     @property
@@ -144,21 +143,21 @@ class Model:
             ScoreError: noise where there is no score.
             SolverError: a state stopped being finite.
         """
-        x_in, y = x, arrays.states(x, self._means.reference)
-        route = [points.resolve(source, self.marginals, len(y), "source")]
+        rows = arrays.floats(x)
+        route = [points.resolve(source, self.marginals, len(rows), "source")]
         route += [] if via is None else points.waypoints(via, self.marginals)
-        route += [points.resolve(target, self.marginals, len(y), "target")]
+        route += [points.resolve(target, self.marginals, len(rows), "target")]
         journey = Journey(self._means, path, interpolant, solver, steps, noise, condition)
         if journey.noise > 0:
             self._check_score("noise > 0")
         if journey.interpolant.needs_noise and self.noise is None:
             raise ConfigError(f"{journey.interpolant!r} needs a noise marginal; {self} has none.")
-        random = seeds.generator(seeds.check(seed), device=y.device)
+        random = seeds.generator(seeds.check(seed), device=self.device)
         with torch.no_grad():
-            y = self._enter(y, journey.interpolant.weights(route[0]))
+            y = self._enter(rows, journey.interpolant.weights(route[0]))
             states, weights = journey.run(y, route, random, return_path, progress)
-            moved = self.units.leave(states, weights, self.noise is not None)
-        return arrays.back(moved, x_in)
+            moved = self.units.leave(states.to(rows), weights, self.noise is not None)
+        return arrays.back(moved, x)
 
     def couple(self, x: Any, source: Any, **options: Any) -> dict[str, Any]:
         """The counterpart of each row of `x` in every marginal, by transport.
@@ -186,12 +185,15 @@ class Model:
             The kind of array that `x` is, shape `(b, k, *event)`.
         """
         with torch.no_grad():
-            y, weights = self._state(x, alpha)
-            means = self._means(y, (weights / weights.sum(-1, keepdim=True)).to(y), condition)
-            for k in range(len(self.marginals)):
-                corner = simplex.corner(k, len(self.marginals))
-                means[:, k] = self.units.leave(means[:, k], corner, self.noise is not None)
-        return arrays.back(means, x)
+            rows, y, weights = self._state(x, alpha)
+            g = self._means(y, (weights / weights.sum(-1, keepdim=True)).to(y), condition)
+            g = finite(g, "The means").to(rows).unbind(1)
+            corners = torch.eye(len(g), dtype=torch.float64)
+            columns = [
+                self.units.leave(of_one, corner, self.noise is not None)
+                for of_one, corner in zip(g, corners, strict=True)
+            ]
+        return arrays.back(torch.stack(columns, 1), x)
 
     def velocity(self, x: Any, path: Path, t: float, condition: Any = None) -> Any:
         r"""$\sum_k \dot\alpha_k(t)\, g_k(x, \alpha(t))$ in data units per unit of `t`.
@@ -204,9 +206,11 @@ class Model:
         """
         flow = ProbabilityFlow(self._means, path, Barycentric(), condition)
         with torch.no_grad():
-            y, weights = self._state(x, path(torch.tensor(float(t), dtype=torch.float64)))
-            scale = self.units.affine(weights, y, self.noise is not None)[1]
-            return arrays.back(flow.velocity(y, t) * scale, x)
+            here = path(torch.tensor(float(t), dtype=torch.float64))
+            rows, y, weights = self._state(x, here)
+            scale = self.units.affine(weights, rows, self.noise is not None)[1]
+            velocity = finite(flow.velocity(y, t), "The velocity")
+            return arrays.back(velocity.to(rows) * scale, x)
 
     def score(self, x: Any, alpha: Any, condition: Any = None) -> Any:
         r"""The score $\nabla \log \rho(x) = -g_0 / w_0$ in data units, shape of `x`.
@@ -221,16 +225,16 @@ class Model:
         """
         self._check_score("The score")
         with torch.no_grad():
-            y, weights = self._state(x, alpha)
+            rows, y, weights = self._state(x, alpha)
             if not (weights[..., 0] > 0).all():
                 raise ScoreError(
                     f"The score does not exist where the weight of {self.noise!r} is zero. "
                     "Move alpha towards the noise."
                 )
             point = (weights / weights.sum(-1, keepdim=True)).to(y)
-            noise = self._means(y, point, condition)[:, 0]
-            scale = self.units.affine(weights, y, True)[1]
-            first = weights[..., 0].to(y).reshape(-1, *(1,) * (y.ndim - 1))
+            noise = finite(self._means(y, point, condition)[:, 0], "The score").to(rows)
+            scale = self.units.affine(weights, rows, True)[1]
+            first = weights[..., 0].to(rows).reshape(-1, *(1,) * (y.ndim - 1))
             return arrays.back(-noise / (first * scale), x)
 
     def evaluate(self, held_out: Mapping[str, Any], **options: Any) -> Report:
@@ -260,27 +264,26 @@ class Model:
         }
         checkpoint.write(path, tensors, description)
 
-    def _state(self, x: Any, alpha: Any) -> tuple[Tensor, Tensor]:
-        """States in simplex coordinates, in the means' units, and weights on the cone."""
-        y = arrays.states(x, self._means.reference)
-        if isinstance(alpha, Tensor | np.ndarray) and alpha.ndim:
-            weights = torch.as_tensor(alpha, dtype=torch.float64)
-            total = weights.sum(-1, keepdim=True)
-            if not (total > 0).all():
-                raise SimplexError("alpha must have a positive weight.")
-            point = points.resolve(weights / total, self.marginals, len(y), "alpha")
-            return self._enter(y, point * total), point * total
-        point = points.resolve(alpha, self.marginals, len(y), "alpha")
-        return self._enter(y, point), point
+    def _state(self, x: Any, alpha: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows as they are, the same in the means' coordinates, and weights on the cone."""
+        rows = arrays.floats(x)
+        weights = points.on_cone(alpha, self.marginals, len(rows), "alpha")
+        return rows, self._enter(rows, weights), weights
 
     def _enter(self, x: Tensor, weights: Tensor) -> Tensor:
-        """Standardise states, and see whether they broadcast with the units at all."""
-        event = self.units.shift.shape
-        if event and tuple(x.shape[1:]) != tuple(event):
+        """Standardise rows, in the type of the means and where they are."""
+        event = tuple(self.units.shift.shape)
+        if event and tuple(x.shape[1:]) != event:
             raise ShapeError(
                 f"x must have shape (b, {', '.join(map(str, event))}); got {tuple(x.shape)}."
             )
-        return self.units.enter(x, weights, self.noise is not None)
+        y = self.units.enter(x, weights, self.noise is not None).to(self._means.reference)
+        if len(bad := arrays.bad_rows(y)):
+            raise DataError(
+                f"{len(bad)} of {len(x)} rows of x lie too far from the data to be computed with, "
+                f"the first is row {bad[0].item()}."
+            )
+        return y
 
     def _check_score(self, what: str) -> None:
         if self.noise is None:

@@ -61,9 +61,20 @@ def resolve(where: Any, names: Sequence[str], rows: int | None, what: str) -> Te
     return alpha
 
 
+def on_cone(where: Any, names: Sequence[str], rows: int, what: str) -> Tensor:
+    """As `resolve`; coordinates may also be weights of the cone, which need not sum to one."""
+    if isinstance(where, str | Mapping) or _is_names(where):
+        return resolve(where, names, rows, what)
+    weights = _coordinates(where, what)
+    total = weights.sum(-1, keepdim=True) if weights.ndim else weights
+    if not (total > 0).all():
+        raise SimplexError(f"{what} must have a positive weight; got {weights.tolist()}.")
+    return resolve(weights / total, names, rows, what) * total
+
+
 def waypoints(via: Any, names: Sequence[str]) -> list[Tensor]:
     """The points to pass through: one, or a list of them."""
-    several = isinstance(via, list | tuple) and not all(_is_number(item) for item in via)
+    several = isinstance(via, list | tuple) and not any(_is_number(item) for item in via)
     return [resolve(point, names, None, "via") for point in (via if several else [via])]
 
 

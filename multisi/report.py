@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi import metrics, seeds
+from multisi import checks, metrics, seeds
 from multisi.errors import DataError
 from multisi.marginals import Marginal, StandardNormal, prepare
 
@@ -27,7 +27,7 @@ class Pair:
     gaussian: float
     """The same after the optimal map between Gaussians of equal mean and covariance."""
     cycle_error: float
-    """Mean square of (there and back again − start), over the variance of the source."""
+    """Mean square of (there and back again − start), as a share of the source's variance."""
     seconds: float
     """Time to move the samples there."""
 
@@ -92,6 +92,7 @@ def evaluate(
     Raises:
         DataError: fewer than four rows, or other bad samples.
     """
+    checks.integer(samples, "samples", least=4)
     data = {
         name: marginal
         for name, marginal in prepare(held_out).items()
@@ -134,6 +135,6 @@ def _measure(
         metrics.energy_distance(moved, y),
         metrics.energy_distance(y[:half], y[half:]),
         metrics.energy_distance(metrics.gaussian_map(x, y)(x), flat),
-        ((back - x).square().mean() / x.var(0).mean()).item(),
+        ((back - x).square().mean() / (x.var(0).mean().item() or 1.0)).item(),
         seconds,
     )

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi import registry, simplex
-from multisi.dynamics import Diffusion, ProbabilityFlow, check_noise, noisy
+from multisi import checks, registry, simplex
+from multisi.dynamics import Diffusion, ProbabilityFlow, noisy
 from multisi.errors import ConfigError, PluginError, SimplexError, SolverError
 from multisi.interpolants import Interpolant
 from multisi.means import ConditionalMeans
@@ -52,10 +52,14 @@ class Journey:
         noise: float = 0.0,
         condition: Any = None,
     ) -> None:
-        self.means, self.path, self.steps, self.condition = means, path, steps, condition
-        self.noise = check_noise(noise)
-        self.interpolant: Interpolant = registry.create("interpolant", interpolant)
-        self.solver: Solver = registry.create("solver", solver)
+        self.means, self.condition = means, condition
+        self.steps = checks.integer(steps, "steps")
+        self.noise = checks.number(noise, "noise")
+        self.interpolant = registry.create("interpolant", interpolant, Interpolant)
+        self.solver = registry.create("solver", solver, Solver)
+        self.path = path
+        if path is not None and not isinstance(path, str):
+            checks.instance(path, Path, "path")
 
     def run(
         self,
@@ -118,7 +122,7 @@ class Journey:
     ) -> ProbabilityFlow:
         path: Path
         if isinstance(self.path, str):
-            path = registry.create("path", self.path, route)
+            path = registry.create("path", self.path, Path, route)
         elif self.path is not None:
             path = _checked(self.path, route)
         else:
@@ -154,8 +158,6 @@ def time_grid(dynamics: ProbabilityFlow, steps: int) -> Tensor:
         ConfigError: fewer steps than one, or than the path has legs.
     """
     legs = len(dynamics.path.knots) - 1
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ConfigError(f"steps must be an integer of at least 1; got {steps!r}.")
     if steps < legs:
         raise ConfigError(f"A path of {legs} legs needs at least {legs} steps; got {steps}.")
     knots = torch.tensor(dynamics.path.knots, dtype=torch.float64)

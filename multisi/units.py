@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from multisi.errors import DataError
 from multisi.marginals import Marginal
 
 
@@ -33,20 +34,31 @@ class Standardiser(nn.Module):
         self.register_buffer("scale", scale)
 
     @classmethod
-    def identity(cls, dtype: torch.dtype = torch.float32) -> "Standardiser":
+    def identity(cls) -> "Standardiser":
         """The one that changes nothing."""
-        return cls(torch.zeros((), dtype=dtype), torch.ones((), dtype=dtype))
+        return cls(torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64))
 
     @classmethod
     def of(cls, marginals: Sequence[Marginal]) -> "Standardiser":
-        """Mean and deviation of the marginals' equal mixture, row weights honoured."""
+        """Mean and deviation of the marginals' equal mixture, row weights honoured.
+
+        Raises:
+            DataError: a spread that float32 cannot hold.
+        """
         moments = [_moments(marginal) for marginal in marginals]
         shift = torch.stack([mean for mean, _ in moments]).mean(0)
         square = torch.stack([var + (mean - shift) ** 2 for mean, var in moments]).mean(0)
         scale = square.sqrt()
-        constant = scale <= 1e-6 * shift.abs().clamp_min(1e-30)
-        scale = torch.where(constant, torch.ones_like(scale), scale)
-        return cls(shift.to(torch.float32), scale.to(torch.float32))
+        rounding = max(torch.finfo(marginal.samples.dtype).eps for marginal in marginals)
+        scale = torch.where(scale <= 8 * rounding * shift.abs(), 0.0, scale)
+        spread = scale[scale > 0]
+        if not torch.isfinite(square).all() or (spread < 1e-30).any() or (spread > 1e30).any():
+            raise DataError(
+                "The standard deviation of the samples must lie between 1e-30 and 1e30, or be "
+                f"zero; got {scale.min():.3g} to {scale.max():.3g}. Choose other units."
+            )
+        scale = torch.where(scale == 0, 1.0, scale)
+        return cls(shift, scale)
 
     def affine(self, weights: Tensor, like: Tensor, noise: bool) -> tuple[Tensor, Tensor]:
         """Shift and scale at points of the cone, broadcastable to the states.
@@ -60,10 +72,15 @@ class Standardiser(nn.Module):
         """
         raw = (weights[..., 1:] == 0).all(-1) & noise
         raw = raw.to(like.device).reshape(raw.shape + (1,) * (like.ndim - raw.ndim))
-        return torch.where(raw, 0.0, self.shift), torch.where(raw, 1.0, self.scale)
+        return torch.where(raw, 0.0, self.shift.to(like)), torch.where(
+            raw, 1.0, self.scale.to(like)
+        )
 
     def enter(self, x: Tensor, weights: Tensor, noise: bool) -> Tensor:
-        r"""From $x = \sum_k w_k x_k$ in data units to simplex coordinates in standard ones."""
+        r"""From $x = \sum_k w_k x_k$ in data units to simplex coordinates in standard ones.
+
+        It is computed where `x` is and in its type, so that large offsets lose no digits.
+        """
         shift, scale = self.affine(weights, x, noise)
         return (x / _total(weights, x) - shift) / scale
 
@@ -74,7 +91,7 @@ class Standardiser(nn.Module):
 
 
 def _total(weights: Tensor, like: Tensor) -> Tensor:
-    total = weights.sum(-1).to(like.device, like.dtype)
+    total = weights.sum(-1).to(like)
     return total.reshape(total.shape + (1,) * (like.ndim - total.ndim))
 
 

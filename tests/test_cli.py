@@ -12,6 +12,7 @@ import pytest
 import multisi
 from multisi.cli import main
 
+ROOT = pathlib.Path(multisi.__file__).parents[1]
 COMMANDS = ("demo", "fit", "transport", "evaluate", "plugins")
 
 
@@ -116,6 +117,17 @@ def test_transport_checks_before_it_works(files, capsys):
     assert not (files / "y.npy").exists()
 
 
+def test_a_reader_that_leaves():
+    command = [sys.executable, "-m", "multisi", "plugins"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(60) == 141
+
+
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
 def test_help_imports_no_torch(command):
     code = (
@@ -135,7 +147,7 @@ def test_ctrl_c_saves_the_model_and_exits_130(files):
     command = [sys.executable, "-u", "-m", "multisi", *FIT[:5], "--steps", "1000000"]
     process = subprocess.Popen(
         [*command, "--out", "m.safetensors"], stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONPATH": str(pathlib.Path(multisi.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     time.sleep(12)
     process.send_signal(signal.SIGINT)

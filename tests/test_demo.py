@@ -59,4 +59,5 @@ def test_the_demo(tmp_path):
     assert report.mean("energy_distance") <= 0.004 < 0.015 < report.mean("gaussian")
     assert max(pair.cycle_error for pair in report.pairs) <= 0.01
     assert json.dumps(report.to_dict())
-    assert Image.open(tmp_path / "palettes.png").size[0] > 800
+    with Image.open(tmp_path / "palettes.png") as grid:
+        assert grid.size[0] > 800

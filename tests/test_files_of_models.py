@@ -116,6 +116,13 @@ def test_newer_formats_are_named(fitted, tmp_path, monkeypatch):
         multisi.load(tmp_path / "m")
 
 
+def test_signed_nonsense_is_refused(tmp_path):
+    for description in ({}, {"network": {"name": "mlp"}, "marginals": 3, "noise": None}):
+        checkpoint.write(tmp_path / "m", {"x": torch.zeros(2)}, description)
+        with pytest.raises(CheckpointError, match="is not that of a model"):
+            multisi.load(tmp_path / "m")
+
+
 def test_missing_plugins_are_named(fitted, tmp_path):
     recipe = dict(
         fitted._means.recipe, name="wavelet", distribution="multisi-wavelet", version="3"

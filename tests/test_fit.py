@@ -135,7 +135,7 @@ CASES = [
     (dict(steps=0), ConfigError, "steps must be an integer of at least 1; got 0"),
     (dict(steps=1.5), ConfigError, "steps must be"),
     (dict(batch_size=0), ConfigError, "batch_size must be"),
-    (dict(learning_rate=-1), ConfigError, "learning_rate must be a positive number; got -1"),
+    (dict(learning_rate=-1), ConfigError, "learning_rate must be a finite number above 0; got -1"),
     (dict(learning_rate=float("nan")), ConfigError, "learning_rate"),
     (dict(max_seconds=0), ConfigError, "max_seconds must be"),
     (dict(seed="x"), ConfigError, "seed must be"),
@@ -148,6 +148,12 @@ CASES = [
     (dict(network=Broken(nan)), TrainingDivergedError, "before the first step"),
     (dict(network=Broken(nan, late=True), steps=99), TrainingDivergedError, "for 20 steps"),
     (dict(network=Broken(nan), network_options={"a": 1}), ConfigError, "given by its name"),
+    (dict(network=None), ConfigError, "network must be a module or a function"),
+    (dict(network=torch.nn.Linear), ConfigError, "must be a module or a function"),
+    (dict(network_options={"width": "x"}), ConfigError, "width must be an integer"),
+    (dict(network_options={"wide": 3}), ConfigError, "unexpected keyword argument 'wide'"),
+    (dict(coupling=3), ConfigError, "coupling must be an instance of Coupling; got 3"),
+    (dict(device="meta"), ConfigError, "device 'meta' cannot be used"),
 ]
 
 
@@ -181,6 +187,32 @@ def test_interrupted_training_is_saved(tmp_path, capsys):
     for name in ("rescue.safetensors", "rescue-2.safetensors"):
         assert str(tmp_path / name) in shown
         assert multisi.load(tmp_path / name).transport(X, "a", "b").shape == X.shape
+
+
+def test_interrupted_where_nothing_can_be_written(tmp_path, capsys, monkeypatch):
+    class Interrupting(multisi.Coupling):
+        def sample(self, n, *, seed, step):
+            if step == 3:
+                raise KeyboardInterrupt
+            return torch.randn(n, 2, 2)
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        fit({"a": X, "b": X}, coupling=Interrupting(), rescue=tmp_path / "gone" / "m.safetensors")
+    assert str(tmp_path / "m.safetensors") in capsys.readouterr().err
+    assert multisi.load(tmp_path / "m.safetensors").marginals == ("a", "b")
+
+
+def test_large_offsets_lose_no_digits():
+    """Times in seconds since 1970, say: float32 has steps of 128 there."""
+    x = X.double()
+    plain, far = (
+        fit({"a": x + shift, "b": 0.5 * x + 2 + shift}, steps=50, seed=1) for shift in (0, 1.7e9)
+    )
+    moved = far.transport(x + 1.7e9, "a", "b") - 1.7e9
+    assert torch.allclose(moved, plain.transport(x, "a", "b"), atol=1e-2)
+    with pytest.raises(DataError, match="between 1e-30 and 1e30"):
+        fit({"a": x * 1e35, "b": x * 1e35})
 
 
 def test_silent_without_a_terminal(capsys):

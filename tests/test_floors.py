@@ -11,7 +11,7 @@ import multisi
 
 PACKAGE = pathlib.Path(multisi.__file__).parent
 FLOORS = {
-    0: ("_version", "errors", "files", "progress", "registry", "seeds", "simplex"),
+    0: ("_version", "checks", "errors", "files", "progress", "registry", "seeds", "simplex"),
     1: ("arrays", "couplings", "devices", "interpolants", "marginals", "networks", "paths",
         "points", "units"),
     2: ("means", "mixture"),

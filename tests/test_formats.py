@@ -51,6 +51,15 @@ def test_images_of_other_modes(tmp_path):
         formats.read(tmp_path / "deep.png")
 
 
+def test_photographs_stand_upright(tmp_path):
+    from PIL import Image
+
+    image, turned = Image.new("RGB", (4, 2)), Image.Exif()
+    turned[0x0112] = 6  # The camera was turned by a quarter.
+    image.save(tmp_path / "turned.jpg", exif=turned)
+    assert formats.read(tmp_path / "turned.jpg").picture == (4, 2)
+
+
 def test_arrays_of_images(tmp_path):
     rows = np.zeros((3, 2, 4, 4))
     formats.write(tmp_path / "x.npy", rows, formats.Samples(rows))

@@ -46,7 +46,7 @@ def test_samples_are_copied_from_numpy():
         ({"a": X, "b": torch.zeros(4, 3)}, ShapeError, r"'a' has \(2,\), 'b' has \(3,\)"),
         ({"a": X, "b": X[:0]}, DataError, "'b': a marginal needs at least 2 rows; got 0"),
         ({"a": X, "b": X[:1]}, DataError, "'b': a marginal needs at least 2 rows; got 1"),
-        ({"a": X, "b": 3.0}, DataError, "'b'"),
+        ({"a": X, "b": 3.0}, ShapeError, "'b'"),
         ({"a": X, "b": [["x", "y"]] * 3}, DataError, "'b': samples must be an array of numbers"),
         ({"a": X, "b": X.to(torch.complex64)}, DataError, "must be real"),
         ({"a": X, "b": torch.zeros(4, 0)}, DataError, "empty"),

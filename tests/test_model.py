@@ -6,7 +6,14 @@ import pytest
 import torch
 
 import multisi
-from multisi.errors import ConfigError, DataError, ScoreError, ShapeError, SimplexError
+from multisi.errors import (
+    ConfigError,
+    DataError,
+    ScoreError,
+    ShapeError,
+    SimplexError,
+    SolverError,
+)
 from multisi.paths.polyline import Segment
 from multisi.units import Standardiser
 from tests.closed_forms import mixtures, sample_mixture
@@ -97,6 +104,23 @@ def test_bad_models_and_points():
         MODEL.to("tpu7")
 
 
+def test_values_that_are_not_finite_are_named():
+    model = multisi.Model(lambda x, alpha: (x / 0)[:, None].expand(-1, 2, -1), ("a", "b"))
+    for call in (
+        lambda: model.means(X, [0.5, 0.5]),
+        lambda: model.velocity(X, Segment([torch.eye(2)[0], torch.eye(2)[1]]), 0.5),
+    ):
+        with pytest.raises(SolverError, match="are not finite in 6 of 6 rows, the first is row 0"):
+            call()
+    with pytest.raises(DataError, match="6 of 6 rows of x lie too far from the data"):
+        model.transport(X * 1e300, "a", "b")
+
+
+def test_weights_of_the_cone_are_numbers_of_any_kind():
+    for weights in ([0, 2.0, 2.0], (0, 2, 2), torch.tensor([0, 2, 2])):
+        assert torch.allclose(MODEL.means(2 * X, weights), MODEL.means(X / 2, [0, 0.5, 0.5]))
+
+
 def test_copies_and_pickles():
     y = MODEL.transport(X, "a", "b", steps=4)
     for other in (copy.deepcopy(MODEL), pickle.loads(pickle.dumps(MODEL)), MODEL.to("auto")):
@@ -120,7 +144,15 @@ def test_evaluate():
     assert [p.energy_distance for p in again.pairs] == [p.energy_distance for p in report.pairs]
     with pytest.raises(ConfigError, match="no marginal is named 'c'"):
         MODEL.evaluate({"a": X, "c": X})
+    with pytest.raises(ConfigError, match="samples must be an integer of at least 4; got 0"):
+        MODEL.evaluate(held_out, samples=0)
     with pytest.raises(DataError, match="at least 4 rows"):
         MODEL.evaluate({"a": X[:3], "b": X})
     with pytest.raises(DataError, match="At least 2 marginals"):
         MODEL.evaluate({"a": X})
+
+
+def test_marginals_without_variance_have_a_finite_report():
+    still = {"a": torch.zeros(8, 2), "b": torch.ones(8, 2)}
+    model = multisi.Model(lambda x, alpha: x[:, None].expand(-1, 2, -1), ("a", "b"))
+    assert json.dumps(model.evaluate(still).to_dict(), allow_nan=False)

@@ -40,6 +40,11 @@ class NeedsNoise(Fast):
     needs_noise = True
 
 
+class Wrong(multisi.Solver):
+    def integrate(self, dynamics, y, times, *, generator):
+        return y[:1]
+
+
 class Off(multisi.Path):
     def __call__(self, t):
         return torch.stack([t - 0.5, 1.5 - t, 0 * t], -1)
@@ -192,6 +197,9 @@ CASES = [
     (dict(solver="midpiont"), UnknownPluginError, "Did you mean 'midpoint'"),
     (dict(interpolant="bary"), UnknownPluginError, "Known: barycentric"),
     (dict(path="arc"), UnknownPluginError, "Known: bow, polyline, segment"),
+    (dict(solver=Wrong), ConfigError, r"not a class; got Wrong. Make one: Wrong\("),
+    (dict(path=lambda t: t), ConfigError, "path must be an instance of Path"),
+    (dict(interpolant=3), ConfigError, "must be an instance of Interpolant; got 3"),
     (dict(path="segment", via="noise"), SimplexError, "Use a polyline"),
     (dict(path="segment", noise=0.5), ScoreError, "path='bow'"),
     (dict(path=Segment([E[1], E[2]]), noise=0.5), ScoreError, "path='bow'"),
@@ -236,9 +244,5 @@ def test_values_that_are_not_finite_are_found(noise):
 
 
 def test_solvers_that_break_their_contract():
-    class Wrong(multisi.Solver):
-        def integrate(self, dynamics, y, times, *, generator):
-            return y[:1]
-
     with pytest.raises(PluginError, match=r"must return a state of shape \(6, 2\); got \(1, 2\)"):
         MODEL.transport(X, "a", "b", solver=Wrong())

@@ -35,7 +35,7 @@ class Independent(Coupling):
         rows = iter(self._rows(n, source))
         event = self.data[0].event_shape
         columns = [
-            marginal.samples[next(rows)].to(torch.float32)
+            marginal.samples[next(rows)]
             if isinstance(marginal, Marginal)
             else torch.randn((n, *event), generator=source)
             for marginal in self.marginals

@@ -6,7 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from multisi.errors import ConfigError
+from multisi import checks
 
 
 class MLP(nn.Module):
@@ -41,8 +41,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         for name, size in (("width", width), ("depth", depth), ("embedding", embedding)):
-            if size < 1:
-                raise ConfigError(f"{name} must be at least 1; got {size}.")
+            checks.integer(size, name)
         self.event_shape = tuple(event_shape)
         self.marginals = marginals
         size = math.prod(self.event_shape)

@@ -15,14 +15,17 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
+from multisi import checks
 from multisi._version import __version__
 from multisi.errors import PluginError, UnknownPluginError
 from multisi.registry import builtins, hookspecs
 from multisi.registry.hookspecs import KINDS, PROJECT, Factory, hook_name
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -180,13 +183,26 @@ def installed() -> Registry:
     return Registry()
 
 
-def create(kind: str, value: Any, *args: Any, **options: Any) -> Any:
-    """Make an object of `kind` from its name; anything that is not a name is returned as it is.
+def create(kind: str, value: Any, base: type[T], *args: Any, **options: Any) -> T:
+    """Make an object of `kind` from its name; an object of the class `base` is returned as it is.
+
+    Raises:
+        ConfigError: neither a name nor such an object.
+        PluginError: the factory of that name makes something else.
+        UnknownPluginError: no plugin, or more than one, answers to the name.
 
     Example:
-        >>> create("interpolant", "barycentric")
+        >>> from multisi import Interpolant
+        >>> create("interpolant", "barycentric", Interpolant)
         Barycentric()
     """
     if not isinstance(value, str):
-        return value
-    return installed().find(kind, value).load()(*args, **options)
+        return checks.instance(value, base, kind)
+    plugin = installed().find(kind, value)
+    made = plugin.load()(*args, **options)
+    if not isinstance(made, base):
+        raise PluginError(
+            f"The {kind} {value!r} of {plugin.distribution} {plugin.version} must make a "
+            f"{base.__name__}; got {made!r}."
+        )
+    return made

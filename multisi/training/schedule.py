@@ -2,9 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from multisi.errors import ConfigError
+from multisi import checks
 
 
 @dataclass(frozen=True)
@@ -31,18 +30,11 @@ class Schedule:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"{name} must be an integer of at least 1; got {value!r}.")
-        if not _positive(self.learning_rate):
-            raise ConfigError(
-                f"learning_rate must be a positive number; got {self.learning_rate!r}."
-            )
-        if self.max_seconds is not None and not _positive(self.max_seconds):
-            raise ConfigError(
-                f"max_seconds must be a positive number or None; got {self.max_seconds!r}."
-            )
+        checks.integer(self.steps, "steps")
+        checks.integer(self.batch_size, "batch_size")
+        checks.number(self.learning_rate, "learning_rate", positive=True)
+        if self.max_seconds is not None:
+            checks.number(self.max_seconds, "max_seconds", positive=True)
 
     def passed(self, step: int, seconds: float) -> float:
         """The share of the run that has passed."""
@@ -53,8 +45,3 @@ class Schedule:
         """The learning rate when that share has passed."""
         warm = min(1.0, (passed + 1e-3) / 0.02)
         return self.learning_rate * warm * (1 + math.cos(math.pi * min(passed, 1.0))) / 2
-
-
-def _positive(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 < value < math.inf

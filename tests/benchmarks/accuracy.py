@@ -2,7 +2,7 @@
 
 import torch
 
-from multisi import registry
+from multisi import Solver, registry
 from tests.closed_forms import gaussian_model, gaussians, law_errors
 
 PROBLEMS = 20
@@ -17,7 +17,7 @@ def run():
     for condition in (5.0, 10.0, 20.0, 100.0):
         for name in ("euler", "heun", "midpoint"):
             for calls in (16, 64):
-                steps = calls // registry.create("solver", name).calls_per_step
+                steps = calls // registry.create("solver", name, Solver).calls_per_step
                 rows = [_errors(seed, condition, name, steps) for seed in range(PROBLEMS)]
                 worst = torch.cat(rows).max(1).values
                 figures = f"{worst.median():.1e} | {worst.max():.1e}"

@@ -7,7 +7,7 @@ import time
 import torch
 import torchsde
 
-from multisi import ConditionalMeans, Diffusion, ProbabilityFlow, registry
+from multisi import ConditionalMeans, Diffusion, ProbabilityFlow, Solver, registry
 from multisi.interpolants.barycentric import Barycentric
 from multisi.paths.bow import Bow
 from multisi.transport import move
@@ -51,7 +51,7 @@ def run():
         ("SDE", Diffusion(means, path, Barycentric(), 0.5)),
     ):
         for name in ("euler", "heun", "midpoint"):
-            solver = registry.create("solver", name)
+            solver = registry.create("solver", name, Solver)
             calls = STEPS * solver.calls_per_step
             run_once = functools.partial(move, dynamics, y, grid, solver, generator)
             _show(f"{kind} {name}", calls, run_once)

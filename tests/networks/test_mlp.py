@@ -23,5 +23,5 @@ def test_one_point_for_the_whole_batch_is_the_same():
 
 @pytest.mark.parametrize("option", ["width", "depth", "embedding"])
 def test_sizes_are_positive(option):
-    with pytest.raises(ConfigError, match=f"{option} must be at least 1; got 0"):
+    with pytest.raises(ConfigError, match=f"{option} must be an integer of at least 1; got 0"):
         MLP((2,), 3, **{option: 0})

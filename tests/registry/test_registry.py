@@ -133,11 +133,11 @@ def test_disabled(install, monkeypatch):
 
 def test_objects_are_taken_as_they_are():
     mine = Mine()
-    assert registry.create("interpolant", mine) is mine
+    assert registry.create("interpolant", mine, multisi.Interpolant) is mine
     with pytest.raises(
         UnknownPluginError, match=r"There is no solver 'hune'. Did you mean 'heun'"
     ):
-        registry.create("solver", "hune")
+        registry.create("solver", "hune", multisi.Solver)
 
 
 def test_listing(capsys):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from multisi import ConditionalMeans, Diffusion, FixedStep, ProbabilityFlow, registry
+from multisi import ConditionalMeans, Diffusion, FixedStep, ProbabilityFlow, Solver, registry
 from multisi.interpolants.barycentric import Barycentric
 from multisi.metrics import permutation_test
 from multisi.paths.bow import Bow
@@ -29,7 +29,7 @@ class Counting(torch.nn.Module):
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 10, 33, 49, 100, 101, 1000, 20_000])
 def test_network_calls_are_exact(name, noise, steps):
-    solver, network = registry.create("solver", name), Counting()
+    solver, network = registry.create("solver", name, Solver), Counting()
     dynamics = ProbabilityFlow(ConditionalMeans(network), PATH, Barycentric())
     if noise:
         dynamics = Diffusion(ConditionalMeans(network), PATH, Barycentric(), noise)

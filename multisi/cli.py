@@ -115,7 +115,7 @@ def _add_marginals(parser: argparse.ArgumentParser, text: str) -> None:
 
 def _add_moving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise", type=float, default=0.0, help="0 for the flow (default)")
-    parser.add_argument("--solver", default="midpoint", help="name of a solver")
+    parser.add_argument("--solver", default=None, help="name of a solver")
     parser.add_argument("--interpolant", default="barycentric", help="name of an interpolant")
     parser.add_argument("--path", default=None, help="name of a path")
     parser.add_argument("--steps", type=int, default=32, help="steps (default: 32)")

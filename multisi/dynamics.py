@@ -9,25 +9,27 @@ import functools
 import importlib
 import warnings
 from collections.abc import Callable
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from multisi import checks
+from multisi import noise as noises
+from multisi.arclength import ArcLength, kinks
 from multisi.errors import ScoreError
 from multisi.interpolants import Interpolant
 from multisi.means import ConditionalMeans, combination, combine
 from multisi.paths import Path
+from multisi.tables import Table
 
 with warnings.catch_warnings():  # Forward derivatives load this module, which warns.
     warnings.simplefilter("ignore", DeprecationWarning)
     importlib.import_module("torch._decomp.decompositions_for_jvp")
 
-T = TypeVar("T")
 Increment: TypeAlias = Callable[[int, Tensor], Tensor]
 _Row: TypeAlias = tuple[Tensor, Tensor, Tensor]
-_TABLE = 2**21
+_GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(5))
 
 
 class ProbabilityFlow:
@@ -43,7 +45,7 @@ class ProbabilityFlow:
         Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.
     """
 
-    noise = 0.0
+    stochastic = False
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class ProbabilityFlow:
         interpolant: Interpolant,
         condition: Any = None,
     ) -> None:
-        self._means = means
+        self.base = means
         self.path = path
         self.interpolant = interpolant
         self.condition = condition
@@ -66,42 +68,66 @@ class ProbabilityFlow:
         weights = self.weights(torch.as_tensor(t, dtype=torch.float64))
         return weights / weights.sum(-1, keepdim=True)
 
+    @functools.cached_property
+    def knots(self) -> tuple[float, ...]:
+        """Times where the coordinates may have a kink, by the path or by the interpolant."""
+        return kinks(self.path, self.path.knots, self.interpolant.kinks)
+
+    @functools.cached_property
+    def arc(self) -> ArcLength:
+        """The arc length of the coordinates, in which solvers step."""
+        return ArcLength(self.alpha, self.knots)
+
     def means(self, y: Tensor, alpha: Tensor) -> Tensor:
         """The conditional means, shape `(b, k, *event)`."""
         alpha = alpha.to(y.device, y.dtype)
-        means: Tensor = self._means(y, alpha, self.condition)
+        means: Tensor = self.base(y, alpha, self.condition)
         return means
+
+    def heads(self, y: Tensor, alpha: Tensor) -> Tensor:
+        """The network's own answer, not projected, for `alpha` of the type of `y`, `(b, k)`."""
+        return self.base.heads(y, alpha, self.condition)
 
     def velocity(self, y: Tensor, t: Tensor | float) -> Tensor:
         r"""$\sum_k \dot\alpha_k g_k$, shape of `y`; per unit of t."""
-        return self._combine(y, *self._derivative(t))
+        return self.along(y, *self._derivative(t))
 
     def drift(self, y: Tensor, t: Tensor | float) -> Tensor:
-        """Drift at time `t`, shape of `y`: the velocity, and for a diffusion the score's share."""
+        """Drift at time `t`, shape of `y`: the velocity, and for a diffusion the score's share.
+
+        Raises:
+            ScoreError: the score does not exist there.
+        """
         alpha, rate = self._derivative(t)
-        return self._combine(y, alpha, rate - self._pull(torch.as_tensor(t), alpha))
+        return self.along(y, alpha, rate - self._pull(torch.as_tensor(t), alpha))
 
     def diffusion(self, t: Tensor | float) -> Tensor:
         r"""$\sqrt{2\varepsilon}$ at times `t`, float64, shape `(..., [b])`; zero for the flow."""
         return torch.zeros_like(torch.as_tensor(t, dtype=torch.float64))
 
-    def increments(self, y: Tensor, at: Tensor, start: Tensor, stop: Tensor) -> Increment:
+    def increments(
+        self,
+        y: Tensor,
+        at: Tensor,
+        move: Callable[[slice], Tensor],
+        length: Tensor,
+    ) -> Increment:
         r"""What solvers add to the state, prepared for many steps: $(i, y) \mapsto \Delta_i(y)$.
 
-        $$\Delta_i(y) = \sum_k \big(\alpha_k(\mathrm{stop}_i) - \alpha_k(\mathrm{start}_i)\big)
-        g_k(y, \alpha(\mathrm{at}_i))$$
+        $$\Delta_i(y) = \sum_k \delta_{ik}\, g_k(y, \alpha(\mathrm{at}_i))$$
 
-        and for a diffusion the score's share over the same time. Exact differences of
-        $\alpha$ in place of $h \dot\alpha$ cost nothing and lower the error.
+        and for a diffusion the score's share over the same time. Where $\delta$ is an exact
+        difference of $\alpha$ in place of $h \dot\alpha$, it costs nothing and lowers the error.
 
         Arguments:
             y: A state, for its shape, type and device.
             at: Times of evaluation, float64, shape `(n,)`.
-            start: Times from which the coordinates move, float64, shape `(n,)`.
-            stop: Times to which they move, float64, shape `(n,)`.
+            move: Gives the changes of the coordinates $\delta$ for a slice of them, float64,
+                shape `(m, [b,] k)`.
+            length: Time over which the score acts, float64, shape `(n,)`.
         """
-        table = Table(lambda part: self._rows(y, at[part], start[part], stop[part]), self._size)
-        network, condition = self._means, self.condition
+        table = Table(lambda part: self._rows(y, at[part], move(part), length[part]), self.numbers)
+        network, condition = self.base, self.condition
 
         def increment(i: int, y: Tensor) -> Tensor:
             alpha, of_heads, of_state = table[i]
@@ -109,27 +135,15 @@ class ProbabilityFlow:
 
         return increment
 
-    def amplitudes(self, y: Tensor, at: Tensor, length: Tensor) -> "Table[Tensor]":
-        """The diffusion at times `at` over steps of some `length`, each broadcast to `y`."""
-
-        def rows(part: slice) -> list[Tensor]:
-            root = self.diffusion(at[part])
-            root = root * _column(length[part], root).sqrt()
-            root = root.reshape(len(root), -1, *(1,) * (y.ndim - 1))
-            return list(root.to(y.device, y.dtype).expand(-1, *y.shape).unbind(0))
-
-        return Table(rows, self._size)
-
     @functools.cached_property
-    def _size(self) -> int:
-        """How many steps to tabulate at once, so that tables per row stay small."""
-        return max(1, _TABLE // self.alpha(0.0).numel())
+    def numbers(self) -> int:
+        """How many numbers the coordinates at one time have."""
+        return self.alpha(0.0).numel()
 
-    def _rows(self, y: Tensor, at: Tensor, start: Tensor, stop: Tensor) -> list[_Row]:
+    def _rows(self, y: Tensor, at: Tensor, move: Tensor, length: Tensor) -> list[_Row]:
         """Point and coefficients of each increment, in float64 before they are rounded."""
         alpha = self.alpha(at)
-        v = self.alpha(stop) - self.alpha(start)
-        v = v - _column(stop - start, v) * self._pull(at, alpha)
+        v = move - column(length, move) * self._pull(at, alpha)
         alpha, v = (c[:, None] if c.ndim == 2 else c for c in (alpha, v))
         of_heads, of_state = combination(alpha, v)
         alpha = alpha.to(y.device, y.dtype).expand(-1, len(y), -1)
@@ -143,11 +157,12 @@ class ProbabilityFlow:
         alpha, rate, *_ = torch.func.jvp(self.alpha, (t,), (torch.ones_like(t),))
         return alpha, rate
 
-    def _combine(self, y: Tensor, alpha: Tensor, v: Tensor) -> Tensor:
+    def along(self, y: Tensor, alpha: Tensor, v: Tensor) -> Tensor:
+        r"""$\sum_k v_k\, g_k(y, \alpha)$ at a point for a direction, `([b,] k)`; shape of `y`."""
         alpha = alpha.to(y.device, y.dtype).expand(len(y), -1)
         of_heads, of_state = combination(alpha, v.to(alpha))
         of_state = of_state.reshape(-1, *(1,) * (y.ndim - 1))
-        return combine(self._means.heads(y, alpha, self.condition), y, of_heads[:, None], of_state)
+        return combine(self.heads(y, alpha), y, of_heads[:, None], of_state)
 
     def _pull(self, at: Tensor, alpha: Tensor) -> Tensor:
         """What the score takes from the rate of the coordinates, broadcastable to `alpha`."""
@@ -157,15 +172,16 @@ class ProbabilityFlow:
 class Diffusion(ProbabilityFlow):
     r"""The SDE $dy = (b + \varepsilon s)\,dt + \sqrt{2 \varepsilon}\,dW$, of the flow's laws.
 
-    For an interpolant of weights $w$, $\varepsilon = \mathrm{noise} \cdot w_0(t)$ in $x$, so that
-    the drift's new part, $\varepsilon s = -\mathrm{noise} \cdot g_0$, is finite everywhere; in
-    $y = x / s$ it becomes $\varepsilon / s^2$.
+    $\varepsilon$ is meant in $x$; in $y = x / s$ it becomes $\varepsilon / s^2$. A number stands
+    for $\varepsilon = \mathrm{noise} \cdot w_0(t)$: the drift's new part,
+    $\varepsilon s = -\mathrm{noise} \cdot g_0$, is then finite everywhere.
 
     Arguments:
         means: The conditional means; marginal 0 is the noise.
         path: A path on the simplex that leaves the face without noise between its ends.
         interpolant: The interpolant whose weights are taken along the path.
-        noise: How much noise, at least 0.
+        noise: How much noise: a number, a schedule of `multisi.noise`, or a function of
+            `(t, weights)` that gives $\varepsilon$.
         condition: Handed to the network if given.
 
     Raises:
@@ -176,33 +192,71 @@ class Diffusion(ProbabilityFlow):
         Stochastic interpolants: a unifying framework, arXiv:2303.08797, corollary 2.18.
     """
 
+    stochastic = True
+
     def __init__(
         self,
         means: ConditionalMeans,
         path: Path,
         interpolant: Interpolant,
-        noise: float,
+        noise: Any,
         condition: Any = None,
     ) -> None:
         super().__init__(means, path, interpolant, condition)
-        self.noise = checks.number(noise, "noise")
-        if self.noise > 0 and not noisy(path, interpolant):
+        self.noise = noises.of(noise)
+        if not noisy(path, interpolant):
             raise ScoreError(
                 "noise > 0 needs the score, which does not exist where the weight of the noise "
                 "marginal, w_0, is zero; this path keeps it at zero between its ends. Use "
-                "path='bow' or via=<the noise marginal>, an interpolant with latent noise, or "
-                "noise=0."
+                "path='bow' or via=<the noise marginal>, interpolant='smoothed', or noise=0."
             )
 
     def diffusion(self, t: Tensor | float) -> Tensor:
         r"""$\sqrt{2\varepsilon}$ at times `t`, float64, shape `(..., [b])`."""
-        weights = self.weights(torch.as_tensor(t, dtype=torch.float64))
-        return (2 * self.noise * weights[..., 0]).sqrt() / weights.sum(-1)
+        t, weights, rate = self._point(t)
+        return (2 * self.noise.epsilon(t, weights, rate)).sqrt() / weights.sum(-1)
+
+    def amplitudes(self, y: Tensor, times: Tensor) -> Table[Tensor]:
+        r"""$(\int 2\varepsilon\,dt)^{1/2}$ over each step of a grid, in the shape of `y`."""
+
+        def rows(part: slice) -> list[Tensor]:
+            start, stop = times[:-1][part], times[1:][part]
+            nodes, shares = _GAUSS
+            at = torch.lerp(start[:, None], stop[:, None], (nodes + 1) / 2)
+            square = self.diffusion(at.flatten()) ** 2
+            square = torch.einsum(
+                "nq...,q->n...", square.reshape(*at.shape, *square.shape[1:]), shares / 2
+            )
+            root = (square * column(stop - start, square)).sqrt()
+            root = root.reshape(len(root), -1, *(1,) * (y.ndim - 1))
+            return list(root.to(y.device, y.dtype).expand(-1, *y.shape).unbind(0))
+
+        return Table(rows, self.numbers)
+
+    def regular(self, at: Tensor) -> Tensor:
+        r"""Whether the drift exists at times `(n,)`: not where $w_0 = 0 < \varepsilon$."""
+        drift = self.noise.drift(*self._point(at))
+        return torch.isfinite(drift.reshape(len(at), -1)).all(1)
 
     def _pull(self, at: Tensor, alpha: Tensor) -> Tensor:
+        t, weights, rate = self._point(at)
+        drift = self.noise.drift(t, weights, rate)
+        if not torch.isfinite(drift).all():
+            where = "" if at.ndim else f" (t = {at.item():.4g})"
+            raise ScoreError(
+                f"noise={self.noise} needs the score where the weight of the noise marginal, w_0, "
+                f"is zero{where}. Use noise=<a number>, which stands for ε = number · w_0 and "
+                "never divides by w_0, or a path or interpolant that keeps w_0 above zero."
+            )
         pull = torch.zeros_like(alpha)
-        pull[..., 0] = self.noise / self.weights(at).sum(-1)
+        pull[..., 0] = drift / weights.sum(-1)
         return pull
+
+    def _point(self, t: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+        """Times, weights, and their rates."""
+        t = torch.as_tensor(t, dtype=torch.float64)
+        weights, rate, *_ = torch.func.jvp(self.weights, (t,), (torch.ones_like(t),))
+        return t, weights, rate
 
 
 def noisy(path: Path, interpolant: Interpolant) -> bool:
@@ -212,21 +266,6 @@ def noisy(path: Path, interpolant: Interpolant) -> bool:
     return bool((interpolant.weights(path(middles))[..., 0] > 0).all())
 
 
-class Table(Generic[T]):
-    """A list made in blocks while it is read in order, so that its memory is bounded."""
-
-    def __init__(self, make: Callable[[slice], list[T]], size: int) -> None:
-        self._make, self._size = make, size
-        self._block, self._items = -1, list[T]()
-
-    def __getitem__(self, i: int) -> T:
-        block, place = divmod(i, self._size)
-        if block != self._block:
-            self._items = self._make(slice(block * self._size, (block + 1) * self._size))
-            self._block = block
-        return self._items[place]
-
-
-def _column(values: Tensor, like: Tensor) -> Tensor:
+def column(values: Tensor, like: Tensor) -> Tensor:
     """One value a step, shaped to multiply tensors with more axes."""
     return values.reshape(-1, *(1,) * (like.ndim - 1))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from multisi.errors import ConfigError
 
@@ -26,3 +27,69 @@ def generator(*seeds: int, device: torch.device | str = "cpu") -> torch.Generato
     """A generator for a tuple of non-negative integers such as (seed, step)."""
     state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state) >> 1)
+
+
+def of_rows(seed: Any, rows: Any, count: int, device: torch.device) -> torch.Generator:
+    """A generator for a batch of `count` rows, which may have numbers.
+
+    Raises:
+        ConfigError: a seed that is none, or numbers that are not one integer a row.
+    """
+    seed = check(seed)
+    if rows is None:
+        return generator(seed, device=device)
+    numbers = torch.as_tensor(np.asarray(rows))
+    if numbers.is_floating_point() or numbers.shape != (count,):
+        raise ConfigError(
+            f"rows must be one integer a row, shape ({count},); got {numbers.dtype} of shape "
+            f"{tuple(numbers.shape)}."
+        )
+    return RowGenerator(device, seed, numbers)
+
+
+class RowGenerator(torch.Generator):
+    r"""Normal numbers that are a function of (seed, number of the row, count of the draw).
+
+    A row then gets the same noise in whatever batch it is. The numbers are counters, mixed as by
+    SplitMix64 and made normal by Box and Muller's transform.
+
+    Arguments:
+        device: Where the numbers are needed.
+        seed: The seed.
+        rows: Number of each row, int64, shape `(b,)`.
+    """
+
+    def __new__(cls, device: torch.device, seed: int, rows: Tensor) -> "RowGenerator":
+        """A generator of the device."""
+        return super().__new__(cls, device)  # type: ignore[call-arg]
+
+    def __init__(self, device: torch.device, seed: int, rows: Tensor) -> None:
+        self.manual_seed(seed % 2**63)
+        self._keys = _mix(_mix(rows.to(device, torch.int64)) + (seed % 2**63))
+        self.choose(slice(None))
+
+    def choose(self, part: slice) -> None:
+        """Draw for these rows from now on, from the first draw."""
+        self._part, self._draw = self._keys[part], 0
+
+    def normal(self, like: Tensor) -> Tensor:
+        """The next standard normal numbers, of the shape and type of `like`, rows first."""
+        self._draw += 1
+        places = torch.arange(like[0].numel(), device=like.device)
+        counters = _mix(self._part[:, None] + self._draw)[:, :1] + 2 * places
+        u, v = (((_mix(counters + i) >> 11) & (2**53 - 1)).double() + 0.5 for i in (0, 1))
+        radius = (-2 * (u * 2.0**-53).log()).sqrt()
+        return (radius * torch.cos(2 * torch.pi * 2.0**-53 * v)).to(like).reshape(like.shape)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """A bijection of 64-bit integers that leaves no trace of their order."""
+    x = x * -7046029254386353131 + 7046029254386353131
+    x = (x ^ _shift(x, 30)) * -4658895280553007687
+    x = (x ^ _shift(x, 27)) * -7723592293110705685
+    return x ^ _shift(x, 31)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Right shift that brings in zeros."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)

@@ -1,13 +1,15 @@
-"""Move samples along a path: the grid of times, the solver, and a look at what came out."""
+"""Move samples along a path: the options of a transport, and the batches it is done in."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from multisi import checks, registry, simplex
+from multisi import checks, registry, seeds, simplex
+from multisi import noise as noises
 from multisi.dynamics import Diffusion, ProbabilityFlow, noisy
-from multisi.errors import ConfigError, PluginError, SimplexError, SolverError
+from multisi.errors import ConfigError, SimplexError
+from multisi.integration import checked_grid, move, time_grid, trajectory
 from multisi.interpolants import Interpolant
 from multisi.means import ConditionalMeans
 from multisi.paths import Path
@@ -16,8 +18,8 @@ from multisi.paths.polyline import Polyline
 from multisi.progress import bar
 from multisi.solvers import Solver
 
-_FINE = 512
-"""Points a leg at which its arc length is measured."""
+_FLOW, _DIFFUSION = "adams", "heun"
+"""The solvers of the flow and of diffusions, where none is asked for."""
 _CHUNK = {"cpu": 2**15}
 """Numbers in the states that are moved at once, by kind of device: what caches hold."""
 
@@ -47,19 +49,31 @@ class Journey:
         means: ConditionalMeans,
         path: str | Path | None = None,
         interpolant: str | Interpolant = "barycentric",
-        solver: str | Solver = "midpoint",
+        solver: str | Solver | None = None,
         steps: int = 32,
-        noise: float = 0.0,
+        noise: Any = 0.0,
         condition: Any = None,
+        grid: Any = None,
+        denoise: bool = False,
+        batch_size: int | None = None,
     ) -> None:
-        self.means, self.condition = means, condition
+        self.means, self.condition, self.denoise = means, condition, denoise
         self.steps = checks.integer(steps, "steps")
-        self.noise = checks.number(noise, "noise")
+        self.noise = None if noises.is_zero(noise) else noises.of(noise)
         self.interpolant = registry.create("interpolant", interpolant, Interpolant)
+        solver = (_FLOW if self.noise is None else _DIFFUSION) if solver is None else solver
         self.solver = registry.create("solver", solver, Solver)
         self.path = path
         if path is not None and not isinstance(path, str):
             checks.instance(path, Path, "path")
+        self.grid = None if grid is None else checked_grid(grid)
+        self.batch_size = batch_size
+        if batch_size is not None:
+            checks.integer(batch_size, "batch_size")
+        if self.noise is not None and not self.solver.stochastic:
+            raise ConfigError(
+                f"{self.solver!r} integrates the flow only; use solver={_DIFFUSION!r} for noise."
+            )
 
     def run(
         self,
@@ -84,38 +98,59 @@ class Journey:
         """
         rows_differ = any(point.ndim > 1 for point in route)
         whole = isinstance(self.path, Path) and self.path(torch.zeros(1)).ndim > 2
-        size = (
-            max(1, len(y))
-            if whole
-            else max(64, _CHUNK.get(y.device.type, 2**22) // max(1, y[:1].numel()))
-        )
+        size = max(1, len(y)) if whole else self._part_size(y)
         parts = [slice(i, i + size) for i in range(0, max(1, len(y)), size)]
         calls = (self.solver.calls_per_step or 0) * self.steps * len(parts)
-        moved = []
+        moved, dynamics = [], None
         with bar(calls or None, "transport", "call", progress) as shown:
             means = Counted(self.means, shown) if progress else self.means
             for part in parts:
-                legs = [point[part] if point.ndim > 1 else point for point in route]
-                dynamics = self._dynamics(means, legs, rows_differ)
-                moved.append(self._part(dynamics, y[part], generator, return_path))
+                if dynamics is None or rows_differ:
+                    legs = [point[part] if point.ndim > 1 else point for point in route]
+                    dynamics = self._dynamics(means, legs, rows_differ)
+                if isinstance(generator, seeds.RowGenerator):
+                    generator.choose(part)
+                moved.append(self._part(dynamics, y[part], generator, return_path, part.start))
         states, weights = zip(*moved, strict=True)
         axis = 1 if return_path else 0
         joined = torch.cat(weights, axis) if rows_differ or whole else weights[0]
         return torch.cat(states, axis), joined
 
+    def _part_size(self, y: Tensor) -> int:
+        if self.batch_size is not None:
+            return self.batch_size
+        return max(64, _CHUNK.get(y.device.type, 2**22) // max(1, y[:1].numel()))
+
     def _part(
-        self, dynamics: ProbabilityFlow, y: Tensor, generator: torch.Generator, return_path: bool
+        self,
+        dynamics: ProbabilityFlow,
+        y: Tensor,
+        generator: torch.Generator,
+        return_path: bool,
+        first: int,
     ) -> tuple[Tensor, Tensor]:
-        times = time_grid(dynamics, self.steps)
+        times = self.grid
+        if times is None:
+            times = time_grid(dynamics, self.steps, self.solver.spread)
         if len(y) == 0:
             y = y.expand(len(times), *y.shape) if return_path else y
             return y, dynamics.weights(times if return_path else times[-1])
+        last = len(times) - 1 if self.denoise and dynamics.stochastic else len(times)
+        go = trajectory if return_path else move
+        states = go(dynamics, y, times[:last], self.solver, generator, first) if last > 1 else y
+        if last < len(times):
+            # Without noise, an Euler step to the end is the mean of what the state is made of.
+            flow = ProbabilityFlow(
+                dynamics.base, dynamics.path, dynamics.interpolant, dynamics.condition
+            )
+            y = states[-1] if return_path and last > 1 else states
+            y = move(flow, y, times[-2:], registry.create("solver", "euler", Solver), generator)
+            before = states if last > 1 else states[None]
+            states = torch.cat([before, y[None]]) if return_path else y
         if not return_path:
-            y = move(dynamics, y, times, self.solver, generator)
-            return y, dynamics.weights(times[-1])
+            return states, dynamics.weights(times[-1])
         weights = dynamics.weights(times)
-        weights = weights[:, None] if weights.ndim == 2 else weights
-        return trajectory(dynamics, y, times, self.solver, generator), weights
+        return states, weights[:, None] if weights.ndim == 2 else weights
 
     def _dynamics(
         self, means: ConditionalMeans, route: list[Tensor], rows_differ: bool
@@ -127,9 +162,9 @@ class Journey:
             path = _checked(self.path, route)
         else:
             path = Polyline(route)
-            if self.noise > 0 and (rows_differ or not noisy(path, self.interpolant)):
+            if self.noise is not None and (rows_differ or not noisy(path, self.interpolant)):
                 path = Bow(route)
-        if self.noise == 0:
+        if self.noise is None:
             return ProbabilityFlow(means, path, self.interpolant, self.condition)
         return Diffusion(means, path, self.interpolant, self.noise, self.condition)
 
@@ -140,119 +175,9 @@ def _checked(path: Path, route: list[Tensor]) -> Path:
         raise ConfigError("via and path exclude each other: let the path pass through the points.")
     alpha = simplex.check(path(torch.linspace(0, 1, 33).double()), route[0].shape[-1], repr(path))
     for name, end, point in (("source", alpha[0], route[0]), ("target", alpha[-1], route[-1])):
-        if not torch.allclose(end, point, atol=1e-6):
+        if not torch.allclose(end, point.expand(end.shape), atol=1e-6):
             raise SimplexError(
                 f"{path!r} does not have the {name} as its end: expected {point.tolist()}, "
                 f"got {end.tolist()}."
             )
     return path
-
-
-def time_grid(dynamics: ProbabilityFlow, steps: int) -> Tensor:
-    r"""`steps + 1` times from 0 to 1, evenly spaced in the arc length of the coordinates.
-
-    The knots of the path are among them; steps are shared out over its legs by length. Where the
-    path differs from row to row the times are even on each leg, so that no row depends on others.
-
-    Raises:
-        ConfigError: fewer steps than one, or than the path has legs.
-    """
-    legs = len(dynamics.path.knots) - 1
-    if steps < legs:
-        raise ConfigError(f"A path of {legs} legs needs at least {legs} steps; got {steps}.")
-    knots = torch.tensor(dynamics.path.knots, dtype=torch.float64)
-    fine = torch.linspace(0, 1, _FINE + 1, dtype=torch.float64)
-    times = knots[:-1, None] + knots.diff()[:, None] * fine
-    alpha = dynamics.alpha(times.clamp(0, 1))
-    if alpha.ndim == 3:
-        lengths = alpha.diff(dim=1).norm(dim=-1)
-    else:
-        lengths = torch.ones_like(times[:, 1:])
-    totals = lengths.sum(1)
-    lengths = torch.where(totals[:, None] > 0, lengths, torch.ones_like(lengths))
-    grid = [knots[:1]]
-    for leg, count in enumerate(_share_out(steps, totals)):
-        travelled = torch.cat([fine[:1], lengths[leg].cumsum(0) / lengths[leg].sum()])
-        shares = torch.linspace(0, 1, count + 1, dtype=torch.float64)[1:]
-        grid.append(_interpolate(shares, travelled, times[leg]))
-        grid[-1][-1] = knots[leg + 1]
-    return torch.cat(grid)
-
-
-def _share_out(steps: int, lengths: Tensor) -> list[int]:
-    """Whole numbers of at least one, with the given sum, close to proportional to `lengths`."""
-    counts = torch.ones(len(lengths), dtype=torch.int64)
-    for _ in range(steps - len(lengths)) if len(lengths) > 1 else ():
-        counts[(lengths / counts).argmax()] += 1
-    if len(lengths) == 1:
-        counts[0] = steps
-    return counts.tolist()
-
-
-def _interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Piecewise-linear interpolation of increasing `x`."""
-    right = torch.searchsorted(x, at).clamp(1, len(x) - 1)
-    left = right - 1
-    width = (x[right] - x[left]).clamp_min(torch.finfo(x.dtype).tiny)
-    return torch.lerp(y[left], y[right], (at - x[left]) / width)
-
-
-def move(
-    dynamics: ProbabilityFlow,
-    y: Tensor,
-    times: Tensor,
-    solver: Solver,
-    generator: torch.Generator,
-) -> Tensor:
-    """The state at the last time, checked.
-
-    Raises:
-        SolverError: a value that is not finite came up; with the step, the time and the rows.
-        PluginError: the solver returned something else than a state of the same shape.
-    """
-    state = generator.get_state()
-    end = solver.integrate(dynamics, y, times, generator=generator)
-    if not isinstance(end, Tensor) or end.shape != y.shape:
-        got = tuple(end.shape) if isinstance(end, Tensor) else type(end).__name__
-        raise PluginError(f"{solver!r} must return a state of shape {tuple(y.shape)}; got {got}.")
-    if not torch.isfinite(end).all():
-        generator.set_state(state)
-        raise SolverError(_blame(dynamics, y, times, solver, generator, end))
-    return end
-
-
-def trajectory(
-    dynamics: ProbabilityFlow,
-    y: Tensor,
-    times: Tensor,
-    solver: Solver,
-    generator: torch.Generator,
-) -> Tensor:
-    """The states at all times, shape `(n + 1, b, *event)`."""
-    states = [y]
-    for i in range(len(times) - 1):
-        states.append(move(dynamics, states[-1], times[i : i + 2], solver, generator))
-    return torch.stack(states)
-
-
-def _blame(
-    dynamics: ProbabilityFlow,
-    y: Tensor,
-    times: Tensor,
-    solver: Solver,
-    generator: torch.Generator,
-    end: Tensor,
-) -> str:
-    """Integrate again step by step, until the first value that is not finite."""
-    where = f"by t = {times[-1].item():.4g}"
-    for i in range(len(times) - 1):
-        y = solver.integrate(dynamics, y, times[i : i + 2], generator=generator)
-        if not torch.isfinite(y).all():
-            end, where = y, f"in step {i + 1} of {len(times) - 1}, t = {times[i + 1].item():.4g}"
-            break
-    bad = (~torch.isfinite(end.reshape(len(end), -1)).all(1)).nonzero()[:, 0]
-    return (
-        f"The state stopped being finite {where}: {len(bad)} of {len(end)} rows, the first is row "
-        f"{bad[0].item()}. Look whether the input lies far from the source marginal and whether "
-        "the network itself returns finite values."
-    )

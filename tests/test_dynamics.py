@@ -40,7 +40,9 @@ def test_velocity_is_the_combination_of_the_means():
 def test_increments_tend_to_the_drift(interpolant, path):
     diffusion = Diffusion(EXACT, path, interpolant, 0.7)
     h = 1e-6
-    move = diffusion.increments(Y, times(0.4, 0.6), times(0.4, 0.6), times(0.4 + h, 0.6 + h))
+    start = times(0.4, 0.6)
+    change = diffusion.alpha(start + h) - diffusion.alpha(start)
+    move = diffusion.increments(Y, start, lambda part: change[part], times(h, h))
     for i, t in enumerate((0.4, 0.6)):
         assert torch.allclose(move(i, Y) / h, diffusion.drift(Y, t), atol=1e-4)
 
@@ -97,12 +99,17 @@ def test_tables_are_made_in_blocks(monkeypatch):
     path = Bow([E[[1, 1, 2, 0]], E[[2, 0, 0, 1]]])
     at = torch.linspace(0, 0.9, 10, dtype=torch.float64)
     whole = Diffusion(EXACT, path, Barycentric(), 0.5)
-    expected = whole.increments(Y, at, at, at + 0.1)
-    monkeypatch.setattr("multisi.dynamics._TABLE", 40)
-    blocks = Diffusion(EXACT, path, Barycentric(), 0.5)
-    assert blocks._size == 3
-    move = blocks.increments(Y, at, at, at + 0.1)
-    wide = blocks.amplitudes(Y, at, at + 0.1)
+    change = whole.alpha(at + 0.1) - whole.alpha(at)
+    grid = torch.cat([at, times(1.0)])
+
+    def tables():
+        step = whole.increments(Y, at, lambda part: change[part], torch.full_like(at, 0.1))
+        return step, whole.amplitudes(Y, grid)
+
+    expected, expected_wide = tables()
+    monkeypatch.setattr("multisi.tables._NUMBERS", 40)
+    move, wide = tables()
     for i in (0, 1, 2, 3, 7, 9, 4):
         assert torch.equal(move(i, Y), expected(i, Y))
-        assert torch.equal(wide[i], whole.amplitudes(Y, at, at + 0.1)[i])
+        assert torch.equal(wide[i], expected_wide[i])
+    assert wide._size == 3

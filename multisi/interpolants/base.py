@@ -23,6 +23,9 @@ class Interpolant(ABC):
     needs_noise: bool = False
     """Whether column 0 of `alpha` and of the weights must be the standard-normal marginal."""
 
+    kinks: tuple[float, ...] = ()
+    """Values of a coordinate at which the weights are continuous but not smooth."""
+
     @abstractmethod
     def weights(self, alpha: Tensor) -> Tensor:
         r"""The weights $w(\alpha) \ge 0$, with $w(e_i) = e_i$, smooth inside every face.

@@ -8,7 +8,13 @@ from multisi.registry.hookspecs import hookimpl
 @hookimpl
 def multisi_register_interpolants() -> Mapping[str, str]:
     """The interpolants of `multisi.interpolants`."""
-    return {"barycentric": "multisi.interpolants.barycentric:Barycentric"}
+    return {
+        "barycentric": "multisi.interpolants.barycentric:Barycentric",
+        "trigonometric": "multisi.interpolants.trigonometric:Trigonometric",
+        "variance-preserving": "multisi.interpolants.variance_preserving:VariancePreserving",
+        "smoothed": "multisi.interpolants.smoothed:Smoothed",
+        "encoding-decoding": "multisi.interpolants.encoding_decoding:EncodingDecoding",
+    }
 
 
 @hookimpl
@@ -24,6 +30,13 @@ def multisi_register_solvers() -> Mapping[str, str]:
         "euler": "multisi.solvers.sdeint:Euler",
         "heun": "multisi.solvers.sdeint:Heun",
         "midpoint": "multisi.solvers.sdeint:Midpoint",
+        "milstein": "multisi.solvers.sdeint:Milstein",
+        "srk": "multisi.solvers.sdeint:SRK",
+        "adams": "multisi.solvers.multistep:Adams",
+        "ab2": "multisi.solvers.multistep:AdamsBashforth2",
+        "ab3": "multisi.solvers.multistep:AdamsBashforth3",
+        "rk4": "multisi.solvers.runge_kutta:RungeKutta4",
+        "adaptive": "multisi.solvers.runge_kutta:Adaptive",
     }
 
 

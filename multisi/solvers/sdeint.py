@@ -1,30 +1,37 @@
-r"""Euler, Heun and midpoint by `torchsde.sdeint`, for the ODE and the SDE alike.
+r"""Euler, Heun, midpoint, Milstein and SRK by `torchsde.sdeint`, for the ODE and the SDE alike.
 
 torchsde integrates over the integers $[0, N]$ with steps of 1; what happens in step $i$ of the
 grid is looked up in tables, so that any grid works, no step is added by rounding, and a network
 call costs a few small operations. Brownian increments come from the generator that is passed.
 """
 
-from typing import ClassVar
+import contextlib
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import torch
 import torchsde
 from torch import Tensor
 
-from multisi.dynamics import ProbabilityFlow
-from multisi.solvers.base import Solver
+from multisi.dynamics import Diffusion, ProbabilityFlow
+from multisi.seeds import RowGenerator
+from multisi.solvers.base import Recording
+
+Stage = tuple[float, tuple[tuple[float, float], ...]]
 
 
-class TorchSDE(Solver):
-    """A method of torchsde, described by where in a step it asks for the drift.
+class TorchSDE(Recording):
+    r"""A method of torchsde, described by where in a step it asks for the drift.
 
-    Each stage is (at, stop, factor), as shares of the step: the drift at `at` is the exact
-    difference of the coordinates from the start of the step to `stop`, times `factor`.
+    Each stage is (at, moves), as shares of the step: the drift at `at` is
+    $\sum c\,(\alpha(\mathrm{share}) - \alpha(0))$ over its moves (share, c), exact differences of
+    the coordinates.
     """
 
     method: ClassVar[str]
     sde_type: ClassVar[str] = "stratonovich"  # The noise is additive: the same equation as Itô's.
-    stages: ClassVar[tuple[tuple[float, float, float], ...]]
+    noise_type: ClassVar[str] = "diagonal"
+    stages: ClassVar[tuple[Stage, ...]]
 
     def integrate(
         self,
@@ -35,19 +42,47 @@ class TorchSDE(Solver):
         generator: torch.Generator,
     ) -> Tensor:
         """The state at the last of `times`; the grid is used as it is."""
-        steps = _Steps(self, dynamics, y, times, generator)
         span = torch.tensor([0, len(times) - 1], dtype=torch.float64)
+        return self._solve(dynamics, y, times, generator, span)[-1]
+
+    def record(
+        self,
+        dynamics: ProbabilityFlow,
+        y: Tensor,
+        times: Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> Iterator[Tensor]:
+        """The states at all times after the first."""
+        span = torch.arange(len(times), dtype=torch.float64)
+        yield from self._solve(dynamics, y, times, generator, span)[1:]
+
+    def _solve(
+        self,
+        dynamics: ProbabilityFlow,
+        y: Tensor,
+        times: Tensor,
+        generator: torch.Generator,
+        span: Tensor,
+    ) -> Tensor:
+        kind = _Diagonal if self.noise_type == "diagonal" else _Additive
+        steps = kind(self, dynamics, y, times, generator)
         flat = y.reshape(len(y), -1)
-        ys = torchsde.sdeint(steps, flat, span, bm=steps.brownian, method=self.method, dt=1)
-        end: Tensor = ys[-1].reshape(y.shape)
-        return end
+        # Given `g_prod`, torchsde looks at its shape by a draw of the global generator.
+        devices = [y.device] if y.is_cuda else []
+        aside: Any = torch.random.fork_rng(devices) if kind is _Additive else None
+        with aside or contextlib.nullcontext():
+            states: Tensor = torchsde.sdeint(
+                steps, flat, span, bm=steps.brownian, method=self.method, dt=1
+            )
+        return states.reshape(len(span), *y.shape)
 
 
 class Euler(TorchSDE):
     """Euler's method, Euler and Maruyama's with noise: order 1, one network call a step."""
 
     method, sde_type = "euler", "ito"
-    stages = ((0.0, 1.0, 1.0),)
+    stages = ((0.0, ((1.0, 1.0),)),)
     calls_per_step = 1
 
 
@@ -55,7 +90,7 @@ class Heun(TorchSDE):
     """Heun's method, which evaluates at both ends of a step: order 2, two calls a step."""
 
     method = "heun"
-    stages = ((0.0, 1.0, 1.0), (1.0, 1.0, 1.0))
+    stages = ((0.0, ((1.0, 1.0),)), (1.0, ((1.0, 1.0),)))
     calls_per_step = 2
 
 
@@ -63,14 +98,36 @@ class Midpoint(TorchSDE):
     """The midpoint rule, which never evaluates at the end of a path: order 2, two calls a step."""
 
     method = "midpoint"
-    stages = ((0.0, 0.5, 2.0), (0.5, 1.0, 1.0))
+    stages = ((0.0, ((0.5, 2.0),)), (0.5, ((1.0, 1.0),)))
+    calls_per_step = 2
+
+
+class Milstein(TorchSDE):
+    """Milstein's method; the noise being additive, its correction is zero: one call a step."""
+
+    method, sde_type, noise_type = "milstein", "ito", "additive"
+    stages = Euler.stages
+    calls_per_step = 1
+
+
+class SRK(TorchSDE):
+    """Rößler's stochastic Runge-Kutta method for additive noise: order 2, two calls a step.
+
+    References:
+        Runge-Kutta methods for the strong approximation of solutions of stochastic differential
+        equations, doi:10.1137/09076636X.
+    """
+
+    method, sde_type, noise_type = "srk", "ito", "additive"
+    # The second drift is such that a third of the first and two thirds of it are the whole step.
+    stages = ((0.0, ((0.75, 4 / 3),)), (0.75, ((1.0, 1.5), (0.75, -2 / 3))))
     calls_per_step = 2
 
 
 class _Steps:
     """The steps of one integration, as the object that `torchsde.sdeint` asks for."""
 
-    noise_type = "diagonal"
+    noise_type: str
 
     def __init__(
         self,
@@ -80,60 +137,108 @@ class _Steps:
         times: Tensor,
         generator: torch.Generator,
     ) -> None:
-        share = torch.tensor(solver.stages, dtype=torch.float64)
-        start = times[:-1].repeat_interleave(len(share))
-        at, stop = (
-            torch.lerp(times[:-1, None], times[1:, None], share[:, i]).flatten() for i in (0, 1)
-        )
         self.sde_type = solver.sde_type
-        self.factors = [stage[2] for stage in solver.stages]
-        self.increment = dynamics.increments(y, at, start, stop)
-        self.shape = y.shape
+        self.shape, self.stages = y.shape, len(solver.stages)
         flat = y.reshape(len(y), -1)
-        self.zero = torch.zeros_like(flat)
-        self.amplitudes = None
-        if dynamics.noise:
-            length = times.diff().repeat_interleave(len(share))
-            self.amplitudes = dynamics.amplitudes(flat, at, length)
-        self.brownian = _Brownian(flat, generator if dynamics.noise else None)
+        self.zero, self.amplitudes = torch.zeros_like(flat), None
+        at, move, length = _schedule(solver, dynamics, times)
+        self.increment = dynamics.increments(y, at, move, length)
+        if isinstance(dynamics, Diffusion):
+            self.amplitudes = dynamics.amplitudes(flat, times)
+        self.brownian = _Brownian(flat, generator if dynamics.stochastic else None)
         self.known: tuple[int, Tensor, Tensor] | None = None
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
-        """The drift of the current stage; asked again for the same state, the same tensor."""
-        brownian = self.brownian
-        place = brownian.step * len(self.factors) + brownian.stage
-        brownian.stage += brownian.drawn
+        """The drift of a stage; asked again for the same state, the same tensor."""
+        step = self.brownian.step
+        place = step * self.stages + int(t > step)
         if self.known is not None and self.known[0] == place and self.known[1] is y:
             return self.known[2]
         drift = self.increment(place, y.reshape(self.shape)).reshape(y.shape)
-        factor = self.factors[place % len(self.factors)]
-        drift = drift if factor == 1 else drift * factor
-        self.known, self.place = (place, y, drift), place
+        self.known = (place, y, drift)
         return drift
 
+    def amplitude(self) -> Tensor:
+        """The diffusion of the current step, over the square root of its time."""
+        return self.zero if self.amplitudes is None else self.amplitudes[self.brownian.step]
+
+
+class _Diagonal(_Steps):
+    noise_type = "diagonal"
+
     def g(self, t: Tensor, y: Tensor) -> Tensor:
-        """The diffusion of the stage that `f` was asked for, over the square root of its time."""
-        return self.zero if self.amplitudes is None else self.amplitudes[self.place]
+        return self.amplitude()
+
+
+class _Additive(_Steps):
+    """With the product in place of the matrix of the noise, so that images work."""
+
+    noise_type = "additive"
+
+    def g_prod(self, t: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return self.amplitude() * v
 
 
 class _Brownian:
     """Increments for torchsde, drawn once a step, which they count."""
 
-    levy_area_approximation = "none"
+    levy_area_approximation = "space-time"
 
     def __init__(self, y: Tensor, generator: torch.Generator | None) -> None:
         self.shape = y.shape
-        self.step, self.stage, self.drawn = 0, 0, False
+        self.step, self._drawn = 0, False
         self._generator = generator
         self._like = y
         self._zero = y.new_zeros(())
 
-    def __call__(self, ta: Tensor, tb: Tensor) -> Tensor:
-        self.step += self.drawn
-        self.stage, self.drawn = 0, True
+    def __call__(self, ta: Tensor, tb: Tensor, return_U: bool = False) -> Any:
+        self.step += self._drawn
+        self._drawn = True
         if self._generator is None:
-            return self._zero
+            return (self._zero, self._zero) if return_U else self._zero
+        w = self._normal()
+        return (w, w / 2 + self._normal() / 12**0.5) if return_U else w
+
+    def _normal(self) -> Tensor:
         like = self._like
+        if isinstance(self._generator, RowGenerator):
+            return self._generator.normal(like)
         return torch.randn(
             self.shape, generator=self._generator, dtype=like.dtype, device=like.device
         )
+
+
+def _schedule(
+    solver: TorchSDE, dynamics: ProbabilityFlow, times: Tensor
+) -> tuple[Tensor, Any, Tensor]:
+    """Times of evaluation, changes of the coordinates, and times over which the score acts."""
+    places = dynamics.arc.place(times)
+
+    def inside(share: float) -> Tensor:
+        if share in (0.0, 1.0):
+            return times[int(share) : len(times) - 1 + int(share)]
+        return dynamics.arc.time(torch.lerp(places[:-1], places[1:], share))
+
+    at = torch.stack([inside(stage[0]) for stage in solver.stages], 1).flatten()
+    terms = max(len(moves) for _, moves in solver.stages)
+    padded = [(*moves, *((0.0, 0.0),) * (terms - len(moves))) for _, moves in solver.stages]
+    stops = torch.stack(
+        [torch.stack([inside(share) for share, _ in moves], 1) for moves in padded], 1
+    ).flatten(0, 1)
+    factors = torch.tensor(
+        [[factor for _, factor in moves] for moves in padded], dtype=torch.float64
+    ).repeat(len(times) - 1, 1)
+    start = times[:-1].repeat_interleave(len(solver.stages))
+    length = (factors * (stops - start[:, None])).sum(1)
+    if isinstance(dynamics, Diffusion):
+        # At an end the score may be out of reach; in the middle of the step it is not.
+        middle = inside(0.5).repeat_interleave(len(solver.stages))
+        at = torch.where(dynamics.regular(at), at, middle)
+
+    def move(part: slice) -> Tensor:
+        first = dynamics.alpha(start[part])
+        last = dynamics.alpha(stops[part].flatten())
+        last = last.reshape(-1, terms, *last.shape[1:])
+        return torch.einsum("nq,nq...->n...", factors[part], last - first[:, None])
+
+    return at, move, length

@@ -1,0 +1,166 @@
+"""The field: conditional means with names and units, and what is known of it at a point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from multisi import arrays, points, simplex
+from multisi.devices import choose
+from multisi.dynamics import ProbabilityFlow
+from multisi.errors import ConfigError, DataError, ScoreError, ShapeError
+from multisi.interpolants.barycentric import Barycentric
+from multisi.marginals import check_names
+from multisi.means import ConditionalMeans, finite
+from multisi.paths import Path
+from multisi.units import Standardiser
+
+
+class Field:
+    """What the conditional means say at points of the simplex, in the units of the data.
+
+    Arguments: as for `Model`.
+    """
+
+    def __init__(
+        self,
+        means: Any,
+        names: Sequence[str],
+        noise: str | None = None,
+        *,
+        units: Standardiser | None = None,
+        noise_independent: bool = True,
+    ) -> None:
+        if isinstance(names, str):
+            raise ConfigError(f"names must be a list of names; got the text {names!r}.")
+        check_names(list(names))
+        self.marginals = tuple(names)
+        if noise is not None and points.index_of(noise, self.marginals, "noise") != 0:
+            raise ConfigError(f"The noise marginal must come first; got {list(names)}.")
+        self.noise = noise
+        self.noise_independent = noise_independent
+        self._means = means if isinstance(means, ConditionalMeans) else ConditionalMeans(means)
+        heads = getattr(self._means.network, "marginals", len(names))
+        if heads != len(names):
+            raise ConfigError(f"The means have {heads} marginals; got {len(names)} names.")
+        self.units = units or Standardiser.identity()
+        self._means.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self._means.reference.device
+
+    def to(self, device: Any) -> Self:
+        """Move the model; `"auto"` takes an accelerator where there is one."""
+        chosen = choose(device)
+        self._means.to(chosen)
+        return self
+
+    @property
+    def barycenter(self) -> Tensor:
+        """The uniform mixture of the data marginals, without noise, shape `(k,)`."""
+        return simplex.barycenter(len(self.marginals), noise=self.noise is not None)
+
+    def __repr__(self) -> str:
+        return f"Model({list(self.marginals)}, noise={self.noise!r})"
+
+    def means(self, x: Any, alpha: Any, condition: Any = None) -> Any:
+        r"""The conditional means $g_k = E[x_k \mid \sum_j \alpha_j x_j = x]$, in data units.
+
+        Arguments:
+            x: States, shape `(b, *event)`.
+            alpha: A point of the simplex, as `source` of `transport`, or of the cone of
+                non-negative weights, `(k,)` or `(b, k)`.
+            condition: Handed to the network if given.
+
+        Returns:
+            The kind of array that `x` is, shape `(b, k, *event)`.
+        """
+        with torch.no_grad():
+            rows, y, weights = self._state(x, alpha)
+            g = self._means(y, (weights / weights.sum(-1, keepdim=True)).to(y), condition)
+            g = finite(g, "The means").to(rows).unbind(1)
+            corners = torch.eye(len(g), dtype=torch.float64)
+            columns = [
+                self.units.leave(of_one, corner, self.noise is not None)
+                for of_one, corner in zip(g, corners, strict=True)
+            ]
+        return arrays.back(torch.stack(columns, 1), x)
+
+    def velocity(self, x: Any, path: Path, t: float, condition: Any = None) -> Any:
+        r"""$\sum_k \dot\alpha_k(t)\, g_k(x, \alpha(t))$ in data units per unit of `t`.
+
+        Arguments:
+            x: States at time `t`, shape `(b, *event)`.
+            path: A path on the simplex.
+            t: A time in [0, 1].
+            condition: Handed to the network if given.
+        """
+        flow = ProbabilityFlow(self._means, path, Barycentric(), condition)
+        with torch.no_grad():
+            here = path(torch.tensor(float(t), dtype=torch.float64))
+            rows, y, weights = self._state(x, here)
+            scale = self.units.affine(weights, rows, self.noise is not None)[1]
+            velocity = finite(flow.velocity(y, t), "The velocity")
+            return arrays.back(velocity.to(rows) * scale, x)
+
+    def score(self, x: Any, alpha: Any, condition: Any = None) -> Any:
+        r"""The score $\nabla \log \rho(x) = -g_0 / w_0$ in data units, shape of `x`.
+
+        Arguments:
+            x: States, shape `(b, *event)`.
+            alpha: As for `means`, with a positive weight of the noise.
+            condition: Handed to the network if given.
+
+        Raises:
+            ScoreError: no noise marginal, noise that depends on the data, or a weight of zero.
+        """
+        self._check_score("The score")
+        with torch.no_grad():
+            rows, y, weights = self._state(x, alpha)
+            if not (weights[..., 0] > 0).all():
+                raise ScoreError(
+                    f"The score does not exist where the weight of {self.noise!r} is zero. "
+                    "Move alpha towards the noise."
+                )
+            point = (weights / weights.sum(-1, keepdim=True)).to(y)
+            noise = finite(self._means(y, point, condition)[:, 0], "The score").to(rows)
+            scale = self.units.affine(weights, rows, True)[1]
+            first = weights[..., 0].to(rows).reshape(-1, *(1,) * (y.ndim - 1))
+            return arrays.back(-noise / (first * scale), x)
+
+    def _state(self, x: Any, alpha: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows as they are, the same in the means' coordinates, and weights on the cone."""
+        rows = arrays.floats(x)
+        weights = points.on_cone(alpha, self.marginals, len(rows), "alpha")
+        return rows, self._enter(rows, weights), weights
+
+    def _enter(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Standardise rows, in the type of the means and where they are."""
+        event = tuple(self.units.shift.shape)
+        if event and tuple(x.shape[1:]) != event:
+            raise ShapeError(
+                f"x must have shape (b, {', '.join(map(str, event))}); got {tuple(x.shape)}."
+            )
+        y = self.units.enter(x, weights, self.noise is not None).to(self._means.reference)
+        if len(bad := arrays.bad_rows(y)):
+            raise DataError(
+                f"{len(bad)} of {len(x)} rows of x lie too far from the data to be computed with, "
+                f"the first is row {bad[0].item()}."
+            )
+        return y
+
+    def _check_score(self, what: str) -> None:
+        if self.noise is None:
+            raise ScoreError(
+                f"{what} needs a standard-normal marginal, and {self} has none. Fit with one: "
+                '{"noise": multisi.StandardNormal(), ...}.'
+            )
+        if not self.noise_independent:
+            raise ScoreError(
+                f"{what} needs noise that is independent of the data; here it is not."
+            )

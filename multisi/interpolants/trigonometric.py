@@ -1,0 +1,23 @@
+"""The trigonometric interpolant."""
+
+import torch
+from torch import Tensor
+
+from multisi.interpolants.base import Interpolant
+
+
+class Trigonometric(Interpolant):
+    r"""$w_k = \sin(\pi \alpha_k / 2)$: on an edge, $\cos(\pi t / 2)$ and $\sin(\pi t / 2)$.
+
+    References:
+        Stochastic interpolants: a unifying framework, arXiv:2303.08797, table 4.
+
+    Example:
+        >>> import torch
+        >>> Trigonometric().weights(torch.tensor([0.5, 0.5]))
+        tensor([0.7071, 0.7071])
+    """
+
+    def weights(self, alpha: Tensor) -> Tensor:
+        """Weights of unit square sum on edges, shape `(..., k)`."""
+        return torch.sin(torch.pi / 2 * alpha)

@@ -1,0 +1,182 @@
+r"""Adams' multistep methods, with one network call a step.
+
+Along a path the velocity is $\sum_k \dot\alpha_k g_k$. The conditional means $g_k$ are
+extrapolated by a polynomial $p_k(\sigma)$ in the arc length through their last values, and this is
+integrated against the exact coordinates,
+
+$$y_{n+1} = y_n + \sum_k \int_{\sigma_n}^{\sigma_{n+1}} p_k\, d\alpha_k,$$
+
+so that kinked and curved paths cost no accuracy. A corrector then integrates the step once more
+with the means at its end, which the next step needs anyway.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multisi.dynamics import ProbabilityFlow
+from multisi.means import combination
+from multisi.solvers.base import Stepping, flow_only
+from multisi.tables import Table
+
+_GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(8))
+
+
+class Multistep(Stepping):
+    """A predictor through the last means, and a corrector in some of the steps.
+
+    Arguments:
+        points: How many means the polynomials go through.
+        corrected: How many steps of each leg are corrected; `None` for all.
+    """
+
+    calls_per_step = 1
+    stochastic = False
+
+    def __init__(self, points: int, corrected: int | None) -> None:
+        self.points, self.corrected = points, corrected
+
+    def record(
+        self,
+        dynamics: ProbabilityFlow,
+        y: Tensor,
+        times: Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> Iterator[Tensor]:
+        """A network call, a correction of the last step and a prediction of the next."""
+        flow_only(self, dynamics)
+        plan = _Plan(self, dynamics, y, times)
+        rows: list[Tensor] = []
+        predicted = y
+        for i in range(len(times) - 1):
+            alpha, coefficients = plan.table[i]
+            rows.append(plan.row(dynamics.heads(predicted, alpha), predicted))
+            del rows[: -self.points]
+            both = torch.matmul(coefficients, torch.cat(rows, 1))
+            if i:
+                y = y + both[:, 0].reshape(y.shape) if plan.corrects[i] else predicted
+                yield y
+            predicted = y + both[:, 1].reshape(y.shape)
+        yield predicted
+
+
+class AdamsBashforth2(Multistep):
+    """Adams and Bashforth's method of order 2: one network call a step."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 0)
+
+
+class AdamsBashforth3(Multistep):
+    """Adams and Bashforth's method of order 3, its first step corrected: one call a step."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 1)
+
+
+class Adams(Multistep):
+    """Adams' predictor and corrector through four means: order 3, one network call a step.
+
+    It never evaluates at the end of a path. Steps are somewhat shorter towards the ends of each
+    leg, where the polynomials have least to go by.
+    """
+
+    spread = 0.35
+
+    def __init__(self) -> None:
+        super().__init__(4, None)
+
+
+class _Plan:
+    """Points and coefficients of all steps, in float64 before they are rounded."""
+
+    def __init__(
+        self, solver: Multistep, dynamics: ProbabilityFlow, y: Tensor, times: Tensor
+    ) -> None:
+        self._points, self._dynamics, self._y, self._times = solver.points, dynamics, y, times
+        self._places = dynamics.arc.place(times)
+        inner = torch.tensor(dynamics.knots[1:-1], dtype=times.dtype)
+        starts = {0, *torch.searchsorted(times, inner).tolist()}
+        last, self._leg = 0, [0]
+        """For each time, the first of the leg that ends there; polynomials stay on one leg."""
+        for i in range(1, len(times)):
+            self._leg.append(last)
+            last = i if i in starts else last
+        self._starts = starts
+        most = len(times) if solver.corrected is None else solver.corrected
+        self.corrects = [i - first <= most for i, first in enumerate(self._leg)]
+        alpha = dynamics.alpha(torch.cat([times, (times[1:] + times[:-1]) / 2])).flatten(0, -2)
+        self._active = (alpha != 0).any(0).nonzero()[:, 0].to(y.device)
+        self._all = len(self._active) == alpha.shape[-1]
+        self.table = Table(self._rows, 16 * dynamics.numbers)
+
+    def row(self, heads: Tensor, y: Tensor) -> Tensor:
+        """What is kept of a network call: the heads that count, and the state; `(b, c, d)`."""
+        heads = heads if self._all else heads.index_select(1, self._active)
+        return torch.cat(
+            [heads.reshape(*heads.shape[:2], -1).to(y.dtype), y.reshape(len(y), 1, -1)], 1
+        )
+
+    def _rows(self, part: slice) -> list[tuple[Tensor, Tensor]]:
+        """The point of each step, and coefficients of the correction and of the prediction."""
+        y = self._y
+        index = torch.arange(len(self._times) - 1)[part]
+        back = (index[:, None] - torch.arange(self._points)).clamp_min(0)
+        alpha = self._alpha(self._times[back])
+        folded = []
+        for shift in (-1, 0):
+            of_heads, of_state = combination(alpha, self._weights(index, shift))
+            folded.append(torch.cat([of_heads[..., self._active.cpu()], of_state], -1))
+        both = torch.stack(folded, 2)  # (m, points, 2, [b,] c)
+        both = both[..., None, :] if alpha.ndim == 3 else both
+        both = torch.einsum("mpqbc->mbqpc", both).flip(3).to(y.device, y.dtype)
+        here = alpha[:, 0] if alpha.ndim == 4 else alpha[:, :1]
+        here = here.to(y.device, y.dtype).expand(-1, len(y), -1)
+        kept = [min(i + 1, self._points) for i in index.tolist()]
+        rows = [of[:, :, -n:].flatten(2) for of, n in zip(both.unbind(0), kept, strict=True)]
+        return list(zip(here.unbind(0), rows, strict=True))
+
+    def _weights(self, index: Tensor, shift: int) -> Tensor:
+        r"""$\int \ell_j\, d\alpha$ over the step that ends (-1) or starts (0) at each time.
+
+        Over the last `points` times, latest first, shape `(m, points, [b,] k)`. With
+        $\ell_j(s) = \sum_l A_{lj} s^l$ they are $\sum_l A_{lj} \int s^l d\alpha$.
+        """
+        step = (index + shift).clamp_min(0)
+        moments = self._moments(step)
+        low = self._places[step]
+        length = self._places[step + 1] - low
+        back = index[:, None] - torch.arange(self._points)
+        s = (self._places[back.clamp_min(0)] - low[:, None]) / length[:, None]
+        powers = s[..., None] ** torch.arange(self._points)
+        first = [i if shift == 0 and i in self._starts else self._leg[i] for i in index.tolist()]
+        inside = back >= torch.tensor(first)[:, None]
+        if shift:
+            inside &= (index > 0)[:, None]
+        # Times that do not count: an identity in the matrix, and moments of zero.
+        square = inside[:, :, None] & inside[:, None, :]
+        powers = torch.where(square, powers, torch.eye(self._points, dtype=s.dtype))
+        moments = moments * inside.reshape(*inside.shape, *(1,) * (moments.ndim - 2))
+        return torch.einsum("mlj,ml...->mj...", torch.linalg.inv(powers), moments)
+
+    def _moments(self, step: Tensor) -> Tensor:
+        r"""$\int s^l d\alpha = [s^l \alpha] - \int l s^{l-1} \alpha\, ds$ over unit steps."""
+        nodes, shares = (_GAUSS[0] + 1) / 2, _GAUSS[1] / 2
+        places = torch.lerp(self._places[step, None], self._places[step + 1, None], nodes)
+        times = self._dynamics.arc.time(places.flatten())
+        inner = self._alpha(times.reshape(places.shape))
+        ends = self._dynamics.alpha(torch.cat([self._times[step], self._times[step + 1]]))
+        start, stop = ends[: len(step)], ends[len(step) :]
+        power = torch.arange(self._points)
+        slope = power[:, None] * nodes ** (power[:, None] - 1).clamp_min(0) * shares
+        moments = stop[:, None] - torch.einsum("lq,mq...->ml...", slope, inner)
+        moments[:, 0] -= start
+        return moments
+
+    def _alpha(self, times: Tensor) -> Tensor:
+        """Coordinates at times `(m, n)`: shape `(m, n, [b,] k)`."""
+        alpha = self._dynamics.alpha(times.flatten())
+        return alpha.reshape(*times.shape, *alpha.shape[1:])

@@ -1,0 +1,144 @@
+"""Runge and Kutta's methods in the arc length, with steps of one size or of the size needed."""
+
+import itertools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from multisi import checks
+from multisi.dynamics import ProbabilityFlow
+from multisi.errors import SolverError
+from multisi.solvers.base import Solver, Stepping, flow_only
+
+
+class RungeKutta4(Stepping):
+    """The classical method of Runge and Kutta: order 4, four network calls a step."""
+
+    calls_per_step = 4
+    stochastic = False
+
+    def record(
+        self,
+        dynamics: ProbabilityFlow,
+        y: Tensor,
+        times: Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> Iterator[Tensor]:
+        """Four stages a step, at its start, twice in its middle, and at its end."""
+        flow_only(self, dynamics)
+        places = dynamics.arc.place(times)
+        shares = torch.tensor([0.0, 0.5, 0.5, 1.0], dtype=torch.float64)
+        at = dynamics.arc.time(torch.lerp(places[:-1, None], places[1:, None], shares).flatten())
+        tangents = dynamics.arc.tangents(places[:-1], places[1:], shares)
+        moves = torch.einsum("n,n...->n...", places.diff(), tangents).flatten(0, 1)
+        slope = dynamics.increments(y, at, lambda part: moves[part], torch.zeros_like(at))
+        for i in range(0, len(at), 4):
+            a = slope(i, y)
+            b = slope(i + 1, y + a / 2)
+            c = slope(i + 2, y + b / 2)
+            y = y + (a + 2 * (b + c) + slope(i + 3, y + c)) / 6
+            yield y
+
+
+class Adaptive(Solver):
+    """Dormand and Prince's method of order 5, whose steps are as long as the error allows.
+
+    The error of every row is held to `atol + rtol * |y|` in each step, so that the steps, though
+    not the accuracy, depend on the whole batch. The grid of times gives the first step only.
+
+    Arguments:
+        rtol: Relative tolerance.
+        atol: Absolute tolerance, in standardised units.
+        most_calls: Network calls after which it gives up.
+
+    Raises:
+        ConfigError: a tolerance that is not above 0.
+    """
+
+    stochastic = False
+
+    def __init__(self, rtol: float = 1e-4, atol: float = 1e-4, most_calls: int = 2000) -> None:
+        self.rtol = checks.number(rtol, "rtol", positive=True)
+        self.atol = checks.number(atol, "atol", positive=True)
+        self.most_calls = checks.integer(most_calls, "most_calls")
+
+    def integrate(
+        self,
+        dynamics: ProbabilityFlow,
+        y: Tensor,
+        times: Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The state at the last of `times`.
+
+        Raises:
+            SolverError: the tolerance was not met within `most_calls` network calls.
+        """
+        flow_only(self, dynamics)
+        calls = 0
+        inner = [t for t in dynamics.knots if times[0] < t < times[-1]]
+        ends = torch.tensor([times[0], *inner, times[-1]], dtype=torch.float64)
+        places = dynamics.arc.place(ends).tolist()
+        step = (places[-1] - places[0]) / (len(times) - 1)
+        for start, stop in itertools.pairwise(places):
+            place = start
+            while place < stop:
+                whole = step >= (stop - place) * (1 - 1e-9)
+                h = stop - place if whole else step
+                if calls + 7 > self.most_calls or place + h == place:
+                    raise SolverError(
+                        f"{self!r} did not meet its tolerance within {calls} network calls; it "
+                        f"came to {place:.4g} of the way. Raise most_calls, rtol or atol, or look "
+                        "whether the network returns finite values."
+                    )
+                new, error = _dormand_prince(dynamics, y, place, h)
+                calls += 7
+                size = self._size(error, y, new)
+                if size <= 1:
+                    place, y = (stop if whole else place + h), new
+                step = h * min(5.0, max(0.2, 0.9 * max(size, 1e-10) ** -0.2))
+        return y
+
+    def _size(self, error: Tensor, y: Tensor, new: Tensor) -> float:
+        """The largest error of a row, in units of the tolerance; infinite if it is not finite."""
+        bound = self.atol + self.rtol * torch.maximum(y.abs(), new.abs())
+        rows = (error / bound).flatten(1).square().mean(1).sqrt()
+        size = rows.max().item() if len(rows) else 0.0
+        return size if size < float("inf") else float("inf")
+
+
+_STAGES = (
+    (0.0, ()),
+    (1 / 5, (1 / 5,)),
+    (3 / 10, (3 / 40, 9 / 40)),
+    (4 / 5, (44 / 45, -56 / 15, 32 / 9)),
+    (8 / 9, (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729)),
+    (1.0, (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656)),
+    (1.0, (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84)),
+)
+_ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
+
+
+def _dormand_prince(
+    dynamics: ProbabilityFlow, y: Tensor, place: float, h: float
+) -> tuple[Tensor, Tensor]:
+    """The state after a step, and an estimate of its error."""
+    start = torch.tensor([place], dtype=torch.float64)
+    stages = torch.tensor([share for share, _ in _STAGES], dtype=torch.float64)
+    alpha = dynamics.alpha(dynamics.arc.time(start + stages * h))
+    moves = h * dynamics.arc.tangents(start, start + h, stages)[0]
+    slopes: list[Tensor] = []
+    state = y
+    for i, (_, shares) in enumerate(_STAGES):
+        state = _sum(y, shares, slopes)
+        slopes.append(dynamics.along(state, alpha[i], moves[i]))
+    return state, _sum(torch.zeros_like(y), _ERROR, slopes)
+
+
+def _sum(y: Tensor, shares: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
+    for share, slope in zip(shares, slopes, strict=True):
+        y = torch.add(y, slope, alpha=share) if share else y
+    return y

@@ -78,6 +78,12 @@ class ProbabilityFlow:
         """The arc length of the coordinates, in which solvers step."""
         return ArcLength(self.alpha, self.knots)
 
+    @functools.cached_property
+    def support(self) -> list[int]:
+        """The marginals that have a weight somewhere on the path."""
+        inside = self.alpha(torch.linspace(0, 1, 65, dtype=torch.float64)) > 0
+        return [int(k) for k in inside.flatten(0, -2).any(0).nonzero()[:, 0]]
+
     def means(self, y: Tensor, alpha: Tensor) -> Tensor:
         """The conditional means, shape `(b, k, *event)`."""
         alpha = alpha.to(y.device, y.dtype)
@@ -90,7 +96,7 @@ class ProbabilityFlow:
 
     def velocity(self, y: Tensor, t: Tensor | float) -> Tensor:
         r"""$\sum_k \dot\alpha_k g_k$, shape of `y`; per unit of t."""
-        return self.along(y, *self._derivative(t))
+        return self.along(y, *self.derivative(t))
 
     def drift(self, y: Tensor, t: Tensor | float) -> Tensor:
         """Drift at time `t`, shape of `y`: the velocity, and for a diffusion the score's share.
@@ -98,8 +104,8 @@ class ProbabilityFlow:
         Raises:
             ScoreError: the score does not exist there.
         """
-        alpha, rate = self._derivative(t)
-        return self.along(y, alpha, rate - self._pull(torch.as_tensor(t), alpha))
+        alpha, rate = self.derivative(t)
+        return self.along(y, alpha, rate - self.pull(torch.as_tensor(t), alpha))
 
     def diffusion(self, t: Tensor | float) -> Tensor:
         r"""$\sqrt{2\varepsilon}$ at times `t`, float64, shape `(..., [b])`; zero for the flow."""
@@ -143,7 +149,7 @@ class ProbabilityFlow:
     def _rows(self, y: Tensor, at: Tensor, move: Tensor, length: Tensor) -> list[_Row]:
         """Point and coefficients of each increment, in float64 before they are rounded."""
         alpha = self.alpha(at)
-        v = move - column(length, move) * self._pull(at, alpha)
+        v = move - column(length, move) * self.pull(at, alpha)
         alpha, v = (c[:, None] if c.ndim == 2 else c for c in (alpha, v))
         of_heads, of_state = combination(alpha, v)
         alpha = alpha.to(y.device, y.dtype).expand(-1, len(y), -1)
@@ -151,7 +157,7 @@ class ProbabilityFlow:
         of_state = of_state.to(y.device, y.dtype).reshape(len(at), -1, *(1,) * (y.ndim - 1))
         return list(zip(alpha.unbind(0), of_heads.unbind(0), of_state.unbind(0), strict=True))
 
-    def _derivative(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+    def derivative(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """Coordinates and their rate of change."""
         t = torch.as_tensor(t, dtype=torch.float64)
         alpha, rate, *_ = torch.func.jvp(self.alpha, (t,), (torch.ones_like(t),))
@@ -164,7 +170,7 @@ class ProbabilityFlow:
         of_state = of_state.reshape(-1, *(1,) * (y.ndim - 1))
         return combine(self.heads(y, alpha), y, of_heads[:, None], of_state)
 
-    def _pull(self, at: Tensor, alpha: Tensor) -> Tensor:
+    def pull(self, at: Tensor, alpha: Tensor) -> Tensor:
         """What the score takes from the rate of the coordinates, broadcastable to `alpha`."""
         return torch.zeros((), dtype=alpha.dtype)
 
@@ -238,7 +244,8 @@ class Diffusion(ProbabilityFlow):
         drift = self.noise.drift(*self._point(at))
         return torch.isfinite(drift.reshape(len(at), -1)).all(1)
 
-    def _pull(self, at: Tensor, alpha: Tensor) -> Tensor:
+    def pull(self, at: Tensor, alpha: Tensor) -> Tensor:
+        r"""$\varepsilon / (s\, w_0)$ in column 0; a `ScoreError` where it does not exist."""
         t, weights, rate = self._point(at)
         drift = self.noise.drift(t, weights, rate)
         if not torch.isfinite(drift).all():

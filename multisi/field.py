@@ -50,6 +50,11 @@ class Field:
         self._means.eval()
 
     @property
+    def conditional_means(self) -> ConditionalMeans:
+        """The means in standardised units: what the network gives, projected."""
+        return self._means
+
+    @property
     def device(self) -> torch.device:
         """Where the model computes."""
         return self._means.reference.device
@@ -119,7 +124,7 @@ class Field:
         Raises:
             ScoreError: no noise marginal, noise that depends on the data, or a weight of zero.
         """
-        self._check_score("The score")
+        self.check_score("The score")
         with torch.no_grad():
             rows, y, weights = self._state(x, alpha)
             if not (weights[..., 0] > 0).all():
@@ -137,9 +142,9 @@ class Field:
         """Rows as they are, the same in the means' coordinates, and weights on the cone."""
         rows = arrays.floats(x)
         weights = points.on_cone(alpha, self.marginals, len(rows), "alpha")
-        return rows, self._enter(rows, weights), weights
+        return rows, self.enter(rows, weights), weights
 
-    def _enter(self, x: Tensor, weights: Tensor) -> Tensor:
+    def enter(self, x: Tensor, weights: Tensor) -> Tensor:
         """Standardise rows, in the type of the means and where they are."""
         event = tuple(self.units.shift.shape)
         if event and tuple(x.shape[1:]) != event:
@@ -154,7 +159,13 @@ class Field:
             )
         return y
 
-    def _check_score(self, what: str) -> None:
+    def log_volume(self, x: Tensor, weights: Tensor) -> float:
+        """Log of the volume that a unit of the means has in data units, for states like `x`."""
+        scale = self.units.affine(weights, x[:1].double(), self.noise is not None)[1]
+        return scale.log().expand(1, *x.shape[1:]).sum().item()
+
+    def check_score(self, what: str) -> None:
+        """Raise a `ScoreError` if the model has no score at all."""
         if self.noise is None:
             raise ScoreError(
                 f"{what} needs a standard-normal marginal, and {self} has none. Fit with one: "

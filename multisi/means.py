@@ -73,17 +73,20 @@ class ConditionalMeans(nn.Module):
         Returns:
             $g$, shape `(b, k, *event)`.
         """
+        if alpha.ndim == 2 and alpha.stride(0) == 0:  # One point for the whole batch.
+            alpha = alpha[:1]
         total = alpha.sum(-1, keepdim=True)
         if not (total > 0).all():
             raise SimplexError("alpha must not be all zero: no weights, no state.")
-        alpha = (alpha / total).expand(len(x), -1)
         y = x / total.reshape(-1, *(1,) * (x.ndim - 1))
+        alpha = (alpha / total).reshape(-1, alpha.shape[-1])
         flat = y.reshape(len(x), math.prod(x.shape[1:]))
-        heads = self.heads(y, alpha, condition).reshape(*alpha.shape, flat.shape[1])
+        heads = self.heads(y, alpha.expand(len(x), -1), condition)
+        heads = heads.reshape(len(x), alpha.shape[-1], flat.shape[1])
         rest = flat - torch.einsum("bk,bkd->bd", alpha, heads)
         share = alpha / (alpha * alpha).sum(-1, keepdim=True)
         means = heads + torch.einsum("bk,bd->bkd", share, rest)
-        return means.reshape(len(x), alpha.shape[1], *x.shape[1:])
+        return means.reshape(len(x), alpha.shape[-1], *x.shape[1:])
 
 
 def combination(alpha: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

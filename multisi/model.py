@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
+from torch import nn
 
 from multisi import arrays, checkpoint, points, recipes, seeds
+from multisi.control import Calibration
 from multisi.errors import ConfigError
+from multisi.estimates import Estimate
 from multisi.field import Field
 from multisi.interpolants import Interpolant
+from multisi.likelihood import log_prob, posterior
 from multisi.paths import Path
 from multisi.report import Report, evaluate
 from multisi.solvers import Solver
@@ -42,6 +46,8 @@ class Model(Field):
         >>> model.transport(torch.tensor([[0.5]]), "a", "b").round(decimals=2)
         tensor([[3.5000]])
     """
+
+    _calibration: Calibration | None = None
 
     def transport(
         self,
@@ -77,13 +83,14 @@ class Model(Field):
             via: A point to pass through, or a list of them.
             noise: How much noise: 0 is the deterministic flow, a number stands for
                 $\varepsilon = \mathrm{noise} \cdot w_0$; or a schedule of `multisi.noise`, or a
-                function of `(t, weights)` that gives $\varepsilon$.
+                function of `(t, weights)` that gives $\varepsilon$; or `"auto"`, the constant of
+                the least KL bound, after `calibrate`.
             seed: Seed of the noise; `None` draws a fresh one.
             path: A path or its name; by default straight from point to point, and bowed towards
                 the noise where `noise` needs that.
             interpolant: An interpolant or its name; it changes the states in between and the
                 amount of noise, never where the flow ends.
-            solver: A solver or its name; by default Adams' method for the flow, Heun's for noise.
+            solver: A solver or its name; by default `adams` for the flow, `midpoint` for noise.
             steps: Steps of the solver, shared out over the legs of the path.
             grid: Times of the path, from 0 to 1, in place of `steps`.
             condition: Handed to the network if given.
@@ -110,6 +117,13 @@ class Model(Field):
         route = [points.resolve(source, self.marginals, len(states), "source")]
         route += [] if via is None else points.waypoints(via, self.marginals)
         route += [points.resolve(target, self.marginals, len(states), "target")]
+        if noise == "auto":
+            if self._calibration is None:
+                raise ConfigError(
+                    "noise='auto' needs to know how the model errs: call model.calibrate(twin, "
+                    "samples) first, with a twin that was fitted with another seed."
+                )
+            noise = self._calibration.noise(source, target, path, interpolant)
         journey = Journey(
             self._means,
             path,
@@ -123,12 +137,12 @@ class Model(Field):
             batch_size,
         )
         if journey.noise is not None:
-            self._check_score("noise > 0")
+            self.check_score("noise > 0")
         if journey.interpolant.needs_noise and self.noise is None:
             raise ConfigError(f"{journey.interpolant!r} needs a noise marginal; {self} has none.")
         random = seeds.of_rows(seed, rows, len(states), self.device)
         with torch.no_grad():
-            y = self._enter(states, journey.interpolant.weights(route[0]))
+            y = self.enter(states, journey.interpolant.weights(route[0]))
             moved, weights = journey.run(y, route, random, return_path, progress)
             moved = self.units.leave(moved.to(states), weights, self.noise is not None)
         return arrays.back(moved, x)
@@ -145,6 +159,81 @@ class Model(Field):
             A dict of name to array of the shape of `x`, in the order of the marginals.
         """
         return {name: self.transport(x, source, name, **options) for name in self.marginals}
+
+    def log_prob(self, x: Any, marginal: str, **options: Any) -> Any:
+        r"""Log-density of rows under a marginal, in nats and data units.
+
+        $\log \rho(x) = \log N(z; 0, I) + \int \nabla \cdot b\,dt$ along the flow into the noise at
+        $z$, less the volume of the units. With `noise`, the estimator of the diffusion.
+
+        Arguments:
+            x: Rows, shape `(b, *event)`.
+            marginal: A name.
+            options: `steps` (64) and `solver` (`"adams"`); `path` from the marginal to the noise
+                and `interpolant`; `probes`, how many of Hutchinson's vectors of signs to estimate
+                the divergence by (without, it is exact up to 32 features and beyond that by one);
+                `noise`, and `samples` of the diffusion for each row (16); `seed`; `condition`;
+                `batch_size`.
+
+        Returns:
+            The kind of array that `x` is, shape `(b,)`.
+
+        Raises:
+            ScoreError: there is no noise marginal.
+
+        References:
+            Stochastic interpolants: a unifying framework, arXiv:2303.08797, section 2.5.
+        """
+        return arrays.back(log_prob(self, x, marginal, **options), x)
+
+    def cross_entropy(self, x: Any, marginal: str, **options: Any) -> Estimate:
+        r"""$-E \log \rho(x)$ over rows, with its standard error; options as for `log_prob`."""
+        return Estimate.of(-log_prob(self, x, marginal, **options))
+
+    def classify(
+        self, x: Any, prior: Mapping[str, float] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        r"""Which dataset rows come from: $P(k \mid x) \propto \pi_k\, \rho_k(x)$.
+
+        Arguments:
+            x: Rows, shape `(b, *event)`.
+            prior: Name to share $\pi_k$ of each dataset to choose from; equal shares of all data
+                marginals without.
+            options: Options of `log_prob`.
+
+        Returns:
+            Name to probabilities, each the kind of array that `x` is, shape `(b,)`.
+        """
+        found = posterior(self, x, prior, **options)
+        return {name: arrays.back(of, x) for name, of in found.items()}
+
+    def calibrate(self, other: Field, samples: Mapping[str, Any], *, exact: bool = False) -> Self:
+        r"""Prepare `noise="auto"`, which takes $\varepsilon^* = \sqrt{\Delta L_b / \Delta L_s}$.
+
+        Arguments:
+            other: A twin: a model of the same marginals that was fitted with another seed. Half
+                the square of their difference estimates the variance of either, not the error
+                that both share. Or the truth.
+            samples: Name to samples of the data marginals.
+            exact: Whether `other` is the truth.
+
+        References:
+            Stochastic interpolants: a unifying framework, arXiv:2303.08797, section 2.4.
+        """
+        self._calibration = Calibration(self, other, dict(samples), exact)
+        return self
+
+    def compile(self, **options: Any) -> Self:
+        """Compile the network by `torch.compile`; results stay equal up to rounding.
+
+        Arguments:
+            options: Options of `torch.compile`, such as `mode="reduce-overhead"` for CUDA graphs.
+        """
+        network = self.conditional_means.network
+        if not isinstance(network, nn.Module):
+            raise ConfigError("Only a network that is a module can be compiled.")
+        network.compile(**options)
+        return self
 
     def evaluate(self, held_out: Mapping[str, Any], **options: Any) -> Report:
         """Move held-out samples between all ordered pairs and compare them with the targets.

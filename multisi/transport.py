@@ -18,7 +18,7 @@ from multisi.paths.polyline import Polyline
 from multisi.progress import bar
 from multisi.solvers import Solver
 
-_FLOW, _DIFFUSION = "adams", "heun"
+_FLOW, _DIFFUSION = "adams", "midpoint"
 """The solvers of the flow and of diffusions, where none is asked for."""
 _CHUNK = {"cpu": 2**15}
 """Numbers in the states that are moved at once, by kind of device: what caches hold."""
@@ -159,7 +159,7 @@ class Journey:
         if isinstance(self.path, str):
             path = registry.create("path", self.path, Path, route)
         elif self.path is not None:
-            path = _checked(self.path, route)
+            path = on_path(self.path, route)
         else:
             path = Polyline(route)
             if self.noise is not None and (rows_differ or not noisy(path, self.interpolant)):
@@ -169,8 +169,13 @@ class Journey:
         return Diffusion(means, path, self.interpolant, self.noise, self.condition)
 
 
-def _checked(path: Path, route: list[Tensor]) -> Path:
-    """A path that a user made: on the simplex, and between the points that were named."""
+def on_path(path: Path, route: list[Tensor]) -> Path:
+    """A path that a user made, if it is on the simplex and joins the points that were named.
+
+    Raises:
+        ConfigError: points to pass through besides the path.
+        SimplexError: it leaves the simplex, or ends elsewhere.
+    """
     if len(route) > 2:
         raise ConfigError("via and path exclude each other: let the path pass through the points.")
     alpha = simplex.check(path(torch.linspace(0, 1, 33).double()), route[0].shape[-1], repr(path))

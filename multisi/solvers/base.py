@@ -125,4 +125,4 @@ def flow_only(solver: Solver, dynamics: ProbabilityFlow) -> None:
         ConfigError: the dynamics are a diffusion.
     """
     if dynamics.stochastic:
-        raise ConfigError(f"{solver!r} integrates the flow only; use solver='heun' for noise.")
+        raise ConfigError(f"{solver!r} integrates the flow only; use solver='midpoint' for noise.")

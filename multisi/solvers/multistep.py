@@ -108,9 +108,8 @@ class _Plan:
         self._starts = starts
         most = len(times) if solver.corrected is None else solver.corrected
         self.corrects = [i - first <= most for i, first in enumerate(self._leg)]
-        alpha = dynamics.alpha(torch.cat([times, (times[1:] + times[:-1]) / 2])).flatten(0, -2)
-        self._active = (alpha != 0).any(0).nonzero()[:, 0].to(y.device)
-        self._all = len(self._active) == alpha.shape[-1]
+        self._all = len(dynamics.support) == dynamics.alpha(0.0).shape[-1]
+        self._active = torch.tensor(dynamics.support, device=y.device)
         self.table = Table(self._rows, 16 * dynamics.numbers)
 
     def row(self, heads: Tensor, y: Tensor) -> Tensor:

@@ -1,0 +1,29 @@
+"""Numbers that were estimated from samples."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over samples, and its standard error; `float()` gives the value.
+
+    Example:
+        >>> float(Estimate(2.0, 0.1))
+        2.0
+    """
+
+    value: float
+    standard_error: float
+
+    def __float__(self) -> float:
+        return self.value
+
+    @classmethod
+    def of(cls, values: Tensor) -> "Estimate":
+        """Mean and standard error of independent values, shape `(n,)`."""
+        values = values.double()
+        spread = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        return cls(values.mean().item(), spread)

@@ -16,6 +16,8 @@ from multisi import checks
 from multisi.errors import ConfigError
 
 Schedule: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
+_NOTHING = 1e-12
+"""Weights of the noise that are zero but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,12 @@ class Noise:
         return self.name
 
     def drift(self, t: Tensor, weights: Tensor, rate: Tensor) -> Tensor:
-        r"""$\varepsilon / w_0$; infinite or NaN where it does not exist."""
+        r"""$\varepsilon / w_0$; infinite where it does not exist."""
         if self.over_weight is not None:
             return self.over_weight(t, weights, rate)
-        return self.epsilon(t, weights, rate) / weights[..., 0]
+        first = weights[..., 0]
+        ratio = self.epsilon(t, weights, rate) / first
+        return torch.where(first > _NOTHING, ratio, torch.inf)
 
 
 def proportional(noise: float) -> Noise:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import multisi
-from multisi import ProbabilityFlow
+from multisi import Diffusion, ProbabilityFlow
 from multisi.errors import (
     ConfigError,
     DataError,
@@ -19,8 +19,11 @@ from multisi.errors import (
 )
 from multisi.integration import time_grid
 from multisi.interpolants.barycentric import Barycentric
+from multisi.metrics import permutation_test
 from multisi.paths.bow import Bow
 from multisi.paths.polyline import Polyline, Segment
+from multisi.seeds import RowGenerator
+from multisi.solvers.runge_kutta import Adaptive
 from tests.closed_forms import mixtures, sample_mixture
 
 E = torch.eye(3, dtype=torch.float64)
@@ -246,3 +249,110 @@ def test_values_that_are_not_finite_are_found(noise):
 def test_solvers_that_break_their_contract():
     with pytest.raises(PluginError, match=r"must return a state of shape \(6, 2\); got \(1, 2\)"):
         MODEL.transport(X, "a", "b", solver=Wrong())
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ([0.0, 0.6, 0.5, 1.0], "increase from time to time; got 0.6 before 0.5"),
+        ([0.0, 0.5, 0.5, 1.0], "increase from time to time; got 0.5 before 0.5"),
+        ([0.0, float("nan"), 1.0], "must be finite"),
+        ([0.0], r"at least 2 times; got shape \(1,\)"),
+        ([[0.0, 1.0]], r"at least 2 times; got shape \(1, 2\)"),
+        ([0.0, 0.5], "from 0, the source, to 1, the target; got 0 to 0.5"),
+        ([-0.1, 1.0], "got -0.1 to 1"),
+        ("even", "must be a list of times"),
+    ],
+)
+def test_bad_grids(grid, message):
+    with pytest.raises(ConfigError, match=message):
+        MODEL.transport(X, "a", "b", grid=grid)
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "adams", "adams4", "ab3", "rk4", "adaptive"])
+def test_any_grid(solver):
+    """Uneven, with steps that are tiny or none but for rounding."""
+    start, middle, end = (np.linspace(*ends, 80) for ends in ((0, 0.1), (0.1, 0.9), (0.9, 1)))
+    grid = [*start, np.nextafter(0.1, 1), *middle[1:], 0.9 + 1e-9, *end[1:]]
+    moved = MODEL.transport(X, "a", "b", grid=grid, solver=solver)
+    exact = MODEL.transport(X, "a", "b", steps=500)
+    assert torch.allclose(moved, exact, atol=0.05 if solver == "euler" else 5e-3)
+    path = MODEL.transport(X, "a", "b", grid=grid, solver=solver, return_path=True)
+    assert path.shape[0] == len(grid) and torch.allclose(path[-1], moved, atol=2e-3)
+
+
+@pytest.mark.parametrize("solver", ["heun", "srk", "milstein", "midpoint", "euler"])
+def test_numbered_rows_have_their_own_noise(solver):
+    options = dict(noise=0.7, seed=3, solver=solver, steps=8)
+    whole = MODEL.transport(X, "a", "b", rows=range(6), **options)
+    for part in (slice(0, 2), slice(2, 6)):
+        alone = MODEL.transport(X[part], "a", "b", rows=range(6)[part], **options)
+        assert torch.allclose(alone, whole[part], atol=1e-10)
+    small = MODEL.transport(X, "a", "b", rows=range(6), batch_size=2, **options)
+    assert torch.allclose(small, whole, atol=1e-10)
+    mixed = MODEL.transport(X, ["a"] * 6, ["b"] * 6, rows=np.arange(6), batch_size=4, **options)
+    assert mixed.shape == whole.shape
+    assert not torch.allclose(MODEL.transport(X, "a", "b", rows=range(1, 7), **options), whole)
+    for rows, message in (([0.5] * 6, "one integer a row"), ([1, 2], r"shape \(6,\)")):
+        with pytest.raises(ConfigError, match=message):
+            MODEL.transport(X, "a", "b", rows=rows, **options)
+
+
+def test_numbered_noise_is_standard_normal():
+    generator = RowGenerator(torch.device("cpu"), 7, torch.arange(500))
+    z = torch.stack([generator.normal(torch.empty(500, 40).double()) for _ in range(4)])
+    fresh = torch.randn(2000, 1, generator=torch.Generator().manual_seed(0)).double()
+    assert permutation_test(z.flatten()[:2000, None], fresh, permutations=499).p_value > 1e-2
+    assert abs(z.mean()) < 4 / 80_000**0.5 and abs(z.var() - 1) < 0.03
+    for a, b in ((z[0], z[1]), (z[:, :-1], z[:, 1:]), (z[..., :-1], z[..., 1:])):
+        assert abs(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]) < 0.02
+
+
+def test_the_last_step_may_be_a_mean():
+    options = dict(noise=0.5, seed=0, steps=6)
+    path = MODEL.transport(X, "a", "b", return_path=True, **options)
+    moved = MODEL.transport(X, "a", "b", denoise=True, **options)
+    flow = Diffusion(MODEL.conditional_means, Bow([E[1], E[2]]), Barycentric(), 0.5)
+    last = time_grid(flow, 6)[-2]
+    assert torch.allclose(moved, flow.means(path[-2], flow.alpha(last))[:, 2])
+    whole = MODEL.transport(X, "a", "b", denoise=True, return_path=True, **options)
+    assert torch.allclose(whole[:-1], path[:-1]) and torch.allclose(whole[-1], moved)
+    one = MODEL.transport(X, "a", "b", noise=0.5, denoise=True, steps=1)
+    assert torch.allclose(one, MODEL.transport(X, "a", "b", path="bow", solver="euler", steps=1))
+    assert torch.equal(MODEL.transport(X, "a", "b", denoise=True), MODEL.transport(X, "a", "b"))
+
+
+def test_adaptive_meets_its_tolerance_or_says_so():
+    exact = MODEL.transport(X, "a", "b", steps=2000, solver="rk4")
+    errors = [
+        (MODEL.transport(X, "a", "b", solver=Adaptive(tol, tol)) - exact).abs().max().item()
+        for tol in (1e-2, 1e-4, 1e-6)
+    ]
+    assert errors[0] < 0.1 and errors[1] < 1e-2 and errors[2] < 1e-3
+    with pytest.raises(
+        SolverError, match=r"within 28 network calls; it came to 0\.\d+ of the way"
+    ):
+        MODEL.transport(X, "a", "b", solver=Adaptive(1e-12, 1e-12, most_calls=30))
+    nan = multisi.Model(lambda x, a: (x / 0)[:, None].expand(-1, 2, -1), ("a", "b"))
+    with pytest.raises(SolverError, match="did not meet its tolerance"):
+        nan.transport(X.float(), "a", "b", solver="adaptive")
+    with pytest.raises(ConfigError, match="rtol must be a finite number above 0"):
+        Adaptive(rtol=0)
+
+
+def test_batches_of_one_and_in_parts():
+    whole = MODEL.transport(X, "a", "b")
+    assert torch.allclose(MODEL.transport(X[:1], "a", "b"), whole[:1], atol=1e-12)
+    assert torch.allclose(MODEL.transport(X, "a", "b", batch_size=4), whole, atol=1e-12)
+    with pytest.raises(ConfigError, match="batch_size must be an integer"):
+        MODEL.transport(X, "a", "b", batch_size=0)
+
+
+def test_the_row_that_breaks_is_named_in_parts():
+    def network(x, alpha):
+        return torch.where(x[:, None, :1] > 9, torch.nan, x[:, None]).expand(-1, 2, -1)
+
+    x = torch.zeros(10, 2)
+    x[7] = 10
+    with pytest.raises(SolverError, match="the first is row 7"):
+        multisi.Model(network, ("a", "b")).transport(x, "a", "b", batch_size=3)

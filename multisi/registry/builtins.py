@@ -33,6 +33,7 @@ def multisi_register_solvers() -> Mapping[str, str]:
         "milstein": "multisi.solvers.sdeint:Milstein",
         "srk": "multisi.solvers.sdeint:SRK",
         "adams": "multisi.solvers.multistep:Adams",
+        "adams4": "multisi.solvers.multistep:Adams4",
         "ab2": "multisi.solvers.multistep:AdamsBashforth2",
         "ab3": "multisi.solvers.multistep:AdamsBashforth3",
         "rk4": "multisi.solvers.runge_kutta:RungeKutta4",

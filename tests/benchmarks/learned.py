@@ -10,7 +10,7 @@ from multisi.metrics import energy_distance
 from tests.benchmarks.sets import draw
 
 SECONDS, SAMPLES, SEEDS = 60, 4000, (0, 1)
-FLOW = ("euler", "heun", "midpoint", "ab2", "ab3", "adams", "rk4")
+FLOW = ("euler", "heun", "midpoint", "ab2", "ab3", "adams", "adams4", "rk4")
 DIFFUSION = ("euler", "heun", "midpoint", "srk")
 
 

@@ -1,10 +1,17 @@
-"""The law at the end of the SDE, at scale."""
+"""The laws along the flow and the SDE, by permutation tests at level 1e-3."""
+
+import itertools
 
 import pytest
 import torch
 
+import multisi
+from multisi import noise as noises
+from multisi.interpolants.smoothed import Smoothed
 from multisi.metrics import permutation_test
-from tests.closed_forms import gaussian_model, gaussians
+from multisi.paths.bow import Bow
+from multisi.paths.polyline import Segment
+from tests.closed_forms import gaussian_model, gaussians, mixtures, sample_mixture
 
 N = 20_000
 
@@ -27,3 +34,49 @@ def p_value(noise, i, j):
 def test_indistinguishable_from_fresh_samples(noise, i, j):
     """At level 1e-3; `tests.benchmarks laws` runs all pairs."""
     assert p_value(noise, i, j) > 1e-3
+
+
+INTERPOLANTS = ("barycentric", "trigonometric", "variance-preserving", "encoding-decoding")
+LATENT = tuple(Smoothed(form) for form in ("sqrt", "quadratic", "sine", "sigmoid"))
+SCHEDULES = (
+    0.0,
+    1.0,
+    noises.constant(0.5),
+    noises.sine(1.0),
+    noises.kl_optimal(0.5),
+    lambda t, weights: weights[..., 0] ** 2,
+)
+ALONG, FEW = (0.25, 0.5, 0.75, 1.0), 1500
+
+
+def along(interpolant, schedule, seed=0):
+    """p-values at four times from mixture `a` to mixture `b`, against fresh sums of samples."""
+    parts = mixtures()
+    model = multisi.Model(multisi.GaussianMixtureMeans(*parts), ("noise", "a", "b"), "noise")
+    corners = torch.eye(3, dtype=torch.float64)
+    needs = schedule != 0.0 and interpolant in INTERPOLANTS[:3]
+    path = (Bow if needs else Segment)([corners[1], corners[2]])
+    # Even in the square of the sine, so that latent noise of infinite slope is stepped well.
+    grid = torch.sin(torch.linspace(0, torch.pi / 2, 193, dtype=torch.float64)) ** 2
+    grid = torch.unique(torch.cat([grid, torch.tensor(ALONG, dtype=torch.float64)]))
+    x = sample_mixture(*(part[1] for part in parts), FEW, seed)
+    options = dict(noise=schedule, seed=seed, path=path, interpolant=interpolant, grid=grid)
+    states = model.transport(x, "a", "b", return_path=True, **options)
+    weights = multisi.registry.create("interpolant", interpolant, multisi.Interpolant)
+    for i, t in enumerate(ALONG):
+        w = weights.weights(path(torch.tensor(t, dtype=torch.float64)))
+        fresh = sum(
+            w[k] * sample_mixture(*(part[k] for part in parts), FEW, 10 * seed + 4 * i + k + 1)
+            for k in range(3)
+        )
+        at = torch.searchsorted(grid, t)
+        yield t, permutation_test(states[at].float(), fresh.float(), permutations=1999).p_value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interpolant", [*INTERPOLANTS, *LATENT], ids=str)
+def test_laws_along_every_interpolant_and_noise(interpolant):
+    for schedule, (t, p) in itertools.chain.from_iterable(
+        zip([schedule] * 4, along(interpolant, schedule), strict=True) for schedule in SCHEDULES
+    ):
+        assert p > 1e-3, (schedule, t)

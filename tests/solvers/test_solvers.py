@@ -13,8 +13,8 @@ from multisi.solvers.sdeint import Euler, Heun, Midpoint
 from tests.closed_forms import gaussian_model, gaussians, law_errors, pushed_law
 
 SOLVERS = ("euler", "heun", "midpoint", "milstein", "srk")
-FLOW_SOLVERS = ("adams", "ab2", "ab3", "rk4")
-CALLS = {"euler": 1, "milstein": 1, "adams": 1, "ab2": 1, "ab3": 1, "rk4": 4}
+FLOW_SOLVERS = ("adams", "adams4", "ab2", "ab3", "rk4")
+CALLS = {"euler": 1, "milstein": 1, "adams": 1, "adams4": 1, "ab2": 1, "ab3": 1, "rk4": 4}
 PATH = Bow([torch.eye(3)[1].double(), torch.eye(3)[2].double()])
 
 
@@ -56,7 +56,7 @@ def test_default_solver_is_accurate():
 
 ORDERS = [
     ("euler", 1), ("milstein", 1), ("heun", 2), ("midpoint", 2), ("srk", 2), ("ab2", 2),
-    ("ab3", 3), ("adams", 3), ("rk4", 4),
+    ("ab3", 3), ("adams", 3), ("adams4", 3), ("rk4", 4),
 ]  # fmt: skip
 
 

@@ -35,6 +35,34 @@ def floats(x: Any, what: str = "x") -> Tensor:
     return tensor
 
 
+def condition(value: Any, rows: int, like: Tensor) -> Any:
+    """A condition as networks take it: arrays as one vector a row, on the device of `like`.
+
+    A single vector `(c,)` holds for every row; whole numbers stay whole; what is no array is
+    handed on as it is.
+
+    Raises:
+        ShapeError: another number of rows.
+    """
+    if not isinstance(value, Tensor | np.ndarray | list | tuple):
+        return value
+    given = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+    if given.is_floating_point():
+        given = floats(given, "condition").to(like)
+        given = given.expand(rows, -1) if given.ndim == 1 else given
+    if len(given) != rows:
+        raise ShapeError(
+            f"condition must have one vector for each of {rows} rows, or be one vector; "
+            f"got shape {tuple(given.shape)}."
+        )
+    return given.to(like.device)
+
+
+def part_of(value: Any, part: slice) -> Any:
+    """Some rows of a condition."""
+    return value[part] if isinstance(value, Tensor) else value
+
+
 def bad_rows(tensor: Tensor) -> Tensor:
     """Numbers of the rows that have NaN or infinity."""
     if not tensor.numel():

@@ -80,13 +80,14 @@ class Field:
             x: States, shape `(b, *event)`.
             alpha: A point of the simplex, as `source` of `transport`, or of the cone of
                 non-negative weights, `(k,)` or `(b, k)`.
-            condition: Handed to the network if given.
+            condition: What the network is told besides: a vector a row, or one for all.
 
         Returns:
             The kind of array that `x` is, shape `(b, k, *event)`.
         """
         with torch.no_grad():
             rows, y, weights = self._state(x, alpha)
+            condition = arrays.condition(condition, len(y), y)
             g = self._means(y, (weights / weights.sum(-1, keepdim=True)).to(y), condition)
             g = finite(g, "The means").to(rows).unbind(1)
             corners = torch.eye(len(g), dtype=torch.float64)
@@ -103,12 +104,13 @@ class Field:
             x: States at time `t`, shape `(b, *event)`.
             path: A path on the simplex.
             t: A time in [0, 1].
-            condition: Handed to the network if given.
+            condition: What the network is told besides: a vector a row, or one for all.
         """
-        flow = ProbabilityFlow(self._means, path, Barycentric(), condition)
         with torch.no_grad():
             here = path(torch.tensor(float(t), dtype=torch.float64))
             rows, y, weights = self._state(x, here)
+            condition = arrays.condition(condition, len(y), y)
+            flow = ProbabilityFlow(self._means, path, Barycentric(), condition)
             scale = self.units.affine(weights, rows, self.noise is not None)[1]
             velocity = finite(flow.velocity(y, t), "The velocity")
             return arrays.back(velocity.to(rows) * scale, x)
@@ -119,7 +121,7 @@ class Field:
         Arguments:
             x: States, shape `(b, *event)`.
             alpha: As for `means`, with a positive weight of the noise.
-            condition: Handed to the network if given.
+            condition: What the network is told besides: a vector a row, or one for all.
 
         Raises:
             ScoreError: no noise marginal, noise that depends on the data, or a weight of zero.
@@ -133,6 +135,7 @@ class Field:
                     "Move alpha towards the noise."
                 )
             point = (weights / weights.sum(-1, keepdim=True)).to(y)
+            condition = arrays.condition(condition, len(y), y)
             noise = finite(self._means(y, point, condition)[:, 0], "The score").to(rows)
             scale = self.units.affine(weights, rows, True)[1]
             first = weights[..., 0].to(rows).reshape(-1, *(1,) * (y.ndim - 1))

@@ -80,7 +80,7 @@ def fit(
     event = data[0].event_shape
     first = 0 if noise is None else 1
 
-    def draw(step: int) -> Tensor:
+    def draw(step: int) -> tuple[Tensor, Tensor | None]:
         xs = joint.sample(batch_size, seed=seed, step=step)
         if xs.shape != (batch_size, len(ready), *event):
             raise ShapeError(
@@ -89,12 +89,17 @@ def fit(
             )
         data = xs[:, first:]
         data = (data - units.shift.to(data)) / units.scale.to(data)
-        return torch.cat([xs[:, :first], data], 1).to(chosen, torch.float32)
+        xs = torch.cat([xs[:, :first], data], 1).to(chosen, torch.float32)
+        told = joint.condition(batch_size, seed=seed, step=step)
+        return xs, None if told is None else told.to(chosen, torch.float32)
 
     with torch.random.fork_rng(devices=[chosen] if chosen.type == "cuda" else []):
         torch.manual_seed(seed)
-        means = recipes.make(network, network_options, event, len(ready)).to(chosen)
-        _try(means, draw(0))
+        options = dict(network_options or {})
+        if isinstance(network, str) and (size := _condition_size(data)):
+            options["condition"] = size
+        means = recipes.make(network, options, event, len(ready)).to(chosen)
+        _try(means, *draw(0))
         training = Training(means, draw, schedule, seed)
         model = Model(
             training.averaged,
@@ -115,11 +120,16 @@ def fit(
     return model
 
 
-def _try(means: ConditionalMeans, xs: Tensor) -> None:
+def _condition_size(data: list[Marginal]) -> int:
+    """Features of the condition, 0 without one."""
+    return next((m.condition.shape[1] for m in data if m.condition is not None), 0)
+
+
+def _try(means: ConditionalMeans, xs: Tensor, condition: Tensor | None) -> None:
     """Ask the network once before training: its shape, finiteness and parameters."""
     alpha = torch.full(xs.shape[:2], 1 / xs.shape[1], device=xs.device)
     with torch.no_grad():
-        heads = means.heads(xs.mean(1), alpha)
+        heads = means.heads(xs.mean(1), alpha, condition)
     if not torch.isfinite(heads).all():
         raise TrainingDivergedError("The network returns NaN or infinity before the first step.")
     if not any(parameter.requires_grad for parameter in means.parameters()):

@@ -126,14 +126,9 @@ def log_prob(
         path = registry.create("path", path or "polyline", Path, route)
     on_path(path, route)
     chosen = registry.create("interpolant", interpolant, Interpolant)
-    flow = ProbabilityFlow(field.conditional_means, path, chosen, condition)
-    diffusion = None
-    if not noises.is_zero(noise):
+    if stochastic := not noises.is_zero(noise):
         field.check_score("noise > 0")
-        diffusion = Diffusion(flow.base, path, chosen, noise, condition)
     run = _Run(
-        flow,
-        diffusion,
         registry.create("solver", solver, Solver),
         checks.integer(steps, "steps"),
         None if probes is None else checks.integer(probes, "probes"),
@@ -143,8 +138,19 @@ def log_prob(
     with torch.no_grad():
         y, volume = field.enter(rows, start), field.log_volume(rows, start)
         size = checks.integer(batch_size or 1024, "batch_size")
-        parts = [run(part) for part in torch.split(y, size)] if len(y) else [y.new_zeros(0)]
-    return torch.cat(parts).to("cpu", torch.float64) - volume
+        told, found = arrays.condition(condition, len(y), y), [y.new_zeros(0)]
+        for first in range(0, len(y), size):
+            part = slice(first, first + size)
+            options = (field.conditional_means, path, chosen)
+            if stochastic:
+                told_part = arrays.part_of(told, part)
+                if isinstance(told_part, Tensor):
+                    told_part = told_part.repeat(samples, *(1,) * (told_part.ndim - 1))
+                found.append(run.diffusion(Diffusion(*options, noise, told_part), y[part]))
+            else:
+                flow = ProbabilityFlow(*options, arrays.part_of(told, part))
+                found.append(run.flow(flow, y[part]))
+    return torch.cat(found).to("cpu", torch.float64) - volume
 
 
 def posterior(
@@ -162,34 +168,27 @@ def posterior(
 
 @dataclass(frozen=True)
 class _Run:
-    """The options of one likelihood; called with a part of the standardised states."""
+    """The options of a likelihood, for parts of the standardised states."""
 
-    flow: ProbabilityFlow
-    diffusion: Diffusion | None
     solver: Solver
     steps: int
     probes: int | None
     samples: int
     generator: torch.Generator
 
-    def __call__(self, y: Tensor) -> Tensor:
-        """The log-densities, shape `(b,)`."""
-        if self.diffusion is None:
-            return self._by_flow(y)
-        return self._by_diffusion(self.diffusion, y)
+    def flow(self, flow: ProbabilityFlow, y: Tensor) -> Tensor:
+        """The log-densities by the flow, shape `(b,)`."""
+        times = time_grid(flow, self.steps, self.solver.spread)
+        return log_density(flow, y, times, self.solver, self._divergences(flow, y))
 
-    def _by_flow(self, y: Tensor) -> Tensor:
-        times = time_grid(self.flow, self.steps, self.solver.spread)
-        return log_density(self.flow, y, times, self.solver, self._divergences(y))
-
-    def _by_diffusion(self, diffusion: Diffusion, y: Tensor) -> Tensor:
+    def diffusion(self, diffusion: Diffusion, y: Tensor) -> Tensor:
         r"""$\log E \exp(\int \nabla \cdot b_F)\, \rho_0(Y)$ over `samples` of $Y$ for each row.
 
         $Y$ is driven back by $b - \varepsilon s$ with noise $\sqrt{2 \varepsilon}$, by Heun's
         method; $b_F$ is the forward drift.
         """
         y = y.repeat(self.samples, *(1,) * (y.ndim - 1))
-        divergences = self._divergences(y)
+        divergences = self._divergences(diffusion, y)
         times = time_grid(diffusion, self.steps)
         amplitudes, ell = diffusion.amplitudes(y, times), y.new_zeros(len(y))
         for i, (t, u) in enumerate(itertools.pairwise(times)):
@@ -203,14 +202,14 @@ class _Run:
         value = (_log_normal(y.reshape(len(y), -1)) + ell).reshape(self.samples, -1)
         return torch.logsumexp(value, 0) - math.log(self.samples)
 
-    def _divergences(self, y: Tensor) -> Divergences:
+    def _divergences(self, flow: ProbabilityFlow, y: Tensor) -> Divergences:
         d, signs = y[:1].numel(), None
         count = self.probes or (1 if d > EXACT_UP_TO else None)
         if count is not None:
             shape = (count, len(y), d)
             signs = torch.randint(2, shape, generator=self.generator, device=y.device)
             signs = (2 * signs - 1).to(y.dtype)
-        return Divergences(self.flow.base, self.flow.support, signs, self.flow.condition)
+        return Divergences(flow.base, flow.support, signs, flow.condition)
 
 
 def log_density(

@@ -24,24 +24,29 @@ class StandardNormal:
 
 
 class Marginal:
-    """One dataset: samples, and if you like a label and a weight for each of them.
+    """One dataset: samples, and if you like a label, a weight and a condition for each of them.
 
     Arguments:
         samples: Array of shape `(n, *event)`: torch, numpy, or nested lists.
         labels: One integer a row, for couplings that match within a label.
         weights: One non-negative number a row, the share in which it is drawn; equal shares
             without.
+        condition: What the network is told of a row besides, shape `(n, c)`, such as the state
+            that a forecast starts from; at most one marginal has it.
 
     Raises:
-        DataError: samples or weights that are not numbers, not finite, or fewer than two rows.
-        ShapeError: labels or weights of another length than the samples.
+        DataError: samples, weights or condition that are not numbers, not finite, or fewer than
+            two rows.
+        ShapeError: labels, weights or condition of another length than the samples.
 
     Example:
         >>> Marginal([[0.0, 1.0], [2.0, 3.0]])
         Marginal(n=2, event=(2,))
     """
 
-    def __init__(self, samples: Any, labels: Any = None, weights: Any = None) -> None:
+    def __init__(
+        self, samples: Any, labels: Any = None, weights: Any = None, condition: Any = None
+    ) -> None:
         self.samples = floats(samples, "samples")
         if len(self.samples) < 2:
             raise DataError(f"a marginal needs at least 2 rows; got {len(self.samples)}.")
@@ -49,6 +54,7 @@ class Marginal:
             raise DataError(f"samples are empty: shape {tuple(self.samples.shape)}.")
         self.labels = None if labels is None else self._per_row(_integers(labels), "labels")
         self.weights = None if weights is None else self._check_weights(weights)
+        self.condition = None if condition is None else self._check_condition(condition)
 
     def _per_row(self, values: Tensor, what: str) -> Tensor:
         if values.shape != self.samples.shape[:1]:
@@ -64,6 +70,15 @@ class Marginal:
             raise DataError("weights must not be negative, and not all zero.")
         values = values / values.max()
         return values / values.sum()
+
+    def _check_condition(self, condition: Any) -> Tensor:
+        values = floats(condition, "condition").to(torch.float32)
+        if values.ndim != 2 or len(values) != len(self.samples):
+            raise ShapeError(
+                f"condition must have shape ({len(self.samples)}, c), a vector a row; "
+                f"got {tuple(values.shape)}."
+            )
+        return values
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -107,6 +122,8 @@ def prepare(marginals: Mapping[str, Any]) -> dict[str, AnyMarginal]:
                 f"All marginals must have one event shape; {first!r} has "
                 f"{data[first].event_shape}, {name!r} has {data[name].event_shape}."
             )
+    if len(told := [name for name, m in data.items() if m.condition is not None]) > 1:
+        raise ConfigError(f"At most one marginal has a condition; got {', '.join(told)}.")
     return {name: ready[name] for name in noise} | data
 
 

@@ -93,7 +93,7 @@ class Model(Field):
             solver: A solver or its name; by default `adams` for the flow, `midpoint` for noise.
             steps: Steps of the solver, shared out over the legs of the path.
             grid: Times of the path, from 0 to 1, in place of `steps`.
-            condition: Handed to the network if given.
+            condition: What the network is told besides: a vector a row, or one for all.
             denoise: Take the last step of an SDE without noise, to the mean of the target.
             rows: A number for each row; the noise of a row is then a function of the seed and of
                 its number, whatever else is in the batch.

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi import checks, registry, seeds, simplex
+from multisi import arrays, checks, registry, seeds, simplex
 from multisi import noise as noises
 from multisi.dynamics import Diffusion, ProbabilityFlow, noisy
 from multisi.errors import ConfigError, SimplexError
@@ -101,13 +101,14 @@ class Journey:
         size = max(1, len(y)) if whole else self._part_size(y)
         parts = [slice(i, i + size) for i in range(0, max(1, len(y)), size)]
         calls = (self.solver.calls_per_step or 0) * self.steps * len(parts)
+        told = arrays.condition(self.condition, len(y), y)
         moved, dynamics = [], None
         with bar(calls or None, "transport", "call", progress) as shown:
             means = Counted(self.means, shown) if progress else self.means
             for part in parts:
-                if dynamics is None or rows_differ:
+                if dynamics is None or rows_differ or isinstance(told, torch.Tensor):
                     legs = [point[part] if point.ndim > 1 else point for point in route]
-                    dynamics = self._dynamics(means, legs, rows_differ)
+                    dynamics = self._dynamics(means, legs, rows_differ, arrays.part_of(told, part))
                 if isinstance(generator, seeds.RowGenerator):
                     generator.choose(part)
                 moved.append(self._part(dynamics, y[part], generator, return_path, part.start))
@@ -153,7 +154,7 @@ class Journey:
         return states, weights[:, None] if weights.ndim == 2 else weights
 
     def _dynamics(
-        self, means: ConditionalMeans, route: list[Tensor], rows_differ: bool
+        self, means: ConditionalMeans, route: list[Tensor], rows_differ: bool, condition: Any
     ) -> ProbabilityFlow:
         path: Path
         if isinstance(self.path, str):
@@ -165,8 +166,8 @@ class Journey:
             if self.noise is not None and (rows_differ or not noisy(path, self.interpolant)):
                 path = Bow(route)
         if self.noise is None:
-            return ProbabilityFlow(means, path, self.interpolant, self.condition)
-        return Diffusion(means, path, self.interpolant, self.noise, self.condition)
+            return ProbabilityFlow(means, path, self.interpolant, condition)
+        return Diffusion(means, path, self.interpolant, self.noise, condition)
 
 
 def on_path(path: Path, route: list[Tensor]) -> Path:

@@ -21,6 +21,10 @@ class Coupling(ABC):
     noise_independent: bool = True
     """Whether the standard-normal marginal is independent of the others; the score needs it."""
 
+    def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
+        """What the network is told of that draw besides, shape `(n, c)`; nothing by default."""
+        return None
+
     @abstractmethod
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, data in their own units, noise raw.

@@ -42,6 +42,15 @@ class Independent(Coupling):
         ]
         return torch.stack(columns, 1)
 
+    def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
+        """The conditions of the rows of that draw, if a dataset has any, shape `(n, c)`."""
+        if all(marginal.condition is None for marginal in self.data):
+            return None
+        rows = self._rows(n, generator(seed, step))
+        return next(
+            m.condition[i] for m, i in zip(self.data, rows, strict=True) if m.condition is not None
+        )
+
     def _rows(self, n: int, source: torch.Generator) -> list[Tensor]:
         """Indices of the rows to take from each dataset."""
         return [draw_rows(marginal, n, source) for marginal in self.data]

@@ -7,13 +7,14 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from multisi import checks
+from multisi.errors import ShapeError
 
 
 class MLP(nn.Module):
     r"""A perceptron whose layers are scaled and shifted by functions of $\alpha$.
 
     $h \leftarrow \mathrm{silu}\big((1 + s(\alpha)) \odot (W h + b) + t(\alpha)\big)$, where
-    $s$ and $t$ are linear in a small embedding of $\alpha$.
+    $s$ and $t$ are linear in a small embedding of $\alpha$. A condition is read beside the state.
 
     Arguments:
         event_shape: Shape of one sample; anything but vectors is flattened.
@@ -21,6 +22,7 @@ class MLP(nn.Module):
         width: Units of a hidden layer.
         depth: Number of hidden layers.
         embedding: Units of the embedding of alpha.
+        condition: Features of the condition, 0 without one.
 
     Raises:
         ConfigError: a size below one.
@@ -38,6 +40,7 @@ class MLP(nn.Module):
         width: int = 128,
         depth: int = 3,
         embedding: int = 64,
+        condition: int = 0,
     ) -> None:
         super().__init__()
         for name, size in (("width", width), ("depth", depth), ("embedding", embedding)):
@@ -45,22 +48,36 @@ class MLP(nn.Module):
         self.event_shape = tuple(event_shape)
         self.marginals = marginals
         size = math.prod(self.event_shape)
+        self.condition = checks.integer(condition, "condition", least=0)
         self.embed = nn.Sequential(
             nn.Linear(marginals, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
         )
         self.modulate = nn.Linear(embedding, 2 * width * depth)
         self.layers = nn.ModuleList(
-            nn.Linear(size if i == 0 else width, width) for i in range(depth)
+            nn.Linear(size + condition if i == 0 else width, width) for i in range(depth)
         )
         self.heads = nn.Linear(width, marginals * size)
 
-    def forward(self, x: Tensor, alpha: Tensor) -> Tensor:
-        """The heads, shape `(b, k, *event)`, for `x` `(b, *event)` and `alpha` `(b, k)`."""
+    def forward(self, x: Tensor, alpha: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The heads, shape `(b, k, *event)`.
+
+        Arguments:
+            x: States, shape `(b, *event)`.
+            alpha: Points of the simplex, shape `(b, k)`.
+            condition: The condition, shape `(b, c)`, where the network has one.
+        """
+        told = 0 if condition is None else condition.shape[-1]
+        if told != self.condition:
+            raise ShapeError(
+                f"The network takes a condition of {self.condition} features; got {told}."
+            )
         if alpha.stride(0) == 0:  # One point for the whole batch: modulate once.
             alpha = alpha[:1]
         modulation = self.modulate(self.embed(alpha))
         scales, shifts = rearrange(modulation, "b (s l w) -> s l b w", s=2, l=len(self.layers))
         h = x.reshape(len(x), math.prod(self.event_shape))
+        if condition is not None:
+            h = torch.cat([h, condition.to(h)], 1)
         for layer, scale, shift in zip(self.layers, scales, shifts, strict=True):
             h = torch.nn.functional.silu(torch.addcmul(shift, 1 + scale, layer(h)))
         heads: Tensor = self.heads(h)

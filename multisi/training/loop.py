@@ -24,7 +24,8 @@ class Training:
 
     Arguments:
         means: The means to train; `averaged` is a copy of them.
-        draw: Function of the step that gives `xs`, `(b, k, *event)`, in the means' units.
+        draw: Function of the step that gives `xs`, `(b, k, *event)`, in the means' units, and
+            the condition `(b, c)` or `None`.
         schedule: How long and how fast.
         seed: Seed of the law of simplex points.
     """
@@ -32,7 +33,7 @@ class Training:
     def __init__(
         self,
         means: ConditionalMeans,
-        draw: Callable[[int], Tensor],
+        draw: Callable[[int], tuple[Tensor, Tensor | None]],
         schedule: Schedule,
         seed: int,
     ) -> None:
@@ -67,10 +68,10 @@ class Training:
     def _one(self, rate: float) -> bool:
         """One step; it is skipped where the loss or its gradient is not finite."""
         self.optimiser.param_groups[0]["lr"] = rate
-        xs = self.draw(self.step)
+        xs, condition = self.draw(self.step)
         source = generator(self.seed, self.step, 1)
         alpha, v = (part.to(xs) for part in draw_points(len(xs), xs.shape[1], source))
-        value = loss(self.means, xs, alpha, v)
+        value = loss(self.means, xs, alpha, v, condition)
         self.optimiser.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)

@@ -38,7 +38,13 @@ def draw_points(n: int, marginals: int, source: torch.Generator) -> tuple[Tensor
     return alpha, v
 
 
-def loss(means: ConditionalMeans, xs: Tensor, alpha: Tensor, v: Tensor) -> Tensor:
+def loss(
+    means: ConditionalMeans,
+    xs: Tensor,
+    alpha: Tensor,
+    v: Tensor,
+    condition: Tensor | None = None,
+) -> Tensor:
     r"""Mean square error of the velocity along `v`, a single number.
 
     Arguments:
@@ -46,11 +52,12 @@ def loss(means: ConditionalMeans, xs: Tensor, alpha: Tensor, v: Tensor) -> Tenso
         xs: A joint draw of all marginals, shape `(b, k, *event)`.
         alpha: Points of the simplex, shape `(b, k)`.
         v: Tangents, shape `(b, k)`.
+        condition: Handed to the network if given, shape `(b, c)`.
     """
     flat = xs.reshape(*xs.shape[:2], -1)
     x = torch.einsum("bk,bkd->bd", alpha, flat).reshape(len(xs), *xs.shape[2:])
     of_heads, of_state = combination(alpha, v)
     of_state = of_state.reshape(-1, *(1,) * (x.ndim - 1))
-    velocity = combine(means.heads(x, alpha), x, of_heads[:, None], of_state)
+    velocity = combine(means.heads(x, alpha, condition), x, of_heads[:, None], of_state)
     truth = torch.einsum("bk,bkd->bd", v, flat).reshape(x.shape)
     return (velocity - truth).square().mean()

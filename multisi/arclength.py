@@ -86,11 +86,20 @@ class ArcLength:
             return self.knots[leg] + self.knots.diff()[leg] * share
         i = self._chord(places, self._places)
         low, high = self._times[i], self._times[i + 1]
+        below, above = places - self._places[i], self._places[i + 1] - places
+        # The Illinois method: a chord between the bounds, whose idle end counts half.
         for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            beyond = self._places[i] + self._passed(middle, i) > places
-            low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
-        return torch.where(places == self._places[i], self._times[i], (low + high) / 2).clamp(0, 1)
+            times = torch.lerp(low, high, below / (below + above).clamp_min(1e-300))
+            gap = places - self._places[i] - self._passed(times, i)
+            if (gap.abs() <= 1e-12).all():
+                break
+            short = gap > 0
+            low, high = torch.where(short, times, low), torch.where(short, high, times)
+            below, above = (
+                torch.where(short, gap, below / 2),
+                torch.where(short, above / 2, -gap),
+            )
+        return times.clamp(0, 1)
 
     def tangents(self, start: Tensor, stop: Tensor, shares: Tensor) -> Tensor:
         r"""$d\alpha / d\sigma$ at shares of steps between places, shape `(n, shares, [b,] k)`.

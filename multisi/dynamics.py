@@ -28,7 +28,6 @@ with warnings.catch_warnings():  # Forward derivatives load this module, which w
     importlib.import_module("torch._decomp.decompositions_for_jvp")
 
 Increment: TypeAlias = Callable[[int, Tensor], Tensor]
-_Row: TypeAlias = tuple[Tensor, Tensor, Tensor]
 _GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(5))
 
 
@@ -146,7 +145,9 @@ class ProbabilityFlow:
         """How many numbers the coordinates at one time have."""
         return self.alpha(0.0).numel()
 
-    def _rows(self, y: Tensor, at: Tensor, move: Tensor, length: Tensor) -> list[_Row]:
+    def _rows(
+        self, y: Tensor, at: Tensor, move: Tensor, length: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Point and coefficients of each increment, in float64 before they are rounded."""
         alpha = self.alpha(at)
         v = move - column(length, move) * self.pull(at, alpha)
@@ -155,7 +156,7 @@ class ProbabilityFlow:
         alpha = alpha.to(y.device, y.dtype).expand(-1, len(y), -1)
         of_heads = of_heads.to(y.device, y.dtype)[:, :, None]
         of_state = of_state.to(y.device, y.dtype).reshape(len(at), -1, *(1,) * (y.ndim - 1))
-        return list(zip(alpha.unbind(0), of_heads.unbind(0), of_state.unbind(0), strict=True))
+        return alpha, of_heads, of_state
 
     def derivative(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """Coordinates and their rate of change."""
@@ -222,10 +223,10 @@ class Diffusion(ProbabilityFlow):
         t, weights, rate = self._point(t)
         return (2 * self.noise.epsilon(t, weights, rate)).sqrt() / weights.sum(-1)
 
-    def amplitudes(self, y: Tensor, times: Tensor) -> Table[Tensor]:
+    def amplitudes(self, y: Tensor, times: Tensor) -> Table:
         r"""$(\int 2\varepsilon\,dt)^{1/2}$ over each step of a grid, in the shape of `y`."""
 
-        def rows(part: slice) -> list[Tensor]:
+        def rows(part: slice) -> tuple[Tensor]:
             start, stop = times[:-1][part], times[1:][part]
             nodes, shares = _GAUSS
             at = torch.lerp(start[:, None], stop[:, None], (nodes + 1) / 2)
@@ -235,7 +236,7 @@ class Diffusion(ProbabilityFlow):
             )
             root = (square * column(stop - start, square)).sqrt()
             root = root.reshape(len(root), -1, *(1,) * (y.ndim - 1))
-            return list(root.to(y.device, y.dtype).expand(-1, *y.shape).unbind(0))
+            return (root.to(y.device, y.dtype).expand(-1, *y.shape),)
 
         return Table(rows, self.numbers)
 

@@ -192,7 +192,7 @@ class _Run:
         times = time_grid(diffusion, self.steps)
         amplitudes, ell = diffusion.amplitudes(y, times), y.new_zeros(len(y))
         for i, (t, u) in enumerate(itertools.pairwise(times)):
-            kick = amplitudes[i] * torch.randn(
+            kick = amplitudes[i][0] * torch.randn(
                 y.shape, generator=self.generator, dtype=y.dtype, device=y.device
             )
             first, rate = _backward(diffusion, divergences, y, t, u, at=t)

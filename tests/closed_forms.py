@@ -83,3 +83,26 @@ def sample_mixture(weights, means, covariances, n, seed):
     z = torch.randn(n, means.shape[1], generator=source, dtype=torch.float64)
     roots = torch.linalg.cholesky(covariances)
     return means[which] + torch.einsum("nde,ne->nd", roots[which], z)
+
+
+def relative_w2(law, target):
+    """2-Wasserstein distance of two Gaussians (mean, covariance), over the target's deviation."""
+
+    def root(matrix):
+        values, vectors = torch.linalg.eigh((matrix + matrix.T) / 2)
+        return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+
+    (m, c), (n, d) = law, target
+    half = root(d)
+    square = (m - n).square().sum() + torch.trace(c + d - 2 * root(half @ c @ half))
+    return (square.clamp_min(0) / torch.trace(d)).sqrt().item()
+
+
+def w2_errors(model, means, covariances, pairs, **options):
+    """Relative 2-Wasserstein error of the law at the end, for pairs of marginals."""
+    return [
+        relative_w2(
+            pushed_law(model, means, covariances, i, j, **options), (means[j], covariances[j])
+        )
+        for i, j in pairs
+    ]

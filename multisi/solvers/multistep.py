@@ -25,7 +25,7 @@ _GROWTH = 10.0
 """How much longer than the last a step may be for polynomials to reach over both."""
 _POINT = 1e-12
 """Length of a step that is none but for rounding."""
-_GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(8))
+_GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(5))
 
 
 class Multistep(Stepping):
@@ -53,17 +53,17 @@ class Multistep(Stepping):
         """A network call, a correction of the last step and a prediction of the next."""
         flow_only(self, dynamics)
         plan = _Plan(self, dynamics, y, times)
-        rows: list[Tensor] = []
-        predicted = y
+        kept, predicted = plan.buffer(), y
         for i in range(len(times) - 1):
-            alpha, coefficients = plan.table[i]
-            rows.append(plan.row(dynamics.heads(predicted, alpha), predicted))
-            del rows[: -self.points]
-            both = torch.matmul(coefficients, torch.cat(rows, 1))
+            alpha, of_heads, of_state, weights = plan.table[i]
+            heads = dynamics.heads(predicted, alpha)
+            kept = kept.clone() if torch.is_grad_enabled() else kept
+            kept[i % self.points] = _fields(heads, predicted, of_heads, of_state)
+            correction, prediction = _sums(weights, kept)
             if i:
-                y = y + both[:, 0].reshape(y.shape) if plan.corrects[i] else predicted
+                y = y + correction.reshape(y.shape) if plan.corrects[i] else predicted
                 yield y
-            predicted = y + both[:, 1].reshape(y.shape)
+            predicted = y + prediction.reshape(y.shape)
         yield predicted
 
 
@@ -103,6 +103,21 @@ class Adams4(Multistep):
         super().__init__(4, None)
 
 
+def _fields(heads: Tensor, y: Tensor, of_heads: Tensor, of_state: Tensor) -> Tensor:
+    r"""$g_k - g_{\mathrm{first}}$ of the other marginals on the path, shape `(r, b, d)`."""
+    flat = heads.reshape(len(y), heads.shape[1], -1).to(y.dtype)
+    fields = torch.addcmul(torch.matmul(of_heads, flat), of_state, y.reshape(len(y), 1, -1))
+    return fields.transpose(0, 1)
+
+
+def _sums(weights: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
+    """Two weighted sums of the fields that are kept, weights `([b,] 2, points * r)`."""
+    rows = kept.flatten(0, 1)
+    if weights.ndim == 2:
+        return torch.matmul(weights, rows.flatten(1)).unbind(0)
+    return torch.einsum("bqp,pbd->qbd", weights, rows).unbind(0)
+
+
 class _Plan:
     """Points and coefficients of all steps, in float64 before they are rounded."""
 
@@ -124,44 +139,49 @@ class _Plan:
         self._starts = starts
         most = len(times) if solver.corrected is None else solver.corrected
         self.corrects = [i - first <= most for i, first in enumerate(self._leg)]
-        self._all = len(dynamics.support) == dynamics.alpha(0.0).shape[-1]
-        self._active = torch.tensor(dynamics.support, device=y.device)
+        self._first, *self._others = dynamics.support
         self.table = Table(self._rows, 16 * dynamics.numbers)
 
-    def row(self, heads: Tensor, y: Tensor) -> Tensor:
-        """What is kept of a network call: the heads that count, and the state; `(b, c, d)`."""
-        heads = heads if self._all else heads.index_select(1, self._active)
-        return torch.cat(
-            [heads.reshape(*heads.shape[:2], -1).to(y.dtype), y.reshape(len(y), 1, -1)], 1
-        )
+    def buffer(self) -> Tensor:
+        """Room for the fields of the last network calls, shape `(points, r, b, d)`."""
+        y = self._y
+        return y.new_zeros(self._points, len(self._others), len(y), y[:1].numel())
 
-    def _rows(self, part: slice) -> list[tuple[Tensor, Tensor]]:
-        """The point of each step, and coefficients of the correction and of the prediction."""
+    def _rows(self, part: slice) -> tuple[Tensor, ...]:
+        """Point, coefficients of the fields, and weights of the fields kept, for each step."""
         y = self._y
         index = torch.arange(len(self._times) - 1)[part]
-        back = (index[:, None] - torch.arange(self._points)).clamp_min(0)
-        alpha = self._alpha(self._times[back])
-        folded = []
-        for shift in (-1, 0):
-            of_heads, of_state = combination(alpha, self._weights(index, shift))
-            folded.append(torch.cat([of_heads[..., self._active.cpu()], of_state], -1))
-        both = torch.stack(folded, 2)  # (m, points, 2, [b,] c)
-        both = both[..., None, :] if alpha.ndim == 3 else both
-        both = torch.einsum("mpqbc->mbqpc", both).flip(3).to(y.device, y.dtype)
-        here = alpha[:, 0] if alpha.ndim == 4 else alpha[:, :1]
-        here = here.to(y.device, y.dtype).expand(-1, len(y), -1)
-        kept = [min(i + 1, self._points) for i in index.tolist()]
-        rows = [of[:, :, -n:].flatten(2) for of, n in zip(both.unbind(0), kept, strict=True)]
-        return list(zip(here.unbind(0), rows, strict=True))
+        alpha = self._dynamics.alpha(self._times[index])
+        alpha = alpha[:, None] if alpha.ndim == 2 else alpha
+        # Changes of the coordinates sum to zero: fields of g_k − g_first span all that is needed.
+        basis = torch.eye(alpha.shape[-1], dtype=alpha.dtype)
+        basis = basis[self._others] - basis[self._first]
+        of_heads, of_state = combination(alpha[:, :, None], basis)
+        before = int(index[0] > 0)
+        moments = self._moments(torch.arange(int(index[0]) - before, int(index[-1]) + 1))
+        both = (moments[: len(index)], moments[before:])
+        if not before:  # No step ends at the first time, and none is corrected there.
+            both = (torch.cat([0 * moments[:1], moments[:-1]]), moments)
+        weights = torch.stack(
+            [self._weights(index, shift, of) for shift, of in zip((-1, 0), both, strict=True)], 1
+        )
+        weights = weights[..., self._others]
+        # Fields stand where they were written: that of step i in place i, modulo `points`.
+        turned = (index[:, None] - torch.arange(self._points)) % self._points
+        weights = weights[torch.arange(len(index))[:, None], :, turned].transpose(1, 2)
+        if weights.ndim == 5:
+            weights = torch.einsum("mqpbr->mbqpr", weights)
+        parts = (alpha, of_heads, of_state, weights.flatten(-2))
+        here, *others = (of.to(y.device, y.dtype) for of in parts)
+        return here.expand(-1, len(y), -1), *others
 
-    def _weights(self, index: Tensor, shift: int) -> Tensor:
+    def _weights(self, index: Tensor, shift: int, moments: Tensor) -> Tensor:
         r"""$\int \ell_j\, d\alpha$ over the step that ends (-1) or starts (0) at each time.
 
         Over the last `points` times, latest first, shape `(m, points, [b,] k)`. With
         $\ell_j(s) = \sum_l A_{lj} s^l$ they are $\sum_l A_{lj} \int s^l d\alpha$.
         """
         step = (index + shift).clamp_min(0)
-        moments = self._moments(step)
         low = self._places[step]
         length = (self._places[step + 1] - low).clamp_min(_POINT)
         back = index[:, None] - torch.arange(self._points)

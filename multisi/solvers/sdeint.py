@@ -147,6 +147,7 @@ class _Steps:
             self.amplitudes = dynamics.amplitudes(flat, times)
         self.brownian = _Brownian(flat, generator if dynamics.stochastic else None)
         self.known: tuple[int, Tensor, Tensor] | None = None
+        self.at = -1, self.zero
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
         """The drift of a stage; asked again for the same state, the same tensor."""
@@ -160,7 +161,11 @@ class _Steps:
 
     def amplitude(self) -> Tensor:
         """The diffusion of the current step, over the square root of its time."""
-        return self.zero if self.amplitudes is None else self.amplitudes[self.brownian.step]
+        if self.amplitudes is None:
+            return self.zero
+        if self.at[0] != self.brownian.step:
+            self.at = self.brownian.step, self.amplitudes[self.brownian.step][0]
+        return self.at[1]
 
 
 class _Diagonal(_Steps):

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("accuracy", "laws", "overhead", "demo")
+NAMES = ("accuracy", "learned", "laws", "overhead", "wall", "demo")
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or NAMES

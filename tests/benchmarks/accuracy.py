@@ -1,30 +1,63 @@
-"""Error of transport on exact Gaussian fields, by solver and number of network calls."""
+"""Error of transport on exact Gaussian fields, by solver, interpolant and number of calls."""
+
+import itertools
 
 import torch
 
 from multisi import Solver, registry
-from tests.closed_forms import gaussian_model, gaussians, law_errors
+from multisi.interpolants.smoothed import Smoothed
+from tests.closed_forms import gaussian_model, gaussians, law_errors, w2_errors
 
-PROBLEMS = 20
+PROBLEMS, CALLS = 5, (5, 16, 64)
+SOLVERS = ("euler", "heun", "midpoint", "rk4", "ab2", "ab3", "adams", "adams4")
+EDGES = ("barycentric", "trigonometric", "variance-preserving")
+LATENT = (Smoothed("sine"), Smoothed("sqrt"), Smoothed("quadratic"), "encoding-decoding")
 
 
 def run():
-    """Relative errors of the law at the end: three Gaussians, d = 4, all directed pairs."""
+    """Relative 2-Wasserstein errors, then relative errors of mean and covariance."""
+    print(f"\nRelative W2 error, {PROBLEMS} problems x 6 directed pairs, d = 4, condition 20")
+    print("interpolant | solver   | 5 calls: median, worst | 16 calls | 64 calls")
+    for interpolant, noise in [*((i, False) for i in EDGES), *((i, True) for i in LATENT)]:
+        for name in SOLVERS:
+            cells = (_cell(_w2(name, calls, interpolant, noise)) for calls in CALLS)
+            print(f"{interpolant!s:36} | {name:8} | {' | '.join(cells)}", flush=True)
     print(
-        f"\nRelative error of mean and covariance, {PROBLEMS} problems x 6 directed pairs, d = 4"
+        "\nRelative error of mean and covariance, 20 problems x 6 directed pairs, straight edges"
     )
-    print("condition | solver   | calls | median  | worst")
+    print("condition | solver   | 16 calls: median, worst | 64 calls")
     for condition in (5.0, 10.0, 20.0, 100.0):
-        for name in ("euler", "heun", "midpoint"):
-            for calls in (16, 64):
-                steps = calls // registry.create("solver", name, Solver).calls_per_step
-                rows = [_errors(seed, condition, name, steps) for seed in range(PROBLEMS)]
-                worst = torch.cat(rows).max(1).values
-                figures = f"{worst.median():.1e} | {worst.max():.1e}"
-                print(f"{condition:9.0f} | {name:8} | {calls:5} | {figures}")
+        for name in SOLVERS:
+            cells = (_cell(_law(name, calls, condition)) for calls in CALLS[1:])
+            print(f"{condition:9.0f} | {name:8} | {' | '.join(cells)}", flush=True)
 
 
-def _errors(seed, condition, solver, steps):
-    means, covariances = gaussians(seed, condition=condition)
-    model = gaussian_model(means, covariances)
-    return law_errors(model, means, covariances, solver=solver, steps=steps)
+def _cell(errors):
+    errors = torch.as_tensor(errors)
+    return f"{errors.median():.1e} {errors.max():.1e}"
+
+
+def _steps(name, calls):
+    return max(1, calls // registry.create("solver", name, Solver).calls_per_step)
+
+
+def _w2(name, calls, interpolant, noise):
+    errors = []
+    for seed in range(PROBLEMS):
+        means, covariances = gaussians(seed, marginals=3 + noise, noise=noise)
+        names = ("noise", "a", "b", "c")[not noise :]
+        model = gaussian_model(means, covariances, noise="noise" if noise else None, names=names)
+        pairs = itertools.permutations(range(noise, 3 + noise), 2)
+        options = dict(solver=name, steps=_steps(name, calls), interpolant=interpolant)
+        errors += w2_errors(model, means, covariances, pairs, **options)
+    return errors
+
+
+def _law(name, calls, condition):
+    errors = []
+    for seed in range(20):
+        means, covariances = gaussians(seed, condition=condition)
+        model = gaussian_model(means, covariances)
+        options = dict(solver=name, steps=_steps(name, calls))
+        errors.append(law_errors(model, means, covariances, **options).max(1).values)
+    return torch.cat(errors)

@@ -50,7 +50,8 @@ def run():
         ("ODE", ProbabilityFlow(means, path, Barycentric())),
         ("SDE", Diffusion(means, path, Barycentric(), 0.5)),
     ):
-        for name in ("euler", "heun", "midpoint"):
+        names = ("euler", "heun", "midpoint", "srk")
+        for name in names if kind == "SDE" else (*names[:3], "adams", "rk4"):
             solver = registry.create("solver", name, Solver)
             calls = STEPS * solver.calls_per_step
             run_once = functools.partial(move, dynamics, y, grid, solver, generator)

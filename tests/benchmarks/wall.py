@@ -1,0 +1,127 @@
+"""Time of whole samplers over (network calls x bare forward), beside peers where installed.
+
+Peers are optional: torchdiffeq and flow_matching are measured if they can be imported.
+"""
+
+import importlib.util
+import statistics
+import time
+
+import torch
+import torchsde
+
+import multisi
+from multisi.networks import MLP
+
+STEPS, REPEATS, ROWS, FEATURES = 32, 7, 512, 784
+
+
+class Counted(torch.nn.Module):
+    """A network that counts its calls."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.calls = network, 0
+        self.register_buffer("like", torch.zeros(()))
+
+    def forward(self, x, alpha):
+        self.calls += 1
+        return self.network(x, alpha)
+
+
+class Peer(torch.nn.Module):
+    """The velocity from marginal 1 to 2 as peers ask for it; with noise for torchsde."""
+
+    noise_type, sde_type = "diagonal", "ito"
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, t, x):
+        alpha = torch.stack([0 * t, 1 - t, t]).to(x).expand(len(x), 3)
+        heads = self.network(x, alpha)
+        return heads[:, 2] - heads[:, 1]
+
+    def f(self, t, y):
+        return self(t, y)
+
+    def g(self, t, y):
+        return torch.full_like(y, 0.1)
+
+
+def run():
+    """Ratios: median, least and most of seven, each beside its own bare forwards."""
+    torch.manual_seed(0)
+    network = Counted(MLP((FEATURES,), 3, width=1024, depth=4).eval())
+    model = multisi.Model(network, ("noise", "a", "b"), "noise")
+    x = torch.randn(ROWS, FEATURES)
+    print(f"\nTime over (calls x bare forward): {ROWS} rows of {FEATURES}, width 1024 x 4")
+    print(
+        "sampler                                      | calls | ms a call | median | least | most"
+    )
+    for name, sampler in _samplers(model, network, x).items():
+        _row(name, sampler, network, x)
+
+
+def _samplers(model, network, x):
+    peer, times = Peer(network), torch.linspace(0, 1, STEPS + 1)
+
+    def ours(**options):
+        return lambda: model.transport(x, "a", "b", batch_size=ROWS, **options)
+
+    def hand():
+        y, h = x, 1 / STEPS
+        for t in times[:-1]:
+            y = y + h * peer(t, y)
+        return y
+
+    samplers = {
+        f"multisi ODE {name}": ours(solver=name, steps=STEPS // calls)
+        for name, calls in (("adams", 1), ("euler", 1), ("midpoint", 2), ("rk4", 4))
+    }
+    samplers |= {
+        f"multisi SDE {name}": ours(solver=name, steps=STEPS // 2, noise=0.5, seed=0)
+        for name in ("midpoint", "heun", "srk")
+    }
+    samplers["hand loop, Euler"] = hand
+    samplers["torchsde euler, defaults, 100 steps"] = lambda: torchsde.sdeint(
+        peer, x, torch.tensor([0.0, 1.0]), method="euler", dt=0.01
+    )
+    samplers["torchsde default method, 8 steps"] = lambda: torchsde.sdeint(
+        peer, x, torch.tensor([0.0, 1.0]), dt=1 / 8
+    )
+    if importlib.util.find_spec("torchdiffeq"):
+        from torchdiffeq import odeint
+
+        for name, steps in (("euler", STEPS), ("midpoint", STEPS // 2)):
+            grid = torch.linspace(0, 1, steps + 1)
+            samplers[f"torchdiffeq {name}"] = lambda grid=grid, name=name: odeint(
+                peer, x, grid, method=name
+            )
+    if importlib.util.find_spec("flow_matching"):
+        from flow_matching.solver import ODESolver
+
+        solver = ODESolver(velocity_model=lambda x, t: peer(t, x))
+        samplers["flow_matching euler"] = lambda: solver.sample(
+            x_init=x, step_size=1 / STEPS, method="euler"
+        )
+    return samplers
+
+
+def _row(name, sampler, network, x):
+    alpha, ratios, each = torch.tensor([[0.0, 0.5, 0.5]]).expand(len(x), 3), [], []
+    with torch.no_grad():
+        network.calls = 0
+        sampler()
+        calls = network.calls
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            for _ in range(calls):
+                network(x, alpha)
+            middle = time.perf_counter()
+            sampler()
+            each.append((middle - start) / calls * 1e3)
+            ratios.append((time.perf_counter() - middle) / (middle - start))
+    figures = f"{statistics.median(ratios):6.2f} | {min(ratios):5.2f} | {max(ratios):4.2f}"
+    print(f"{name:44} | {calls:5} | {statistics.median(each):9.2f} | {figures}", flush=True)

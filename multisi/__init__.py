@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from multisi._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from multisi import control as control
     from multisi import errors as errors
     from multisi import metrics as metrics
+    from multisi import noise as noise
     from multisi import registry as registry
     from multisi import simplex as simplex
     from multisi.couplings import Coupling as Coupling
@@ -46,7 +48,7 @@ _HOMES = {
     "hookimpl": "registry",
     "load": "loading",
 }
-_MODULES = ("errors", "metrics", "registry", "simplex")
+_MODULES = ("control", "errors", "metrics", "noise", "registry", "simplex")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

@@ -13,7 +13,7 @@ from multisi.cli import _parser
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted(
     path.relative_to(ROOT)
-    for pattern in ("index.md", "tutorials/*.md", "how-to/*.md")
+    for pattern in ("index.md", "tutorials/*.md", "how-to/*.md", "explanation/*.md")
     for path in (ROOT / "docs").glob(pattern)
 )
 

@@ -38,7 +38,8 @@ def _cell(errors):
 
 
 def _steps(name, calls):
-    return max(1, calls // registry.create("solver", name, Solver).calls_per_step)
+    """As many steps as the calls allow; two at least, for paths of two legs."""
+    return max(2, calls // registry.create("solver", name, Solver).calls_per_step)
 
 
 def _w2(name, calls, interpolant, noise):

@@ -80,3 +80,42 @@ def test_laws_along_every_interpolant_and_noise(interpolant):
         zip([schedule] * 4, along(interpolant, schedule), strict=True) for schedule in SCHEDULES
     ):
         assert p > 1e-3, (schedule, t)
+
+
+class Mirror(multisi.Path):
+    """Weights (γ, 0, 1) with γ = √(t(1 − t)), brought to the simplex."""
+
+    def __call__(self, t):
+        gamma = (t * (1 - t)).clamp_min(0).sqrt()
+        return torch.stack([gamma, 0 * t, 0 * t + 1], -1) / (1 + gamma[..., None])
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_the_mirror_has_its_law_and_returns(noise):
+    parts = mixtures()
+    model = multisi.Model(multisi.GaussianMixtureMeans(*parts), ("noise", "a", "b"), "noise")
+    x, fresh = (sample_mixture(*(part[2] for part in parts), FEW, seed) for seed in (0, 1))
+    states = model.transport(
+        x, "b", "b", path=Mirror(), noise=noise, seed=0, steps=120, return_path=True
+    )
+    z = torch.randn(FEW, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    for state, law in ((states[60], (fresh + z / 2) / 1.5), (states[-1], fresh)):
+        assert permutation_test(state.float(), law.float(), permutations=499).p_value > 1e-2
+    moved = (states[-1] - x).square().mean() / x.var()
+    assert moved < 1e-4 if noise == 0 else moved > 1e-2
+
+
+@pytest.mark.parametrize("interpolant", ["barycentric", "trigonometric", "variance-preserving"])
+def test_one_sided_laws(interpolant):
+    """From the noise to a dataset, halfway: x = w_0 z + w_2 x_2."""
+    parts = mixtures()
+    model = multisi.Model(multisi.GaussianMixtureMeans(*parts), ("noise", "a", "b"), "noise")
+    z, other = (
+        torch.randn(FEW, 2, generator=torch.Generator().manual_seed(s), dtype=torch.float64)
+        for s in (0, 1)
+    )
+    states = model.transport(z, "noise", "b", interpolant=interpolant, steps=120, return_path=True)
+    chosen = multisi.registry.create("interpolant", interpolant, multisi.Interpolant)
+    w = chosen.weights(torch.tensor([0.5, 0.0, 0.5], dtype=torch.float64))
+    law = w[0] * other + w[2] * sample_mixture(*(part[2] for part in parts), FEW, 5)
+    assert permutation_test(states[60].float(), law.float(), permutations=499).p_value > 1e-2

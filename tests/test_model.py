@@ -156,3 +156,15 @@ def test_marginals_without_variance_have_a_finite_report():
     still = {"a": torch.zeros(8, 2), "b": torch.ones(8, 2)}
     model = multisi.Model(lambda x, alpha: x[:, None].expand(-1, 2, -1), ("a", "b"))
     assert json.dumps(model.evaluate(still).to_dict(), allow_nan=False)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_networks_give_the_same():
+    x = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+    model = multisi.fit({"a": x, "b": x + 1}, steps=3, progress=False)
+    before = model.transport(x, "a", "b", steps=4)
+    after = model.compile().transport(x, "a", "b", steps=4)
+    assert torch.allclose(before, after, atol=1e-5)
+    with pytest.raises(ConfigError, match="Only a network that is a module"):
+        multisi.Model(lambda x, alpha: x, ("a", "b")).compile()

@@ -112,7 +112,7 @@ def test_the_same_curve_at_another_speed(interpolant):
     for solver in ("adams", "midpoint", "rk4"):
         straight = model.transport(x, "a", "b", solver=solver, steps=16)
         curved = model.transport(x, "a", "b", solver=solver, steps=16, interpolant=interpolant)
-        assert torch.allclose(straight, curved, atol=1e-9, rtol=1e-9)
+        assert torch.allclose(straight, curved, atol=1e-10, rtol=1e-10)
 
 
 def test_kinks_are_found():

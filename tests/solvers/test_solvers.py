@@ -10,7 +10,7 @@ from multisi.interpolants.smoothed import Smoothed
 from multisi.metrics import permutation_test
 from multisi.paths.bow import Bow
 from multisi.solvers.sdeint import Euler, Heun, Midpoint
-from tests.closed_forms import gaussian_model, gaussians, law_errors, pushed_law
+from tests.closed_forms import gaussian_model, gaussians, law_errors, pushed_law, w2_errors
 
 SOLVERS = ("euler", "heun", "midpoint", "milstein", "srk")
 FLOW_SOLVERS = ("adams", "adams4", "ab2", "ab3", "rk4")
@@ -71,6 +71,29 @@ def test_observed_order(name, order):
         _, covariance = pushed_law(model, means, covariances, 1, 2, **options)
         errors.append((covariance - covariances[2]).norm())
     assert abs((errors[0] / errors[1]).log2() / 2 - order) <= 0.3
+
+
+MEASURES = [
+    ("barycentric", 16, 2e-4, 2e-3),
+    ("barycentric", 5, 1.2e-2, 1.0),
+    (Smoothed("sine"), 16, 2e-3, 1.0),
+    (Smoothed("sqrt"), 16, 2e-3, 1.0),
+]
+
+
+@pytest.mark.parametrize(("interpolant", "calls", "median", "worst"), MEASURES, ids=str)
+def test_best_solver_on_exact_fields(interpolant, calls, median, worst):
+    """Relative 2-Wasserstein errors, five problems, condition number 20, all pairs of data."""
+    noise, errors = interpolant != "barycentric", []
+    for seed in range(5):
+        means, covariances = gaussians(seed, marginals=3 + noise, noise=noise)
+        names = ("noise", "a", "b", "c")[not noise :]
+        model = gaussian_model(means, covariances, noise="noise" if noise else None, names=names)
+        pairs = itertools.permutations(range(noise, 3 + noise), 2)
+        options = dict(solver="adams4", steps=calls, interpolant=interpolant)
+        errors += w2_errors(model, means, covariances, pairs, **options)
+    errors = torch.tensor(errors)
+    assert errors.median() <= median and errors.max() <= worst
 
 
 @pytest.mark.parametrize("name", SOLVERS)

@@ -8,11 +8,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from multisi import arrays, points, simplex
+from multisi import arrays, checks, points, registry, simplex
 from multisi.devices import choose
 from multisi.dynamics import ProbabilityFlow
 from multisi.errors import ConfigError, DataError, ScoreError, ShapeError
-from multisi.interpolants.barycentric import Barycentric
+from multisi.interpolants import Interpolant
 from multisi.marginals import check_names
 from multisi.means import ConditionalMeans, finite
 from multisi.paths import Path
@@ -97,23 +97,55 @@ class Field:
             ]
         return arrays.back(torch.stack(columns, 1), x)
 
-    def velocity(self, x: Any, path: Path, t: float, condition: Any = None) -> Any:
-        r"""$\sum_k \dot\alpha_k(t)\, g_k(x, \alpha(t))$ in data units per unit of `t`.
+    def velocity(
+        self,
+        x: Any,
+        path: Path,
+        t: float,
+        condition: Any = None,
+        interpolant: str | Interpolant = "barycentric",
+    ) -> Any:
+        r"""$\sum_k \dot w_k(t)\, g_k(x, w(t))$ in data units per unit of `t`.
 
         Arguments:
             x: States at time `t`, shape `(b, *event)`.
             path: A path on the simplex.
             t: A time in [0, 1].
             condition: What the network is told besides: a vector a row, or one for all.
+            interpolant: An interpolant or its name, whose weights are taken along the path.
         """
+        chosen = registry.create("interpolant", interpolant, Interpolant)
+        checks.instance(path, Path, "path")
         with torch.no_grad():
-            here = path(torch.tensor(float(t), dtype=torch.float64))
-            rows, y, weights = self._state(x, here)
-            condition = arrays.condition(condition, len(y), y)
-            flow = ProbabilityFlow(self._means, path, Barycentric(), condition)
+            flow = ProbabilityFlow(self._means, path, chosen)
+            at = torch.tensor(checks.number(t, "t"), dtype=torch.float64)
+            weights, rate, *_ = torch.func.jvp(flow.weights, (at,), (torch.ones_like(at),))
+            rows, y, weights = self._state(x, weights)
+            flow.condition = arrays.condition(condition, len(y), y)
             scale = self.units.affine(weights, rows, self.noise is not None)[1]
-            velocity = finite(flow.velocity(y, t), "The velocity")
-            return arrays.back(velocity.to(rows) * scale, x)
+            # With x = s y in data units, the rate is s ẏ and the growth of s.
+            total, growth = weights.sum(-1).to(rows), rate.sum(-1).to(rows)
+            inner = finite(flow.velocity(y, at), "The velocity").to(rows) * scale
+            return arrays.back(
+                _rows(total, inner) * inner + _rows(growth / total, inner) * rows, x
+            )
+
+    def denoiser(self, x: Any, alpha: Any, condition: Any = None) -> Any:
+        r"""The mean of the noise in a state, $E[x_0 \mid x] = g_0(x, w)$, raw; shape of `x`.
+
+        The score is $-g_0 / w_0$, over the scale of the units.
+
+        Arguments:
+            x: States, shape `(b, *event)`.
+            alpha: As for `means`.
+            condition: What the network is told besides: a vector a row, or one for all.
+
+        Raises:
+            ScoreError: no noise marginal, or noise that depends on the data.
+        """
+        self.check_score("The denoiser")
+        with torch.no_grad():
+            return arrays.back(self._noise(x, alpha, condition)[0], x)
 
     def score(self, x: Any, alpha: Any, condition: Any = None) -> Any:
         r"""The score $\nabla \log \rho(x) = -g_0 / w_0$ in data units, shape of `x`.
@@ -128,18 +160,24 @@ class Field:
         """
         self.check_score("The score")
         with torch.no_grad():
-            rows, y, weights = self._state(x, alpha)
-            if not (weights[..., 0] > 0).all():
+            noise, weights = self._noise(x, alpha, condition)
+            first = weights[..., 0].to(noise)
+            if not (first > 0).all():
                 raise ScoreError(
-                    f"The score does not exist where the weight of {self.noise!r} is zero. "
-                    "Move alpha towards the noise."
+                    f"The score does not exist where the weight of {self.noise!r}, w_0, is zero. "
+                    "Move alpha towards the noise, or along a path that bows towards it "
+                    "(path='bow') or has latent noise (interpolant='smoothed')."
                 )
-            point = (weights / weights.sum(-1, keepdim=True)).to(y)
-            condition = arrays.condition(condition, len(y), y)
-            noise = finite(self._means(y, point, condition)[:, 0], "The score").to(rows)
-            scale = self.units.affine(weights, rows, True)[1]
-            first = weights[..., 0].to(rows).reshape(-1, *(1,) * (y.ndim - 1))
-            return arrays.back(-noise / (first * scale), x)
+            scale = self.units.affine(weights, noise, True)[1]
+            return arrays.back(-noise / (_rows(first, noise) * scale), x)
+
+    def _noise(self, x: Any, alpha: Any, condition: Any) -> tuple[Tensor, Tensor]:
+        """The mean of the noise in states, and the weights there."""
+        rows, y, weights = self._state(x, alpha)
+        point = (weights / weights.sum(-1, keepdim=True)).to(y)
+        condition = arrays.condition(condition, len(y), y)
+        g = self._means(y, point, condition)
+        return finite(g[:, 0], "The means of the noise").to(rows), weights
 
     def _state(self, x: Any, alpha: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Rows as they are, the same in the means' coordinates, and weights on the cone."""
@@ -178,3 +216,8 @@ class Field:
             raise ScoreError(
                 f"{what} needs noise that is independent of the data; here it is not."
             )
+
+
+def _rows(values: Tensor, like: Tensor) -> Tensor:
+    """One value, or one a row, shaped to multiply states."""
+    return values.reshape(-1, *(1,) * (like.ndim - 1))

@@ -67,6 +67,7 @@ class Model(Field):
         denoise: bool = False,
         rows: Any = None,
         batch_size: int | None = None,
+        precision: str | None = None,
         return_path: bool = False,
         progress: bool = False,
     ) -> Any:
@@ -99,6 +100,8 @@ class Model(Field):
                 its number, whatever else is in the batch.
             batch_size: Rows that are moved at once; by default what the memory of the device holds
                 well.
+            precision: `"bfloat16"` or `"float16"` for the network alone; the state, and all that is
+                added to it, keep their type.
             return_path: Return the states at all times, not only the last.
             progress: Show a bar, if standard error is a terminal.
 
@@ -135,6 +138,7 @@ class Model(Field):
             grid,
             denoise,
             batch_size,
+            precision,
         )
         if journey.noise is not None:
             self.check_score("noise > 0")

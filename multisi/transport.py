@@ -20,6 +20,7 @@ from multisi.solvers import Solver
 
 _FLOW, _DIFFUSION = "adams", "midpoint"
 """The solvers of the flow and of diffusions, where none is asked for."""
+_PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _CHUNK = {"cpu": 2**15}
 """Numbers in the states that are moved at once, by kind of device: what caches hold."""
 
@@ -36,6 +37,24 @@ class Counted(ConditionalMeans):
         self.bar.update()
         means: ConditionalMeans = self.network
         return means.heads(y, alpha, condition)
+
+
+class Autocast(ConditionalMeans):
+    """Conditional means whose network computes in a shorter type; the state keeps its own."""
+
+    def __init__(self, means: ConditionalMeans, precision: str) -> None:
+        super().__init__(means)
+        if precision not in _PRECISIONS:
+            raise ConfigError(
+                f"precision must be one of {', '.join(_PRECISIONS)}; got {precision!r}."
+            )
+        self.kind = _PRECISIONS[precision]
+
+    def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
+        """The heads of the wrapped means, in the type of the state."""
+        means: ConditionalMeans = self.network
+        with torch.autocast(y.device.type, self.kind):
+            return means.heads(y, alpha, condition).to(y.dtype)
 
 
 class Journey:
@@ -56,8 +75,11 @@ class Journey:
         grid: Any = None,
         denoise: bool = False,
         batch_size: int | None = None,
+        precision: str | None = None,
     ) -> None:
         self.means, self.condition, self.denoise = means, condition, denoise
+        if precision is not None:
+            self.means = Autocast(means, precision)
         self.steps = checks.integer(steps, "steps")
         self.noise = None if noises.is_zero(noise) else noises.of(noise)
         self.interpolant = registry.create("interpolant", interpolant, Interpolant)

@@ -19,6 +19,8 @@ from multisi.units import Standardiser
 from tests.closed_forms import mixtures, sample_mixture
 
 PARTS = mixtures()
+E = torch.eye(3, dtype=torch.float64)
+GRID = torch.linspace(0, 0.49, 40).tolist()
 EXACT = multisi.GaussianMixtureMeans(*PARTS)
 MODEL = multisi.Model(EXACT, ("noise", "a", "b"), "noise")
 X = sample_mixture(*(part[1] for part in PARTS), 6, seed=0)
@@ -114,6 +116,43 @@ def test_values_that_are_not_finite_are_named():
             call()
     with pytest.raises(DataError, match="6 of 6 rows of x lie too far from the data"):
         model.transport(X * 1e300, "a", "b")
+
+
+@pytest.mark.parametrize("interpolant", ["barycentric", "trigonometric", "smoothed"])
+@pytest.mark.parametrize("model", [MODEL, SCALED], ids=["raw", "scaled"])
+def test_velocity_is_the_rate_of_the_state(interpolant, model):
+    path, h = Segment([E[1], E[2]]), 1e-4
+    states = [
+        model.transport(
+            X, "a", "b", interpolant=interpolant, grid=[*GRID, 0.5 - h, 0.5, 0.5 + h, 1.0],
+            solver="rk4", return_path=True,
+        )
+    ][0][-4:-1]  # fmt: skip
+    rate = (states[2] - states[0]) / (2 * h)
+    found = model.velocity(states[1], path, 0.5, interpolant=interpolant)
+    assert torch.allclose(found, rate, rtol=1e-3, atol=1e-3)
+
+
+def test_denoiser_and_score_are_one():
+    alpha = [0.5, 1.0, 0.25]
+    noise, score = MODEL.denoiser(X, alpha), MODEL.score(X, alpha)
+    assert torch.allclose(score, -noise / 0.5)
+    assert torch.allclose(noise, MODEL.means(X, alpha)[:, 0])
+    assert torch.allclose(SCALED.score(X, alpha), -SCALED.denoiser(X, alpha) / 0.5 / SCALE)
+    with pytest.raises(ScoreError, match="The denoiser needs a standard-normal marginal"):
+        multisi.Model(EXACT, ("c", "a", "b")).denoiser(X, alpha)
+
+
+def test_precision_is_that_of_the_network_alone():
+    x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    model = multisi.fit({"a": x, "b": x + 1}, steps=20, progress=False)
+    full, short = (model.transport(x, "a", "b", precision=p) for p in (None, "bfloat16"))
+    assert short.dtype == torch.float32 and not torch.equal(full, short)
+    assert torch.allclose(full, short, atol=0.05)
+    with pytest.raises(
+        ConfigError, match="precision must be one of bfloat16, float16; got 'half'"
+    ):
+        model.transport(x, "a", "b", precision="half")
 
 
 def test_weights_of_the_cone_are_numbers_of_any_kind():

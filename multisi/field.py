@@ -164,7 +164,7 @@ class Field:
             first = weights[..., 0].to(noise)
             if not (first > 0).all():
                 raise ScoreError(
-                    f"The score does not exist where the weight of {self.noise!r}, w_0, is zero. "
+                    f"The score does not exist where the weight of {self.noise!r} is zero. "
                     "Move alpha towards the noise, or along a path that bows towards it "
                     "(path='bow') or has latent noise (interpolant='smoothed')."
                 )

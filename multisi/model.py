@@ -100,8 +100,7 @@ class Model(Field):
                 its number, whatever else is in the batch.
             batch_size: Rows that are moved at once; by default what the memory of the device holds
                 well.
-            precision: `"bfloat16"` or `"float16"` for the network alone; the state, and all that is
-                added to it, keep their type.
+            precision: `"bfloat16"` or `"float16"` for the network alone; the state keeps its type.
             return_path: Return the states at all times, not only the last.
             progress: Show a bar, if standard error is a terminal.
 

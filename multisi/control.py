@@ -100,6 +100,11 @@ class Calibration:
         found = bounds(
             self.model, self.other, self.samples, source, target, exact=self.exact, **options
         )
+        if not math.isfinite(found.epsilon):
+            raise ConfigError(
+                "noise='auto' found no difference between the scores of the model and its twin; "
+                "a twin is a model that was fitted with another seed."
+            )
         return constant(found.epsilon)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from multisi import arrays, checks, points, registry, seeds
 from multisi import noise as noises
 from multisi.dynamics import Diffusion, ProbabilityFlow
-from multisi.errors import ScoreError
+from multisi.errors import ConfigError, ScoreError
 from multisi.field import Field
 from multisi.integration import move, time_grid
 from multisi.interpolants import Interpolant
@@ -159,6 +159,8 @@ def posterior(
     """Name to the probability of each row to come from a dataset; as `Model.classify`."""
     data = field.marginals[0 if field.noise is None else 1 :]
     shares = dict.fromkeys(data, 1.0) if prior is None else dict(prior)
+    if not shares:
+        raise ConfigError(f"prior must name at least one of {', '.join(data)}; it is empty.")
     for name, share in shares.items():
         points.index_of(name, data, "prior")
         checks.number(share, f"prior of {name!r}", positive=True)

@@ -145,7 +145,7 @@ class Model(Field):
             raise ConfigError(f"{journey.interpolant!r} needs a noise marginal; {self} has none.")
         random = seeds.of_rows(seed, rows, len(states), self.device)
         with torch.no_grad():
-            y = self.enter(states, journey.interpolant.weights(route[0]))
+            y = self.enter(states, journey.weights(route[0]))
             moved, weights = journey.run(y, route, random, return_path, progress)
             moved = self.units.leave(moved.to(states), weights, self.noise is not None)
         return arrays.back(moved, x)

@@ -131,14 +131,20 @@ def is_zero(noise: Any) -> bool:
 
 def _given(values: Any, weights: Tensor, name: str) -> Tensor:
     """What a user's function returned: finite, not negative, one number a point."""
-    epsilon = torch.as_tensor(values, dtype=weights.dtype)
-    if epsilon.ndim == 1 and weights.ndim == 3:
-        epsilon = _like(epsilon, weights)
+    try:
+        epsilon = torch.as_tensor(values, dtype=weights.dtype)
+        if epsilon.ndim == 1 and weights.ndim == 3:
+            epsilon = _like(epsilon, weights)
+        epsilon = epsilon.expand(weights.shape[:-1])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"noise={name} must give one ε for each of {weights[..., 0].numel()} points: {error}."
+        ) from None
     if not (torch.isfinite(epsilon) & (epsilon >= 0)).all():
         raise ConfigError(
             f"noise={name} must give ε of at least 0; got {epsilon.min().item():.4g} at least."
         )
-    return epsilon.expand(weights.shape[:-1])
+    return epsilon
 
 
 def _like(values: Tensor, weights: Tensor) -> Tensor:

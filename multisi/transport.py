@@ -8,7 +8,7 @@ from torch import Tensor
 from multisi import arrays, checks, registry, seeds, simplex
 from multisi import noise as noises
 from multisi.dynamics import Diffusion, ProbabilityFlow, noisy
-from multisi.errors import ConfigError, SimplexError
+from multisi.errors import ConfigError, PluginError, SimplexError
 from multisi.integration import checked_grid, move, time_grid, trajectory
 from multisi.interpolants import Interpolant
 from multisi.means import ConditionalMeans
@@ -96,6 +96,27 @@ class Journey:
             raise ConfigError(
                 f"{self.solver!r} integrates the flow only; use solver={_DIFFUSION!r} for noise."
             )
+
+    def weights(self, alpha: Tensor) -> Tensor:
+        """Weights of the interpolant, if they are in the cone.
+
+        Raises:
+            PluginError: they are not.
+        """
+        found = self.interpolant.weights(alpha)
+        if not isinstance(found, Tensor) or found.shape != alpha.shape:
+            got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise PluginError(
+                f"{self.interpolant!r} must give weights of shape {tuple(alpha.shape)}, that of "
+                f"the points; got {got}."
+            )
+        good = torch.isfinite(found).all(-1) & (found >= 0).all(-1) & (found.sum(-1) > 0)
+        if not good.all():
+            raise PluginError(
+                f"{self.interpolant!r} must give weights that are finite, not negative and not "
+                f"all zero; got {found[~good][0].tolist()}."
+            )
+        return found
 
     def run(
         self,
@@ -187,6 +208,7 @@ class Journey:
             path = Polyline(route)
             if self.noise is not None and (rows_differ or not noisy(path, self.interpolant)):
                 path = Bow(route)
+        self.weights(path(torch.linspace(0, 1, 9, dtype=torch.float64)))
         if self.noise is None:
             return ProbabilityFlow(means, path, self.interpolant, condition)
         return Diffusion(means, path, self.interpolant, self.noise, condition)

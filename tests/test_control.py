@@ -113,6 +113,8 @@ def test_auto_takes_the_best_constant():
     assert torch.equal(moved, again)
     with pytest.raises(ConfigError, match="by their names"):
         model.transport(z, [1.0, 0.0], "a", noise="auto")
+    with pytest.raises(ConfigError, match="found no difference"):
+        TRUTH.calibrate(TRUTH, samples(50)).transport(z, "noise", "a", noise="auto", path=PATH)
     with pytest.raises(ConfigError, match="noise must be a finite number"):
         model.transport(z, "noise", "a", noise="automatic")
 

@@ -136,5 +136,7 @@ def test_bad_input():
         MODEL.log_prob(x, "a", probes=0)
     with pytest.raises(ConfigError, match="no marginal is named 'noise'"):
         MODEL.classify(x, {"noise": 1.0})
+    with pytest.raises(ConfigError, match="prior must name at least one of a, b"):
+        MODEL.classify(x, {})
     with pytest.raises(ConfigError, match="prior of 'a' must be a finite number above 0"):
         MODEL.classify(x, {"a": 0.0, "b": 1.0})

@@ -98,6 +98,9 @@ def test_bad_schedules():
     for value in (-0.5, float("nan")):
         with pytest.raises(ConfigError, match="must give ε of at least 0"):
             run(lambda t, weights, value=value: value + 0 * t)
+    for value in (None, "x", torch.ones(3)):
+        with pytest.raises(ConfigError, match="must give one ε for each of"):
+            run(lambda t, weights, value=value: value)
     with pytest.raises(ScoreError, match="interpolant='smoothed'"):
         run(noise.constant(1), path="segment")
     with pytest.raises(ConfigError, match="integrates the flow only; use solver='midpoint'"):

@@ -356,3 +356,31 @@ def test_the_row_that_breaks_is_named_in_parts():
     x[7] = 10
     with pytest.raises(SolverError, match="the first is row 7"):
         multisi.Model(network, ("a", "b")).transport(x, "a", "b", batch_size=3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (lambda alpha: alpha - 0.5, r"not negative and not all zero; got \[-0.5"),
+        (lambda alpha: alpha / 0, "must give weights that are finite"),
+        (lambda alpha: 0 * alpha, "not all zero"),
+        (lambda alpha: alpha.sum(-1), r"must give weights of shape \(3,\).*got \(\)"),
+        (lambda alpha: None, "got NoneType"),
+    ],
+)
+def test_interpolants_that_break_their_contract(weights, message):
+    class Bad(multisi.Interpolant):
+        def weights(self, alpha):
+            return weights(alpha)
+
+    with pytest.raises(PluginError, match=message):
+        MODEL.transport(X, "a", "b", interpolant=Bad())
+
+
+@pytest.mark.parametrize("solver", ["adams", "rk4", "adaptive", "midpoint"])
+def test_rows_that_stay_and_rows_that_move(solver):
+    """Latent noise has no finite slope at a corner; where nothing moves that is no matter."""
+    options = dict(interpolant="smoothed", solver=solver, steps=64)
+    moved = MODEL.transport(X, ["a"] * 6, ["a", "b"] * 3, **options)
+    assert torch.allclose(moved[::2], X[::2])
+    assert torch.allclose(moved[1::2], MODEL.transport(X[1::2], "a", "b", **options), atol=5e-2)

@@ -38,18 +38,17 @@ def _cell(errors):
 
 
 def _steps(name, calls):
-    """As many steps as the calls allow; two at least, for paths of two legs."""
-    return max(2, calls // registry.create("solver", name, Solver).calls_per_step)
+    return calls // registry.create("solver", name, Solver).calls_per_step
 
 
 def _w2(name, calls, interpolant, noise):
-    errors = []
+    errors, least = [], 2 if interpolant == "encoding-decoding" else 1  # A step for each leg.
     for seed in range(PROBLEMS):
         means, covariances = gaussians(seed, marginals=3 + noise, noise=noise)
         names = ("noise", "a", "b", "c")[not noise :]
         model = gaussian_model(means, covariances, noise="noise" if noise else None, names=names)
         pairs = itertools.permutations(range(noise, 3 + noise), 2)
-        options = dict(solver=name, steps=_steps(name, calls), interpolant=interpolant)
+        options = dict(solver=name, steps=max(least, _steps(name, calls)), interpolant=interpolant)
         errors += w2_errors(model, means, covariances, pairs, **options)
     return errors
 

@@ -4,11 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from multisi import ConditionalMeans, Diffusion, FixedStep, ProbabilityFlow, Solver, registry
+from multisi import (
+    ConditionalMeans,
+    Diffusion,
+    FixedStep,
+    ProbabilityFlow,
+    Solver,
+    registry,
+)
+from multisi import noise as noises
+from multisi.integration import time_grid
 from multisi.interpolants.barycentric import Barycentric
 from multisi.interpolants.smoothed import Smoothed
 from multisi.metrics import permutation_test
 from multisi.paths.bow import Bow
+from multisi.seeds import RowGenerator
 from multisi.solvers.sdeint import Euler, Heun, Midpoint
 from tests.closed_forms import gaussian_model, gaussians, law_errors, pushed_law, w2_errors
 
@@ -152,3 +162,39 @@ def test_global_generators_are_left_alone():
         model.transport(x, "a", "b", noise=noise)
     assert torch.equal(before[0], torch.get_rng_state())
     assert (before[1] == np.random.get_state()[1]).all()
+
+
+class Responses(RowGenerator):
+    """Noise that is zero but for one unit number a row, so that its effect can be summed."""
+
+    def normal(self, like):
+        d = like.shape[1]
+        rows = torch.arange(d) + 1 + d + self._draw * d
+        noise = torch.zeros_like(like)
+        noise[rows, torch.arange(d)] = 1.0
+        self._draw += 1
+        return noise
+
+
+def sde_law_error(name, steps, draws):
+    """Error of the covariance at the end of an SDE of Gaussians, propagated without sampling."""
+    means, covariances = gaussians(0, noise=True)
+    exact = gaussian_model(means, covariances, noise="noise").conditional_means
+    dynamics = Diffusion(exact, PATH, Smoothed("quadratic"), noises.sine(1.0))
+    d = means.shape[1]
+    y = torch.zeros(1 + d + draws * steps * d, d, dtype=torch.float64)
+    y[1 : 1 + d] = torch.eye(d)
+    generator = Responses(torch.device("cpu"), 0, torch.arange(len(y)))
+    solver = registry.create("solver", name, Solver)
+    end = solver.integrate(dynamics, y, time_grid(dynamics, steps), generator=generator)
+    matrix, kicks = (end[1 : 1 + d] - end[0]).T, end[1 + d :] - end[0]
+    law = matrix @ covariances[1] @ matrix.T + kicks.T @ kicks
+    return (law - covariances[2]).norm().item()
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("euler", 1), ("milstein", 1), ("heun", 2), ("midpoint", 2), ("srk", 2)]
+)
+def test_observed_weak_order(name, order):
+    errors = [sde_law_error(name, steps, 2 if name == "srk" else 1) for steps in (32, 128)]
+    assert abs(np.log2(errors[0] / errors[1]) / 2 - order) <= 0.3

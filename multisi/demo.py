@@ -71,7 +71,7 @@ def run(
     print(f"Fitted {len(pictures)} photographs in {time.perf_counter() - start:.0f} seconds.")
     model.save(folder / "model.safetensors")
     write_whole(folder / "palettes.png", _grid(model, pictures))
-    report = model.evaluate(held_out)
+    report = model.evaluate(held_out, steps=64)
     print(f"{report}\n\nPicture: {folder / 'palettes.png'}\nModel: {folder / 'model.safetensors'}")
     return report
 
@@ -83,12 +83,10 @@ def _grid(model: Model, pictures: dict[str, "np.ndarray[Any, Any]"]) -> bytes:
         small = _scaled(picture)
         flat = small.reshape(-1, 3)
         moved = [
-            small
-            if target == name
-            else model.transport(flat, name, target, steps=16).reshape(small.shape)
+            small if target == name else model.transport(flat, name, target).reshape(small.shape)
             for target in pictures
         ]
-        mixed = model.transport(flat, name, model.barycenter, steps=16).reshape(small.shape)
+        mixed = model.transport(flat, name, model.barycenter).reshape(small.shape)
         rows[name] = [*moved, mixed]
     return plots.image_grid(rows, [*(f"as {name}" for name in pictures), "as the barycentre"])
 

@@ -105,9 +105,10 @@ class Adams4(Multistep):
 
 def _fields(heads: Tensor, y: Tensor, of_heads: Tensor, of_state: Tensor) -> Tensor:
     r"""$g_k - g_{\mathrm{first}}$ of the other marginals on the path, shape `(r, b, d)`."""
-    flat = heads.reshape(len(y), heads.shape[1], -1).to(y.dtype)
-    fields = torch.addcmul(torch.matmul(of_heads, flat), of_state, y.reshape(len(y), 1, -1))
-    return fields.transpose(0, 1)
+    if heads.ndim != 3:
+        heads = heads.reshape(len(y), heads.shape[1], -1)
+    flat = torch.matmul(of_heads, heads.to(y.dtype))
+    return torch.addcmul(flat, of_state, y.reshape(len(y), 1, -1)).transpose(0, 1)
 
 
 def _sums(weights: Tensor, kept: Tensor) -> tuple[Tensor, ...]:

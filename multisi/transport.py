@@ -89,6 +89,8 @@ class Journey:
         if path is not None and not isinstance(path, str):
             checks.instance(path, Path, "path")
         self.grid = None if grid is None else checked_grid(grid)
+        if self.grid is not None:
+            self.steps = len(self.grid) - 1
         self.batch_size = batch_size
         if batch_size is not None:
             checks.integer(batch_size, "batch_size")

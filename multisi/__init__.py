@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from multisi import registry as registry
     from multisi import simplex as simplex
     from multisi.couplings import Coupling as Coupling
-    from multisi.dynamics import Diffusion as Diffusion
+    from multisi.diffusion import Diffusion as Diffusion
     from multisi.dynamics import ProbabilityFlow as ProbabilityFlow
     from multisi.fitting import fit as fit
     from multisi.interpolants import Interpolant as Interpolant
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ConditionalMeans": "means",
     "Coupling": "couplings",
-    "Diffusion": "dynamics",
+    "Diffusion": "diffusion",
     "FixedStep": "solvers",
     "GaussianMixtureMeans": "mixture",
     "Interpolant": "interpolants",

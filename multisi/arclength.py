@@ -89,18 +89,22 @@ class ArcLength:
         i = self._chord(places, self._places)
         low, high = self._times[i], self._times[i + 1]
         below, above = places - self._places[i], self._places[i + 1] - places
-        # The Illinois method: a chord between the bounds, whose idle end counts half.
+        # The Illinois method: a chord between the bounds; a bound that stays twice counts half.
+        before: Tensor | None = None
         for _ in range(_HALVINGS):
             times = torch.lerp(low, high, below / (below + above).clamp_min(1e-300))
             gap = places - self._places[i] - self._passed(times, i)
             if (gap.abs() <= 1e-12).all():
                 break
             short = gap > 0
+            again = torch.zeros_like(short) if before is None else short == before
+            idle = torch.where(again, 0.5, 1.0)
             low, high = torch.where(short, times, low), torch.where(short, high, times)
             below, above = (
-                torch.where(short, gap, below / 2),
-                torch.where(short, above / 2, -gap),
+                torch.where(short, gap, below * idle),
+                torch.where(short, above * idle, -gap),
             )
+            before = short
         return times.clamp(0, 1)
 
     def tangents(self, start: Tensor, stop: Tensor, shares: Tensor) -> Tensor:

@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from multisi import checks, points, registry
+from multisi.diffusion import Diffusion
 from multisi.draws import Draws, nodes
-from multisi.dynamics import Diffusion, ProbabilityFlow
+from multisi.dynamics import ProbabilityFlow
 from multisi.errors import ConfigError
 from multisi.estimates import Estimate
 from multisi.field import Field

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from multisi import arrays, checks, points, registry, seeds
 from multisi import noise as noises
-from multisi.dynamics import Diffusion, ProbabilityFlow
+from multisi.diffusion import Diffusion
+from multisi.dynamics import ProbabilityFlow
 from multisi.errors import ConfigError, ScoreError
 from multisi.field import Field
 from multisi.integration import move, time_grid

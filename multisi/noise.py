@@ -15,7 +15,8 @@ from torch import Tensor
 from multisi import checks
 from multisi.errors import ConfigError
 
-Schedule: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
+Rate: TypeAlias = Callable[[], Tensor]
+Schedule: TypeAlias = Callable[[Tensor, Tensor, Rate], Tensor]
 _NOTHING = 1e-12
 """Weights of the noise that are zero but for rounding."""
 
@@ -26,8 +27,8 @@ class Noise:
 
     Arguments:
         name: What it is, for people.
-        epsilon: Function of times `(n,)`, weights and their rates `(n, [b,] k)`, which gives
-            $\varepsilon$, `(n, [b])`.
+        epsilon: Function of times `(n,)`, weights `(n, [b,] k)`, and a function that gives
+            their rates, which gives $\varepsilon$, `(n, [b])`.
         over_weight: The same for $\varepsilon / w_0$, where division would lose it.
     """
 
@@ -38,7 +39,7 @@ class Noise:
     def __repr__(self) -> str:
         return self.name
 
-    def drift(self, t: Tensor, weights: Tensor, rate: Tensor) -> Tensor:
+    def drift(self, t: Tensor, weights: Tensor, rate: Rate) -> Tensor:
         r"""$\varepsilon / w_0$; infinite where it does not exist."""
         if self.over_weight is not None:
             return self.over_weight(t, weights, rate)
@@ -94,9 +95,9 @@ def kl_optimal(noise: float = 1.0, damping: float = 0.01) -> Noise:
     """
     c, eta = checks.number(noise, "noise"), checks.number(damping, "damping", positive=True)
 
-    def over_weight(t: Tensor, w: Tensor, rate: Tensor) -> Tensor:
-        square = (w * w).sum(-1)
-        speed = (rate * rate).sum(-1) - (rate * w).sum(-1) ** 2 / square
+    def over_weight(t: Tensor, w: Tensor, rate: Rate) -> Tensor:
+        v, square = rate(), (w * w).sum(-1)
+        speed = (v * v).sum(-1) - (v * w).sum(-1) ** 2 / square
         rest = (1 - w[..., 0] ** 2 / square).clamp_min(1e-12)
         best = (speed.clamp_min(0) / rest).sqrt()
         return c * best / (1 + eta * (best * w[..., 0]) ** 2)

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from multisi import arrays, checks, registry, seeds, simplex
 from multisi import noise as noises
-from multisi.dynamics import Diffusion, ProbabilityFlow, noisy
+from multisi.diffusion import Diffusion, noisy
+from multisi.dynamics import ProbabilityFlow
 from multisi.errors import ConfigError, PluginError, SimplexError
 from multisi.integration import checked_grid, move, time_grid, trajectory
 from multisi.interpolants import Interpolant

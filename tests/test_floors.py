@@ -15,7 +15,7 @@ FLOORS = {
     1: ("arrays", "couplings", "devices", "interpolants", "marginals", "networks", "paths",
         "points", "units"),
     2: ("means", "mixture"),
-    3: ("arclength", "dynamics", "noise", "tables"),
+    3: ("arclength", "diffusion", "dynamics", "noise", "tables"),
     4: ("solvers",),
     5: ("control", "draws", "estimates", "field", "integration", "likelihood", "metrics", "report",
         "transport"),

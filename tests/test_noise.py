@@ -61,7 +61,7 @@ def test_the_optimum_is_that_of_independent_errors():
     error = error - (error @ w)[:, None] * w / (w @ w)
     velocity, score = error @ rate, -error[:, 0] / w[0]
     empirical = (velocity.square().mean() / score.square().mean()).sqrt()
-    point = (torch.tensor(0.5).double(), w, rate)
+    point = (torch.tensor(0.5).double(), w, lambda: rate)
     assert noise.kl_optimal(damping=1e-9).epsilon(*point) == pytest.approx(
         empirical.item(), rel=0.01
     )

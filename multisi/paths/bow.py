@@ -38,8 +38,9 @@ class Bow(Polyline):
 
     def __call__(self, t: Tensor) -> Tensor:
         """The lifted point, shape `(..., [b,] k)`."""
-        alpha = super().__call__(t)
-        lift = self.depth * torch.sin(torch.pi * self.locate(t)[1]) ** 2
+        leg, share = self.locate(t)
+        alpha = self.point(leg, share)
+        lift = self.depth * torch.sin(torch.pi * share) ** 2
         lift = lift.reshape(lift.shape + (1,) * (alpha.ndim - lift.ndim))
         noise = torch.zeros_like(alpha)
         noise[..., 0] = 1.0

@@ -37,19 +37,23 @@ class Polyline(Path):
             lengths = torch.ones_like(lengths)
         times = torch.cumsum(lengths, 0) / lengths.sum()
         self.knots = (0.0, *times[:-1].tolist(), 1.0)
+        self._knots = torch.tensor(self.knots, dtype=torch.float64)
 
     def locate(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The leg that each time falls in, and the share of that leg that has passed."""
-        knots = torch.tensor(self.knots, dtype=t.dtype)
+        knots = self._knots.to(t.dtype)
         leg = torch.searchsorted(knots[1:-1].contiguous(), t.detach().contiguous(), right=True)
         return leg, (t - knots[leg]) / (knots[leg + 1] - knots[leg])
 
     def __call__(self, t: Tensor) -> Tensor:
         """The point on the leg that `t` falls in, shape `(..., [b,] k)`."""
-        leg, share = self.locate(t)
+        return self.point(*self.locate(t))
+
+    def point(self, leg: Tensor, share: Tensor) -> Tensor:
+        """The point of a leg at a share of it, shape `(..., [b,] k)`."""
         share = share.reshape(share.shape + (1,) * (self.points.ndim - 1))
         points = self.points.to(share.dtype)
-        return (1 - share) * points[leg] + share * points[leg + 1]
+        return torch.lerp(points[leg], points[leg + 1], share)
 
 
 class Segment(Polyline):

@@ -6,6 +6,7 @@ call costs a few small operations. Brownian increments come from the generator t
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -13,7 +14,8 @@ import torch
 import torchsde
 from torch import Tensor
 
-from multisi.dynamics import Diffusion, ProbabilityFlow
+from multisi.diffusion import Diffusion
+from multisi.dynamics import ProbabilityFlow
 from multisi.seeds import RowGenerator
 from multisi.solvers.base import Recording
 
@@ -138,41 +140,28 @@ class _Steps:
         generator: torch.Generator,
     ) -> None:
         self.sde_type = solver.sde_type
-        self.shape, self.stages = y.shape, len(solver.stages)
-        flat = y.reshape(len(y), -1)
-        self.zero, self.amplitudes = torch.zeros_like(flat), None
+        self.shape = y.shape
         at, move, length = _schedule(solver, dynamics, times)
         self.increment = dynamics.increments(y, at, move, length)
-        if isinstance(dynamics, Diffusion):
-            self.amplitudes = dynamics.amplitudes(flat, times)
-        self.brownian = _Brownian(flat, generator if dynamics.stochastic else None)
-        self.known: tuple[int, Tensor, Tensor] | None = None
-        self.at = -1, self.zero
+        self.brownian = _Brownian(y.reshape(len(y), -1), dynamics, times, generator)
+        self.known = (-1, self.brownian.ones, self.brownian.ones)
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
-        """The drift of a stage; asked again for the same state, the same tensor."""
-        step = self.brownian.step
-        place = step * self.stages + int(t > step)
-        if self.known is not None and self.known[0] == place and self.known[1] is y:
-            return self.known[2]
-        drift = self.increment(place, y.reshape(self.shape)).reshape(y.shape)
-        self.known = (place, y, drift)
+        """The drift of the next stage; asked again for the same state, the same tensor."""
+        place, known, drift = self.known
+        if known is not y:
+            drift = self.increment(place + 1, y.reshape(self.shape)).reshape(y.shape)
+            self.known = (place + 1, y, drift)
         return drift
-
-    def amplitude(self) -> Tensor:
-        """The diffusion of the current step, over the square root of its time."""
-        if self.amplitudes is None:
-            return self.zero
-        if self.at[0] != self.brownian.step:
-            self.at = self.brownian.step, self.amplitudes[self.brownian.step][0]
-        return self.at[1]
 
 
 class _Diagonal(_Steps):
+    """With a diffusion of one: the increments of the noise have their size already."""
+
     noise_type = "diagonal"
 
     def g(self, t: Tensor, y: Tensor) -> Tensor:
-        return self.amplitude()
+        return self.brownian.ones
 
 
 class _Additive(_Steps):
@@ -181,28 +170,32 @@ class _Additive(_Steps):
     noise_type = "additive"
 
     def g_prod(self, t: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        return self.amplitude() * v
+        return v
 
 
 class _Brownian:
-    """Increments for torchsde, drawn once a step, which they count."""
+    r"""Increments $\int \sqrt{2\varepsilon}\,dW$ for torchsde, which asks once a step."""
 
     levy_area_approximation = "space-time"
 
-    def __init__(self, y: Tensor, generator: torch.Generator | None) -> None:
+    def __init__(
+        self, y: Tensor, dynamics: ProbabilityFlow, times: Tensor, generator: torch.Generator
+    ) -> None:
         self.shape = y.shape
-        self.step, self._drawn = 0, False
-        self._generator = generator
-        self._like = y
-        self._zero = y.new_zeros(())
+        self.ones = y.new_ones(()).expand(y.shape)
+        self._step = -1
+        self._like, self._generator = y, generator
+        self._zero, self._sizes = y.new_zeros(()), None
+        if isinstance(dynamics, Diffusion):
+            self._sizes = dynamics.amplitudes(y, times)
 
     def __call__(self, ta: Tensor, tb: Tensor, return_U: bool = False) -> Any:
-        self.step += self._drawn
-        self._drawn = True
-        if self._generator is None:
+        self._step += 1
+        if self._sizes is None:
             return (self._zero, self._zero) if return_U else self._zero
-        w = self._normal()
-        return (w, w / 2 + self._normal() / 12**0.5) if return_U else w
+        size, twelfth = self._sizes[self._step]
+        w = self._normal().mul_(size)
+        return (w, self._normal().mul_(twelfth).add_(w, alpha=0.5)) if return_U else w
 
     def _normal(self) -> Tensor:
         like = self._like
@@ -219,6 +212,7 @@ def _schedule(
     """Times of evaluation, changes of the coordinates, and times over which the score acts."""
     places = dynamics.arc.place(times)
 
+    @functools.cache
     def inside(share: float) -> Tensor:
         if share in (0.0, 1.0):
             return times[int(share) : len(times) - 1 + int(share)]

@@ -13,7 +13,9 @@ import torchsde
 import multisi
 from multisi.networks import MLP
 
-STEPS, REPEATS, ROWS, FEATURES = 32, 7, 512, 784
+STEPS, REPEATS = 32, 9
+SIZES = ((512, 784, 1024, 4), (1024, 2, 256, 3))
+"""Rows, features, width and depth: a network of some 33 ms and one of 2 ms."""
 
 
 class Counted(torch.nn.Module):
@@ -51,24 +53,23 @@ class Peer(torch.nn.Module):
 
 
 def run():
-    """Ratios: median, least and most of seven, each beside its own bare forwards."""
-    torch.manual_seed(0)
-    network = Counted(MLP((FEATURES,), 3, width=1024, depth=4).eval())
-    model = multisi.Model(network, ("noise", "a", "b"), "noise")
-    x = torch.randn(ROWS, FEATURES)
-    print(f"\nTime over (calls x bare forward): {ROWS} rows of {FEATURES}, width 1024 x 4")
-    print(
-        "sampler                                      | calls | ms a call | median | least | most"
-    )
-    for name, sampler in _samplers(model, network, x).items():
-        _row(name, sampler, network, x)
+    """Ratios: median, least and most of nine, each between its own bare forwards."""
+    for rows, features, width, depth in SIZES:
+        torch.manual_seed(0)
+        network = Counted(MLP((features,), 3, width=width, depth=depth).eval())
+        model = multisi.Model(network, ("noise", "a", "b"), "noise")
+        x = torch.randn(rows, features)
+        print(f"\nTime over (calls x bare forward): {rows} rows of {features}, {width} x {depth}")
+        print(f"{'sampler':44} | calls | ms a call | median | least | most")
+        for name, sampler in _samplers(model, network, x).items():
+            _row(name, sampler, network, x)
 
 
 def _samplers(model, network, x):
     peer, times = Peer(network), torch.linspace(0, 1, STEPS + 1)
 
     def ours(**options):
-        return lambda: model.transport(x, "a", "b", batch_size=ROWS, **options)
+        return lambda: model.transport(x, "a", "b", batch_size=len(x), **options)
 
     def hand():
         y, h = x, 1 / STEPS
@@ -111,17 +112,24 @@ def _samplers(model, network, x):
 
 def _row(name, sampler, network, x):
     alpha, ratios, each = torch.tensor([[0.0, 0.5, 0.5]]).expand(len(x), 3), [], []
+
+    def bare(calls):
+        start = time.perf_counter()
+        for _ in range(calls):
+            network(x, alpha)
+        return time.perf_counter() - start
+
     with torch.no_grad():
         network.calls = 0
         sampler()
         calls = network.calls
         for _ in range(REPEATS):
+            alone = bare(calls)
             start = time.perf_counter()
-            for _ in range(calls):
-                network(x, alpha)
-            middle = time.perf_counter()
             sampler()
-            each.append((middle - start) / calls * 1e3)
-            ratios.append((time.perf_counter() - middle) / (middle - start))
+            spent = time.perf_counter() - start
+            alone = (alone + bare(calls)) / 2
+            each.append(alone / calls * 1e3)
+            ratios.append(spent / alone)
     figures = f"{statistics.median(ratios):6.2f} | {min(ratios):5.2f} | {max(ratios):4.2f}"
     print(f"{name:44} | {calls:5} | {statistics.median(each):9.2f} | {figures}", flush=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from multisi.model import Model as Model
     from multisi.paths import Path as Path
     from multisi.registry import hookimpl as hookimpl
+    from multisi.registry import register as register
     from multisi.solvers import FixedStep as FixedStep
     from multisi.solvers import Solver as Solver
 
@@ -47,6 +48,7 @@ _HOMES = {
     "fit": "fitting",
     "hookimpl": "registry",
     "load": "loading",
+    "register": "registry",
 }
 _MODULES = ("control", "errors", "metrics", "noise", "registry", "simplex")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from multisi._version import __version__
-from multisi.errors import ConfigError, MultisiError
+from multisi.errors import ConfigError, MultisiError, PluginError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,6 +105,7 @@ def _add_evaluate(commands: Any) -> None:
 def _add_plugins(commands: Any) -> None:
     parser = _add(commands, "plugins", _plugins, "list what is installed")
     parser.add_argument("--json", action="store_true", help="print a list of objects as JSON")
+    parser.add_argument("--strict", action="store_true", help="fail if any of them is broken")
 
 
 def _add_marginals(parser: argparse.ArgumentParser, text: str) -> None:
@@ -212,14 +213,18 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _plugins(options: argparse.Namespace) -> None:
     from multisi.registry import installed
 
-    found = [plugin.to_dict() for plugin in installed().plugins()]
+    found = [plugin.examined() for plugin in installed().plugins()]
     if options.json:
-        print(json.dumps(found, indent=1))
-        return
-    for plugin in found:
-        state = plugin["state"] + (f": {plugin['error']}" if plugin["error"] else "")
-        origin = f"{plugin['distribution']} {plugin['version']}"
-        print(f"{plugin['kind'] or '-':<12} {plugin['name']:<24} {origin:<28} {state}")
+        print(json.dumps([plugin.to_dict() for plugin in found], indent=1))
+    else:
+        for p in found:
+            said = p.summary if p.state == "ok" else f"{p.state.upper()}: {p.error}"
+            said += f" ({p.notes})" if p.notes else ""
+            origin = f"{p.distribution} {p.version}"
+            print(f"{p.kind or '-':<12} {p.name:<22} {origin:<22} {said}".rstrip())
+    broken = [plugin.name for plugin in found if plugin.state == "broken"]
+    if options.strict and broken:
+        raise PluginError(f"{len(broken)} broken: {', '.join(broken)}.")
 
 
 def _pairs(texts: Sequence[str], what: str, form: str) -> dict[str, str]:

@@ -11,7 +11,9 @@ from multisi.seeds import generator
 
 
 class Independent(Coupling):
-    r"""Every marginal is drawn on its own: $\rho(x_1, \dots, x_K) = \prod_k \rho_k(x_k)$.
+    r"""Every marginal is drawn on its own.
+
+    $\rho(x_1, \dots, x_K) = \prod_k \rho_k(x_k)$.
 
     Rows are drawn with replacement, by weight where a marginal has weights.
 

@@ -6,7 +6,9 @@ from multisi.interpolants.base import Interpolant
 
 
 class Barycentric(Interpolant):
-    r"""Straight combinations, $w(\alpha) = \alpha$: $x(\alpha) = \sum_k \alpha_k x_k$.
+    r"""Straight combinations of the marginals.
+
+    $w(\alpha) = \alpha$: $x(\alpha) = \sum_k \alpha_k x_k$.
 
     References:
         Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.

@@ -7,10 +7,11 @@ from multisi.interpolants.base import Interpolant
 
 
 class EncodingDecoding(Interpolant):
-    r"""Into the noise and out of it: $w_k = \cos^2(\pi \alpha_k)$ where $\alpha_k > \tfrac12$.
+    r"""Into the noise and out of it.
 
-    Other data have no weight, and the noise has the rest. On an edge between datasets the state
-    is pure noise halfway, as for a diffusion model that encodes and decodes.
+    $w_k = \cos^2(\pi \alpha_k)$ where $\alpha_k > \tfrac12$. Other data have no weight, and the
+    noise has the rest. On an edge between datasets the state is pure noise halfway, as for a
+    diffusion model that encodes and decodes.
 
     References:
         Stochastic interpolants: a unifying framework, arXiv:2303.08797, table 4.

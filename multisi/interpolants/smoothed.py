@@ -12,10 +12,10 @@ _STEEPNESS = 10.0
 
 
 class Smoothed(Interpolant):
-    r"""Straight combinations and latent noise, $x = \sum_k \alpha_k x_k + \gamma(\alpha)\, z$.
+    r"""Straight combinations with latent noise that vanishes at the corners.
 
-    With $q(\alpha) = \tfrac12 \sum_k f(\alpha_k)$ and $f(0) = f(1) = 0$, which on an edge is
-    $f(t)$ and at the corners zero:
+    $x = \sum_k \alpha_k x_k + \gamma(\alpha)\, z$. With $q(\alpha) = \tfrac12 \sum_k f(\alpha_k)$
+    and $f(0) = f(1) = 0$, which on an edge is $f(t)$ and at the corners zero:
 
     | form | $\gamma$ | on an edge |
     |---|---|---|

@@ -7,7 +7,9 @@ from multisi.interpolants.base import Interpolant
 
 
 class Trigonometric(Interpolant):
-    r"""$w_k = \sin(\pi \alpha_k / 2)$: on an edge, $\cos(\pi t / 2)$ and $\sin(\pi t / 2)$.
+    r"""Sines of the coordinates, quarter circles on the edges.
+
+    $w_k = \sin(\pi \alpha_k / 2)$: on an edge, $\cos(\pi t / 2)$ and $\sin(\pi t / 2)$.
 
     References:
         Stochastic interpolants: a unifying framework, arXiv:2303.08797, table 4.

@@ -6,7 +6,9 @@ from multisi.interpolants.base import Interpolant
 
 
 class VariancePreserving(Interpolant):
-    r"""$w = \alpha / |\alpha|$, of $\sum_k w_k^2 = 1$: independent marginals keep their variance.
+    r"""Combinations that keep the variance of independent marginals.
+
+    $w = \alpha / |\alpha|$, hence $\sum_k w_k^2 = 1$.
 
     References:
         Stochastic interpolants: a unifying framework, arXiv:2303.08797, table 4.

@@ -11,7 +11,7 @@ from multisi.errors import ShapeError
 
 
 class MLP(nn.Module):
-    r"""A perceptron whose layers are scaled and shifted by functions of $\alpha$.
+    r"""A perceptron whose layers are scaled and shifted by functions of alpha.
 
     $h \leftarrow \mathrm{silu}\big((1 + s(\alpha)) \odot (W h + b) + t(\alpha)\big)$, where
     $s$ and $t$ are linear in a small embedding of $\alpha$. A condition is read beside the state.

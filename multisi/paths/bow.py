@@ -10,13 +10,13 @@ from multisi.paths.polyline import Polyline
 
 
 class Bow(Polyline):
-    r"""A polyline $\beta$ lifted towards the noise corner between its knots.
+    r"""A polyline, lifted towards the noise corner between its knots.
 
     $$\alpha(t) = \beta(t) + h(t)\,(e_0 - \beta(t)), \qquad h = d \sin^2(\pi u),$$
 
-    where $u \in [0, 1]$ is the share of the current leg and $d$ the `depth`. The lift leaves the
-    knots where they are and has no slope there, so that $w_0 > 0$ inside and
-    $\sqrt{w_0}$ is smooth: what an SDE between data marginals needs.
+    where $\beta$ is the polyline, $u \in [0, 1]$ is the share of the current leg and $d$ the
+    `depth`. The lift leaves the knots where they are and has no slope there, so that $w_0 > 0$
+    inside and $\sqrt{w_0}$ is smooth: what an SDE between data marginals needs.
 
     Arguments:
         points: The points to join, as for `Polyline`; marginal 0 is the noise.

@@ -57,7 +57,9 @@ class Polyline(Path):
 
 
 class Segment(Polyline):
-    r"""The straight path $\alpha(t) = (1 - t)\, \alpha(0) + t\, \alpha(1)$.
+    r"""Straight between two points, at constant speed.
+
+    $\alpha(t) = (1 - t)\, \alpha(0) + t\, \alpha(1)$.
 
     Arguments:
         points: The two ends, each of shape `(k,)`, or `(b, k)` for a path that differs from row

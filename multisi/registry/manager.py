@@ -5,95 +5,95 @@ is imported only when it is asked for. One failing plugin never hinders another:
 kept, listed by `multisi plugins`, and shown where its name is asked for.
 """
 
-import contextlib
 import difflib
 import functools
-import importlib
-import importlib.metadata
-import io
-import os
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+import re
+import threading
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import pluggy
 
 from multisi import checks
 from multisi._version import __version__
-from multisi.errors import PluginError, UnknownPluginError
+from multisi.errors import ConfigError, PluginError, UnknownPluginError
 from multisi.registry import builtins, hookspecs
+from multisi.registry.discovery import EntryPoint, discover
 from multisi.registry.hookspecs import KINDS, PROJECT, Factory, hook_name
+from multisi.registry.plugin import Plugin
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """One announced name, or one entry point that could not be loaded (`state` "broken")."""
-
-    kind: str
-    name: str
-    distribution: str
-    version: str
-    state: str = "ok"
-    error: str = ""
-    factory: Factory | None = None
-
-    def load(self) -> Callable[..., Any]:
-        """The factory itself, imported now if it was given as `"module:attribute"`."""
-        if not isinstance(self.factory, str):
-            return self.factory  # type: ignore[return-value]
-        module, _, attribute = self.factory.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
-        except Exception as error:
-            raise PluginError(
-                f"The {self.kind} {self.name!r} of {self.distribution} {self.version} could not "
-                f"be loaded from {self.factory!r}: {type(error).__name__}: {error}."
-            ) from error
-
-    def to_dict(self) -> dict[str, str]:
-        """Everything but the factory, as plain strings."""
-        return {key: value for key, value in asdict(self).items() if key != "factory"}
+HERE = "here"
+"""What stands for the distribution of a plugin that was registered in this process."""
+_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
 class Registry:
     """All plugins of one installation; `installed()` is the one that is used."""
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._builtins: list[Plugin] = []
         self._builtins = self._announced(builtins, PROJECT, PROJECT, __version__)
+        self._here: dict[tuple[str, str], Plugin] = {}
+        self._loaded: dict[int, list[Plugin]] = {}
 
     @functools.cached_property
-    def _third_party(self) -> list[Plugin]:
-        found: list[Plugin] = []
-        points = importlib.metadata.entry_points(group=PROJECT)
-        for point in sorted(points, key=lambda p: (p.dist.name if p.dist else "", p.name)):
-            found += self._load(point)
-        return found
+    def _points(self) -> list[EntryPoint]:
+        return discover()
 
-    def _load(self, point: importlib.metadata.EntryPoint) -> list[Plugin]:
-        """Announce one entry point; whatever goes wrong stays with it."""
-        distribution = point.dist.name if point.dist else "unknown"
-        version = point.dist.version if point.dist else "unknown"
-        state, reason = "broken", ""
-        if point.name in os.environ.get("MULTISI_DISABLE_PLUGINS", "").split(","):
-            state, reason = "disabled", "named in MULTISI_DISABLE_PLUGINS"
-        else:
-            try:
-                with (
-                    warnings.catch_warnings(),
-                    contextlib.redirect_stdout(io.StringIO()),
-                    contextlib.redirect_stderr(io.StringIO()),
-                ):
-                    warnings.simplefilter("ignore")
-                    return self._announced(point.load(), point.name, distribution, version)
-            except (Exception, SystemExit) as error:
-                reason = f"{type(error).__name__}: {error}"
-        return [Plugin("", point.name, distribution, version, state, reason)]
+    def register(self, kind: str, name: str, factory: Factory) -> None:
+        """Announce a plugin of this process; one that had its name is replaced."""
+        if kind not in KINDS:
+            raise ConfigError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}.")
+        self._check(kind, name, factory)
+        with self._lock:
+            self._here[kind, name] = Plugin(kind, name, HERE, "", factory=factory)
+
+    def plugins(self, distribution: str = "") -> list[Plugin]:
+        """Everything that is installed, or what one distribution brings.
+
+        Broken and disabled entry points are included.
+        """
+        with self._lock:
+            third_party = [
+                plugin
+                for i, point in enumerate(self._points)
+                if distribution in ("", point.distribution)
+                for plugin in self._load(i, point)
+            ]
+            own = [*self._builtins, *self._here.values()]
+        return [p for p in own if distribution in ("", p.distribution)] + third_party
+
+    def find(self, kind: str, name: str) -> Plugin:
+        """The plugin of this kind and name; `"distribution:name"` chooses between equals.
+
+        Raises:
+            UnknownPluginError: no plugin, or more than one, answers to `name`.
+        """
+        for plugin in self._builtins:
+            if plugin.kind == kind and plugin.name == name:
+                return plugin
+        distribution, _, item = name.rpartition(":")
+        found = self.plugins(distribution)
+        matches = [p for p in found if p.kind == kind and p.name == item]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            choices = ", ".join(f"'{p.distribution}:{p.name}'" for p in matches)
+            raise UnknownPluginError(
+                f"{kind} {name!r} is announced by {len(matches)} distributions; "
+                f"choose one of {choices}."
+            )
+        raise UnknownPluginError(_unknown(kind, name, self.plugins()))
+
+    def _load(self, i: int, point: EntryPoint) -> list[Plugin]:
+        """What one entry point announces; whatever goes wrong stays with it."""
+        if i not in self._loaded:
+            self._loaded[i] = point.load(self._announced)
+        return self._loaded[i]
 
     def _announced(
         self, module: Any, entry_point: str, distribution: str, version: str
@@ -105,17 +105,16 @@ class Registry:
             return [
                 Plugin(kind, item, distribution, version, factory=factory)
                 for kind in KINDS
-                for item, factory in self._call(module, kind, distribution)
+                for item, factory in self._call(module, kind).items()
             ]
         except BaseException:
             if self._manager.has_plugin(name):
                 self._manager.unregister(name=name)
             raise
 
-    def _call(self, module: Any, kind: str, distribution: str) -> list[tuple[str, Factory]]:
+    def _call(self, module: Any, kind: str) -> Mapping[Any, Any]:
         """What the hook of one kind returns in one plugin, checked."""
         caller = getattr(self._manager.hook, hook_name(kind))
-        items: list[tuple[str, Factory]] = []
         for hook in (impl for impl in caller.get_hookimpls() if impl.plugin is module):
             answer = hook.function()
             if not isinstance(answer, Mapping):
@@ -123,64 +122,79 @@ class Registry:
                     f"{hook_name(kind)} must return a dict of name to factory; "
                     f"got {type(answer).__name__}."
                 )
-            items += answer.items()
-        for item, factory in items:
-            if not isinstance(item, str) or not (callable(factory) or isinstance(factory, str)):
-                raise PluginError(
-                    f"{hook_name(kind)} must map a name to a class, a function or "
-                    f"'module:attribute'; got {item!r}: {factory!r}."
-                )
-            if item in self._names(self._builtins, kind):
-                raise PluginError(f"{kind} {item!r} is the name of a built-in and is reserved.")
-        return items
+            for item, factory in answer.items():
+                self._check(kind, item, factory)
+            return answer
+        return {}
 
-    @staticmethod
-    def _names(plugins: list[Plugin], kind: str) -> list[str]:
-        return [p.name for p in plugins if p.kind == kind]
-
-    def plugins(self) -> list[Plugin]:
-        """Everything that is installed, broken and disabled entry points included."""
-        return [*self._builtins, *self._third_party]
-
-    def find(self, kind: str, name: str) -> Plugin:
-        """The plugin of this kind and name; `"distribution:name"` chooses between equals.
+    def _check(self, kind: str, name: Any, factory: Any) -> None:
+        """See that a plugin may be announced so.
 
         Raises:
-            UnknownPluginError: no plugin, or more than one, answers to `name`.
+            PluginError: it may not.
         """
-        for plugin in self._builtins:
-            if plugin.kind == kind and plugin.name == name:
-                return plugin
-        matches = [
-            p
-            for p in self._third_party
-            if p.kind == kind and name in (p.name, f"{p.distribution}:{p.name}")
-        ]
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            choices = ", ".join(f"'{p.distribution}:{p.name}'" for p in matches)
-            raise UnknownPluginError(
-                f"{kind} {name!r} is announced by {len(matches)} distributions; "
-                f"choose one of {choices}."
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise PluginError(
+                f"The name of a plugin is lower-case letters and digits, joined by '-', '_' or "
+                f"'.'; got the {kind} {name!r}."
             )
-        raise UnknownPluginError(self._unknown(kind, name))
+        if not callable(factory) and not (isinstance(factory, str) and ":" in factory):
+            raise PluginError(
+                f"The {kind} {name!r} must be given as a class, a function or "
+                f"'module:attribute'; got {factory!r}."
+            )
+        if any(p.kind == kind and p.name == name for p in self._builtins):
+            raise PluginError(f"The {kind} {name!r} is built in; its name is reserved.")
 
-    def _unknown(self, kind: str, name: str) -> str:
-        known = sorted(self._names(self.plugins(), kind))
-        message = f"There is no {kind} {name!r}."
-        if near := difflib.get_close_matches(name, known, n=1):
-            message += f" Did you mean {near[0]!r}?"
-        message += f" Known: {', '.join(known)}."
-        for broken in (p for p in self._third_party if p.state == "broken"):
-            message += f" Plugin {broken.name!r} could not be loaded ({broken.error})."
-        return message
+
+def _unknown(kind: str, name: str, plugins: list[Plugin]) -> str:
+    """What to say about a name that nobody answers to."""
+    known = sorted({p.name for p in plugins if p.kind == kind})
+    message = f"There is no {kind} {name!r}."
+    if near := difflib.get_close_matches(name, known, n=1):
+        message += f" Did you mean {near[0]!r}?"
+    message += f" Known: {', '.join(known)}."
+    for plugin in plugins:
+        if plugin.state == "broken":
+            message += f" Plugin {plugin.name!r} could not be loaded ({plugin.error})."
+        elif plugin.state == "disabled":
+            message += f" Plugin {plugin.name!r} is disabled ({plugin.error})."
+    return message
 
 
 @functools.cache
 def installed() -> Registry:
     """The registry of this process, filled on first use."""
     return Registry()
+
+
+def register(kind: str, name: str, factory: Factory | None = None) -> Any:
+    """Announce a plugin of your own in this process, without packaging it.
+
+    From then on its name works wherever names do. To register a name again replaces it.
+
+    Arguments:
+        kind: `"interpolant"`, `"network"`, `"solver"`, `"coupling"` or `"path"`.
+        name: Its name: lower-case letters and digits, joined by hyphens.
+        factory: A class or function, or `"module:attribute"`; left out, a decorator is returned.
+
+    Raises:
+        ConfigError: no such kind.
+        PluginError: a name that is reserved or not a name, or something that makes nothing.
+
+    Example:
+        >>> import multisi
+        >>> @multisi.register("interpolant", "squares")
+        ... class Squares(multisi.Interpolant):
+        ...     def weights(self, alpha):
+        ...         return alpha**2
+        >>> multisi.registry.create("interpolant", "squares", multisi.Interpolant)
+        Squares()
+    """
+    if factory is None:
+        return functools.partial(register, kind, name)
+    installed().register(kind, name, factory)
+    return factory
 
 
 def create(kind: str, value: Any, base: type[T], *args: Any, **options: Any) -> T:
@@ -201,8 +215,5 @@ def create(kind: str, value: Any, base: type[T], *args: Any, **options: Any) -> 
     plugin = installed().find(kind, value)
     made = plugin.load()(*args, **options)
     if not isinstance(made, base):
-        raise PluginError(
-            f"The {kind} {value!r} of {plugin.distribution} {plugin.version} must make a "
-            f"{base.__name__}; got {made!r}."
-        )
+        raise PluginError(f"The {plugin} must make a {base.__name__}; got {made!r}.")
     return made

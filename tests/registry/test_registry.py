@@ -111,7 +111,7 @@ def test_broken_plugins_stay_aside(install, capsys):
     assert set(broken) == {"misspelt", "raises", "exits", "list", "taken"}
     assert "unknown hook 'multisi_register_interpolant'" in broken["misspelt"]
     assert "no luck" in broken["raises"] and "SystemExit" in broken["exits"]
-    assert "'x': 3" in broken["list"] and "reserved" in broken["taken"]
+    assert "got 3" in broken["list"] and "reserved" in broken["taken"]
     assert found.find("interpolant", "good").load() is Mine
     with pytest.raises(UnknownPluginError, match=r"'raises' could not be loaded .*no luck"):
         found.find("solver", "gone")
@@ -143,7 +143,7 @@ def test_objects_are_taken_as_they_are():
 def test_listing(capsys):
     assert main(["plugins", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    keys = {"kind", "name", "distribution", "version", "state", "error"}
+    keys = {"kind", "name", "distribution", "version", "state", "error", "summary", "notes"}
     assert rows and all(set(row) == keys for row in rows)
     assert main(["plugins"]) == 0
     assert "midpoint" in capsys.readouterr().out

@@ -1,0 +1,119 @@
+"""One plugin: its name, its origin, and what can be said of it without importing it."""
+
+import ast
+import importlib
+import importlib.machinery
+import importlib.util
+import pathlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from multisi.errors import PluginError
+from multisi.registry.hookspecs import Factory
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One announced name; or an entry point that is "broken" or "disabled", and then why."""
+
+    kind: str
+    name: str
+    distribution: str
+    version: str
+    state: str = "ok"
+    error: str = ""
+    summary: str = ""
+    notes: str = ""
+    factory: Factory | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r} of {self.distribution} {self.version}".rstrip()
+
+    def load(self) -> Callable[..., Any]:
+        """The factory itself, imported now if it was given as `"module:attribute"`.
+
+        Raises:
+            PluginError: it cannot be imported.
+        """
+        if not isinstance(self.factory, str):
+            return self.factory  # type: ignore[return-value]
+        module, _, attribute = self.factory.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"The {self} could not be loaded from {self.factory!r}: "
+                f"{type(error).__name__}: {error}."
+            ) from error
+        if not callable(found):
+            raise PluginError(
+                f"The {self} must be a class or a function; {self.factory!r} is {found!r}."
+            )
+        return found  # type: ignore[no-any-return]
+
+    def examined(self) -> "Plugin":
+        """The same with its summary, and broken if its factory cannot be where it says."""
+        if self.factory is None:
+            return self
+        try:
+            return replace(self, summary=_summary(self.factory))
+        except Exception as error:
+            return replace(self, state="broken", error=f"{type(error).__name__}: {error}")
+
+    def to_dict(self) -> dict[str, str]:
+        """Everything but the factory, as plain strings."""
+        return {key: value for key, value in asdict(self).items() if key != "factory"}
+
+
+def _summary(factory: Factory) -> str:
+    """The first line of its docstring; of `"module:attribute"` the source is read, not run."""
+    if not isinstance(factory, str):
+        return _first_line(getattr(factory, "__doc__", None))
+    module, _, attribute = factory.partition(":")
+    if module in sys.modules:
+        return _first_line(getattr(sys.modules[module], attribute).__doc__)
+    source = _source(module)
+    if source is None:
+        return ""
+    found = dict(_bound(ast.parse(source)))
+    if attribute in found:
+        node = found[attribute]
+        documented = isinstance(node, ast.ClassDef | ast.FunctionDef)
+        return _first_line(ast.get_docstring(node)) if documented else ""
+    if "*" in found or "__getattr__" in found:
+        return ""
+    raise AttributeError(f"module {module!r} has no attribute {attribute!r}")
+
+
+def _source(module: str) -> bytes | None:
+    """The source of a module, none of whose parents is imported; `None` if it is not Python."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    for i, _ in enumerate(rest, 2):
+        inside = spec.submodule_search_locations if spec else None
+        name = ".".join([top, *rest][:i])
+        spec = importlib.machinery.PathFinder.find_spec(name, inside) if inside else None
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {module!r}")
+    python = spec.origin is not None and spec.origin.endswith(".py")
+    return pathlib.Path(spec.origin).read_bytes() if python and spec.origin else None
+
+
+def _bound(body: Any) -> Iterator[tuple[str, Any]]:
+    """The names that the top level of a module binds, and by what; `*` for a star import."""
+    for node in ast.iter_child_nodes(body):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name, node
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name.partition(".")[0], node
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id, node
+        else:
+            yield from _bound(node)
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from multisi import noise as noise
     from multisi import registry as registry
     from multisi import simplex as simplex
+    from multisi import testing as testing
     from multisi.couplings import Coupling as Coupling
     from multisi.diffusion import Diffusion as Diffusion
     from multisi.dynamics import ProbabilityFlow as ProbabilityFlow
@@ -50,7 +51,7 @@ _HOMES = {
     "load": "loading",
     "register": "registry",
 }
-_MODULES = ("control", "errors", "metrics", "noise", "registry", "simplex")
+_MODULES = ("control", "errors", "metrics", "noise", "registry", "simplex", "testing")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

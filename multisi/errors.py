@@ -25,6 +25,15 @@ class UnknownPluginError(PluginError, LookupError):
     """No plugin of this kind has the name that was asked for."""
 
 
+class ConformanceError(PluginError, AssertionError):
+    """A plugin breaks its contract; `broken` has the reason for each check that failed."""
+
+    def __init__(self, kind: str, plugin: object, broken: dict[str, str], checks: int) -> None:
+        self.broken = broken
+        lines = "".join(f"\n- {name}: {reason}" for name, reason in broken.items())
+        super().__init__(f"The {kind} {plugin!r} fails {len(broken)} of {checks} checks:{lines}")
+
+
 class ConfigError(MultisiError, ValueError):
     """An option has a value that it cannot take."""
 

@@ -1,0 +1,199 @@
+"""The battery for couplings."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multisi.couplings import Coupling
+from multisi.marginals import AnyMarginal, Marginal, StandardNormal
+from multisi.testing.battery import Battery, demand, factory_of, numbers, same_generators
+
+_DRAWS, _STEPS = 200, 40
+_SIGMAS = 5.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A coupling to check: how it is made, and how many rows its datasets have."""
+
+    factory: Callable[..., Any]
+    counts: tuple[int, int]
+
+    def data(self) -> list[AnyMarginal]:
+        """The noise, and two datasets in the plane with labels, weights and a condition."""
+        found: list[AnyMarginal] = [StandardNormal()]
+        for i, n in enumerate(self.counts):
+            source = torch.Generator().manual_seed(i)
+            x = torch.randn((n, 2), generator=source) * (1 + i) + 3 * i
+            told = x[:, :1] if i else None
+            found.append(Marginal(x, torch.arange(n) % 3, self.weights(i), told))
+        return found
+
+    def weights(self, i: int) -> Tensor:
+        """The weights of a dataset; they are the same for datasets of one size."""
+        return 0.5 + torch.arange(self.counts[i]) / self.counts[i]
+
+    def make(self) -> Any:
+        """The coupling of these marginals."""
+        return self.factory(self.data())
+
+    def draws(self) -> Tensor:
+        """Many draws, shape `(n, 3, 2)`."""
+        made = self.make()
+        return torch.cat([made.sample(_DRAWS, seed=7, step=step) for step in range(_STEPS)])
+
+
+COUPLING: Battery[Subject] = Battery("coupling")
+
+
+def check_coupling(
+    factory: Any,
+    *,
+    counts: tuple[int, int] = (90, 60),
+    skip: Collection[str] = (),
+    **options: Any,
+) -> None:
+    """Check a coupling against its contract.
+
+    Arguments:
+        factory: Its class, another function of the marginals, or the name it is registered by. It
+            is given the noise and two datasets in the plane, with labels and weights.
+        counts: Rows of the two datasets; equal ones for a coupling of rows that are paired.
+        skip: Names of checks to leave out, such as `laws` where they are changed on purpose.
+        options: Handed to the factory.
+
+    Raises:
+        ConformanceError: it fails a check; with every check that it fails, and why.
+
+    Example:
+        >>> check_coupling("paired", counts=(60, 60))
+    """
+    COUPLING.run(factory, Subject(factory_of("coupling", factory, options), counts), skip)
+
+
+@COUPLING.check
+def coupling(subject: Subject) -> None:
+    """It is a `Coupling`."""
+    made = subject.make()
+    demand(isinstance(made, Coupling), f"must make a multisi.Coupling; got {made!r}.")
+
+
+@COUPLING.check
+def shape(subject: Subject) -> None:
+    """As many joint draws as asked for, shape `(n, k, *event)`."""
+    for n in (1, 7, 100):
+        xs = subject.make().sample(n, seed=0, step=0)
+        got = tuple(xs.shape) if isinstance(xs, Tensor) else type(xs).__name__
+        demand(got == (n, 3, 2), f"expected shape ({n}, 3, 2); got {got}.")
+
+
+@COUPLING.check
+def events(subject: Subject) -> None:
+    """Samples may have any shape."""
+    data: Sequence[AnyMarginal] = [
+        Marginal(m.samples.repeat(1, 6).reshape(-1, 3, 2, 2), m.labels)
+        for m in subject.data()
+        if isinstance(m, Marginal)
+    ]
+    got = tuple(subject.factory(data).sample(5, seed=0, step=0).shape)
+    demand(
+        got == (5, 2, 3, 2, 2), f"images must be drawn in their shape, (5, 2, 3, 2, 2); got {got}."
+    )
+
+
+@COUPLING.check
+def finite(subject: Subject) -> None:
+    """Draws are finite floating-point numbers."""
+    xs = subject.make().sample(50, seed=0, step=0)
+    good = xs.is_floating_point() and torch.isfinite(xs).all()
+    demand(good, f"draws must be finite floating-point numbers; got {numbers(xs)}, {xs.dtype}.")
+
+
+@COUPLING.check
+def repeatable(subject: Subject) -> None:
+    """A draw is a function of seed and step, whatever was drawn before."""
+    one, two = subject.make(), subject.make()
+    for step in (3, 0, 2):
+        one.sample(9, seed=1, step=step)
+    same = torch.equal(one.sample(20, seed=0, step=5), two.sample(20, seed=0, step=5))
+    demand(same, "sample(n, seed, step) must not depend on what was drawn before.")
+
+
+@COUPLING.check
+def changing(subject: Subject) -> None:
+    """Another step is another draw, and so is another seed."""
+    made = subject.make()
+    first = made.sample(20, seed=0, step=0)
+    for what, other in (("step", {"seed": 0, "step": 1}), ("seed", {"seed": 1, "step": 0})):
+        differ = not torch.equal(first, made.sample(20, **other))
+        demand(differ, f"another {what} must give another draw.")
+
+
+@COUPLING.check
+def generators(subject: Subject) -> None:
+    """No global generator is used."""
+    made = subject.make()
+    same = same_generators(lambda: made.sample(20, seed=0, step=0))
+    demand(same, "must draw from a generator of its own, made from seed and step.")
+
+
+@COUPLING.check
+def untouched(subject: Subject) -> None:
+    """The samples of the marginals are left as they are, also when a draw is changed."""
+    data = subject.data()
+    subject.factory(data).sample(100, seed=0, step=0).add_(1.0)
+    for mine, fresh in zip(data[1:], subject.data()[1:], strict=True):
+        same = torch.equal(mine.samples, fresh.samples)  # type: ignore[union-attr]
+        demand(same, "must not change the samples of a marginal, nor hand out views of them.")
+
+
+@COUPLING.check
+def laws(subject: Subject) -> None:
+    """Each marginal keeps its law, weights included; the noise stays standard normal."""
+    xs = subject.draws().double()
+    for k, marginal in enumerate(subject.data()):
+        if isinstance(marginal, Marginal):
+            samples = marginal.samples.double()
+            share = subject.weights(k - 1)[:, None].double() / subject.weights(k - 1).sum()
+        else:
+            samples = torch.tensor([[1.0], [-1.0]]).double().expand(2, 2)
+            share = torch.full((2, 1), 0.5).double()
+        for what, power in (("mean", 1), ("second moment", 2)):
+            expected = (share * samples**power).sum(0)
+            drawn = xs[:, k] ** power
+            spread = drawn.reshape(_STEPS, _DRAWS, 2).mean(1).std(0) / _STEPS**0.5
+            far = (drawn.mean(0) - expected).abs() > _SIGMAS * spread.clamp_min(1e-3)
+            demand(
+                not far.any(),
+                f"marginal {k} must keep its law, with its weights: the {what} of the draws is "
+                f"{numbers(drawn.mean(0))} and should be {numbers(expected)}.",
+            )
+
+
+@COUPLING.check
+def independence(subject: Subject) -> None:
+    """The noise is independent of the data, or `noise_independent` is False."""
+    if not subject.make().noise_independent:
+        return
+    xs = subject.draws().double()
+    found = torch.corrcoef(torch.cat([xs.flatten(1), (xs[:, 0] ** 2)], 1).T)
+    worst = found[2:6][:, [0, 1, 6, 7]].abs().max().item()
+    demand(
+        worst <= _SIGMAS / len(xs) ** 0.5,
+        f"the noise must be independent of the data; a correlation is {worst:.3f}. Say "
+        "noise_independent = False if that is meant: then there is no score.",
+    )
+
+
+@COUPLING.check
+def condition(subject: Subject) -> None:
+    """The condition that is told, if any, is that of the rows that are drawn."""
+    made = subject.make()
+    told = made.condition(20, seed=3, step=4)
+    if told is not None:
+        xs = made.sample(20, seed=3, step=4)
+        good = told.shape == (20, 1) and torch.allclose(told, xs[:, 2, :1].to(told))
+        demand(good, "condition(n, seed, step) must belong to the rows of the same draw.")

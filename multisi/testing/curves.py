@@ -1,0 +1,38 @@
+"""What is asked of functions on the simplex and of curves: continuity, and true derivatives."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from multisi.testing.battery import demand, numbers
+
+_FINE = 4096
+_JUMP = 0.1
+_STEP = 1e-5
+
+
+def continuous(curve: Callable[[Tensor], Tensor], where: str) -> None:
+    """See that a curve over [0, 1] has no jump."""
+    values = curve(torch.linspace(0, 1, _FINE + 1, dtype=torch.float64))
+    ends = curve(torch.tensor([1e-12, 1 - 1e-12], dtype=torch.float64))
+    jump = max(
+        values.diff(dim=0).abs().max().item(),
+        (ends[0] - values[0]).abs().max().item(),
+        (ends[1] - values[-1]).abs().max().item(),
+    )
+    demand(jump <= _JUMP, f"must be continuous; {where} it jumps by {jump:.3g}.")
+
+
+def differentiable(curve: Callable[[Tensor], Tensor], times: Sequence[float], where: str) -> None:
+    """See that `torch.func.jvp` gives the slope of a curve at some times."""
+    t = torch.tensor(times, dtype=torch.float64)
+    _, rate, *_ = torch.func.jvp(curve, (t,), (torch.ones_like(t),))
+    slope = (curve(t + _STEP) - curve(t - _STEP)) / (2 * _STEP)
+    error = (rate - slope).flatten(1).abs().amax(1) / (1 + slope.flatten(1).abs().amax(1))
+    worst = int(torch.nan_to_num(error, torch.inf).argmax())
+    demand(
+        error[worst] <= 1e-3,
+        f"must be smooth with derivatives by torch.func.jvp; {where} at {times[worst]:.4g} that "
+        f"gives {numbers(rate[worst])}, and the slope is {numbers(slope[worst])}.",
+    )

@@ -1,0 +1,161 @@
+"""The battery for paths."""
+
+import itertools
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multisi.paths import Path
+from multisi.testing import curves, exact
+from multisi.testing.battery import Battery, close, demand, factory_of, numbers
+
+Make = Callable[[Sequence[Tensor]], Any]
+PATH: Battery[Make] = Battery("path")
+
+
+def check_path(factory: Any, *, skip: Collection[str] = (), **options: Any) -> None:
+    """Check a path against its contract.
+
+    Arguments:
+        factory: Its class, another function of the points to join, or the name it is registered
+            by. It is asked to join two points of a simplex of three, the noise first.
+        skip: Names of checks to leave out.
+        options: Handed to the factory.
+
+    Raises:
+        ConformanceError: it fails a check; with every check that it fails, and why.
+
+    Example:
+        >>> check_path("bow", depth=0.2)
+    """
+    PATH.run(factory, factory_of("path", factory, options), skip)
+
+
+@PATH.check
+def path(make: Make) -> None:
+    """It is a `Path`."""
+    made = _edge(make)
+    demand(isinstance(made, Path), f"must make a multisi.Path; got {made!r}.")
+
+
+@PATH.check
+def shape(make: Make) -> None:
+    """A point `(k,)` for each time; `(b, k)` where the ends differ from row to row."""
+    one, several = _edge(make), make([_corners(), _corners()[[1, 2, 0]]])
+    for t in (_times()[3], _times(), _times()[:32].reshape(4, 8)):
+        for made, event in ((one, (3,)), (several, (3, 3))):
+            got, expected = tuple(made(t).shape), (*t.shape, *event)
+            demand(
+                got == expected,
+                f"times of shape {tuple(t.shape)} must give {expected} between points of shape "
+                f"{event}; got {got}.",
+            )
+
+
+@PATH.check
+def dtype(make: Make) -> None:
+    """Times in float64 are answered in float64."""
+    got = make(list(_corners()[1:].float()))(_times()).dtype
+    demand(got == torch.float64, f"times of torch.float64 must give points of it; got {got}.")
+
+
+@PATH.check
+def ends(make: Make) -> None:
+    """It starts at the first point and stops at the last."""
+    inner, e = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64), _corners()
+    for start, stop in ((e[1], e[2]), (e[0], e[1]), (inner, e[2]), (e[2], inner)):
+        found = make([start, stop])(torch.tensor([0.0, 1.0], dtype=torch.float64))
+        for what, expected, got in (("start", start, found[0]), ("stop", stop, found[1])):
+            demand(
+                close(got, expected, 1e-9),
+                f"must {what} at {numbers(expected)}; got {numbers(got)}.",
+            )
+
+
+@PATH.check
+def simplex(make: Make) -> None:
+    """Every point is on the simplex."""
+    alpha = _edge(make)(_times())
+    bad = (alpha < -1e-9).any(1) | ((alpha.sum(1) - 1).abs() > 1e-9) | alpha.isnan().any(1)
+    demand(
+        not bad.any(),
+        f"coordinates must be non-negative and sum to one; at t = "
+        f"{numbers(_times()[bad][:1])} got {numbers(alpha[bad][:1])}.",
+    )
+
+
+@PATH.check
+def knots(make: Make) -> None:
+    """The knots increase from 0 to 1."""
+    found = tuple(_edge(make).knots)
+    good = found[0] == 0 and found[-1] == 1 and all(a < b for a, b in itertools.pairwise(found))
+    demand(good, f"knots must increase from 0.0 to 1.0; got {found}.")
+
+
+@PATH.check
+def repeatable(make: Make) -> None:
+    """The point is a function of the time."""
+    one = _edge(make)
+    demand(torch.equal(one(_times()), one(_times())), "one time must give one point, twice.")
+
+
+@PATH.check
+def untouched(make: Make) -> None:
+    """Times and points are left as they are."""
+    times, ends = _times(), _corners()
+    make([ends[1], ends[2]])(times)
+    same = torch.equal(times, _times()) and torch.equal(ends, _corners())
+    demand(same, "must not change the times or the points it is given in place.")
+
+
+@PATH.check
+def times(make: Make) -> None:
+    """The point at a time does not depend on the other times that are asked for."""
+    one = _edge(make)
+    alone = torch.stack([one(t) for t in _times()])
+    demand(
+        close(one(_times()), alone, 1e-9),
+        "a time must give the same point alone and among others.",
+    )
+
+
+@PATH.check
+def continuous(make: Make) -> None:
+    """No jump."""
+    curves.continuous(_edge(make), "on the way")
+
+
+@PATH.check
+def derivatives(make: Make) -> None:
+    """Smooth between knots, with derivatives by `torch.func.jvp`."""
+    one = _edge(make)
+    inside = [
+        t for t in (0.13, 0.29, 0.41, 0.5, 0.67, 0.83) if min(abs(t - k) for k in one.knots) > 0.01
+    ]
+    curves.differentiable(one, inside, "on the way")
+
+
+@PATH.check
+def law(make: Make) -> None:
+    """In the exact Gaussian case the flow along it ends at the target."""
+    error = exact.error_at_the_end(path=_edge(make), steps=64)
+    demand(
+        error <= 0.02,
+        f"64 steps from one Gaussian to another leave a relative error of {error:.3g}; the path "
+        "is too rough to follow.",
+    )
+
+
+def _times() -> Tensor:
+    return torch.linspace(0, 1, 33, dtype=torch.float64)
+
+
+def _corners() -> Tensor:
+    return torch.eye(3, dtype=torch.float64)
+
+
+def _edge(make: Make) -> Any:
+    """The path between two data marginals."""
+    return make(list(_corners()[1:]))

@@ -5,11 +5,15 @@ on the speed at which it is passed; and a curve such as $\sqrt{t}$ is smooth in 
 """
 
 import functools
+import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+Curve: TypeAlias = Callable[[Tensor], Tensor]
 _FINE = 512
 """Chords a leg by which its length is measured."""
 _HALVINGS = 34
@@ -18,16 +22,50 @@ _INSIDE = 1e-7
 """Share of a step by which the tangents at its ends are taken from inside."""
 
 
-class ArcLength:
-    r"""Places $\sigma \in [0, 1]$ on a curve, as shares of its length, and times there and back.
-
-    A curve that differs from row to row has no common arc length. Its place is then the time,
-    with every leg a unit; where the curve leaves an end with infinite slope, as $\sqrt{t}$ does,
-    a time that is slow at the ends of each leg.
+class Arc(ABC):
+    r"""Places $\sigma \in [0, 1]$ on a curve, and times there and back.
 
     Arguments:
         curve: Coordinates at times of shape `(n,)`: float64, shape `(n, [b,] k)`.
         knots: Times where the curve may have a kink; the first is 0 and the last is 1.
+    """
+
+    def __init__(self, curve: Curve, knots: Sequence[float]) -> None:
+        self.curve = curve
+        self.knots = torch.tensor(knots, dtype=torch.float64)
+
+    @functools.cached_property
+    def corners(self) -> Tensor:
+        """Places of the knots."""
+        return self.place(self.knots)
+
+    @abstractmethod
+    def place(self, times: Tensor) -> Tensor:
+        """The places at increasing times, shape `(n,)`."""
+
+    @abstractmethod
+    def time(self, places: Tensor) -> Tensor:
+        """The times at places, shape `(n,)`."""
+
+    @abstractmethod
+    def _speed(self, times: Tensor, rate: Tensor) -> Tensor:
+        r"""$d\alpha / d\sigma$ from $d\alpha / dt$, shape `(n, [b,] k)`."""
+
+    def tangents(self, start: Tensor, stop: Tensor, shares: Tensor) -> Tensor:
+        r"""$d\alpha / d\sigma$ at shares of steps between places, shape `(n, shares, [b,] k)`.
+
+        At the ends of a step it is taken from inside, as there may be a kink.
+        """
+        inside = shares.clamp(_INSIDE, 1 - _INSIDE)
+        places = torch.lerp(start[:, None], stop[:, None], inside).flatten()
+        times = self.time(places).clamp(1e-12, 1 - 1e-12)
+        _, rate, *_ = torch.func.jvp(self.curve, (times,), (torch.ones_like(times),))
+        rates = self._speed(times, rate)
+        return rates.reshape(len(start), len(shares), *rates.shape[1:])
+
+
+class ArcLength(Arc):
+    r"""Places as shares of the length of a curve.
 
     Example:
         >>> arc = ArcLength(lambda t: torch.stack([1 - t**2, t**2], -1), (0.0, 1.0))
@@ -35,18 +73,9 @@ class ArcLength:
         tensor([0.5000], dtype=torch.float64)
     """
 
-    def __init__(self, curve: Callable[[Tensor], Tensor], knots: Sequence[float]) -> None:
-        self.curve = curve
-        self.knots = torch.tensor(knots, dtype=torch.float64)
+    def __init__(self, curve: Curve, knots: Sequence[float]) -> None:
+        super().__init__(curve, knots)
         fine = torch.linspace(0, 1, _FINE + 1, dtype=torch.float64)[:-1]
-        self._slow = False
-        ends = curve(torch.tensor([0.0, 1e-9], dtype=torch.float64))
-        self.common = ends.ndim == 2
-        if not self.common:
-            self._slow = bool((ends.diff(dim=0).abs() > 1e-6).any())
-            some = curve(torch.linspace(0, 1, 5, dtype=torch.float64))
-            self._still = (some == some[:1]).all(-1).all(0)
-            return
         times = self.knots[:-1, None] + self.knots.diff()[:, None] * fine
         self._times = torch.cat([times.flatten(), self.knots[-1:]])
         self._points = curve(self._times)
@@ -64,29 +93,15 @@ class ArcLength:
         self._places = torch.cat([torch.zeros(1, dtype=torch.float64), legs.flatten().cumsum(0)])
         self._places = self._places / self._places[-1].clone()
 
-    @functools.cached_property
-    def corners(self) -> Tensor:
-        """Places of the knots."""
-        return self.place(self.knots)
-
     def place(self, times: Tensor) -> Tensor:
         """The places at increasing times, shape `(n,)`."""
-        if not self.common:
-            leg, share = self._leg(times, self.knots)
-            share = torch.asin(share.clamp(0, 1).sqrt()) / (torch.pi / 2) if self._slow else share
-            return (leg + share) / (len(self.knots) - 1)
-        i = self._chord(times, self._times)
+        i = _part(times, self._times)
         return self._places[i] + self._passed(times, i)
 
     def time(self, places: Tensor) -> Tensor:
         """The times at places, shape `(n,)`; exact on straight legs, and at knots."""
         places = places.clamp(0, 1)
-        if not self.common:
-            legs = len(self.knots) - 1
-            leg, share = self._leg(places, torch.linspace(0, 1, legs + 1, dtype=torch.float64))
-            share = torch.sin(share * (torch.pi / 2)) ** 2 if self._slow else share
-            return self.knots[leg] + self.knots.diff()[leg] * share
-        i = self._chord(places, self._places)
+        i = _part(places, self._places)
         low, high = self._times[i], self._times[i + 1]
         below, above = places - self._places[i], self._places[i + 1] - places
         # The Illinois method: a chord between the bounds; a bound that stays twice counts half.
@@ -107,30 +122,10 @@ class ArcLength:
             before = short
         return times.clamp(0, 1)
 
-    def tangents(self, start: Tensor, stop: Tensor, shares: Tensor) -> Tensor:
-        r"""$d\alpha / d\sigma$ at shares of steps between places, shape `(n, shares, [b,] k)`.
-
-        At the ends of a step it is taken from inside, as there may be a kink.
-        """
-        inside = shares.clamp(_INSIDE, 1 - _INSIDE)
-        rates = self._tangent(torch.lerp(start[:, None], stop[:, None], inside).flatten())
-        return rates.reshape(len(start), len(shares), *rates.shape[1:])
-
-    def _tangent(self, places: Tensor) -> Tensor:
-        times = self.time(places).clamp(1e-12, 1 - 1e-12)
-        _, rate, *_ = torch.func.jvp(self.curve, (times,), (torch.ones_like(times),))
-        if self.common:
-            still = self._still[torch.searchsorted(self.knots[1:-1].contiguous(), times)]
-            rate = rate / rate.norm(dim=-1, keepdim=True).clamp_min(1e-300) * self.length
-            return torch.where(still[:, None], 0.0, rate)
-        rate = torch.where(self._still[:, None], 0.0, rate)
-        leg, _ = self._leg(times, self.knots)
-        speed = self.knots.diff()[leg] * (len(self.knots) - 1)
-        if self._slow:
-            _, share = self._leg(times, self.knots)
-            speed = speed * torch.pi * (share * (1 - share)).clamp_min(0).sqrt()
-        scaled: Tensor = rate * speed[:, None, None]
-        return scaled
+    def _speed(self, times: Tensor, rate: Tensor) -> Tensor:
+        still = self._still[_part(times, self.knots)]
+        rate = rate / rate.norm(dim=-1, keepdim=True).clamp_min(1e-300) * self.length
+        return torch.where(still[:, None], 0.0, rate)
 
     def _passed(self, times: Tensor, i: Tensor) -> Tensor:
         """Share of the length from the start of chord `i` to a time on it."""
@@ -141,21 +136,76 @@ class ArcLength:
         of_time = (times - self._times[i]) / (self._times[i + 1] - self._times[i])
         return torch.where(self._still[i // _FINE], of_time * chord, torch.minimum(passed, chord))
 
-    @staticmethod
-    def _chord(values: Tensor, bounds: Tensor) -> Tensor:
-        inner = bounds[1:-1].contiguous()
-        return torch.searchsorted(inner, values.contiguous(), right=True)
 
-    def _leg(self, values: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
-        leg = self._chord(values, bounds)
-        return leg, (values - bounds[leg]) / (bounds[leg + 1] - bounds[leg])
+class RowTime(Arc):
+    """Places of curves that differ from row to row, which have no common length: the time.
+
+    Every leg is a unit. The choice must not depend on the rows, whose ends would else depend on
+    the others in their batch.
+
+    Arguments:
+        curve: As for `Arc`.
+        knots: As for `Arc`.
+        slow: Be slow at the ends of each leg, so that curves that leave them with an infinite
+            slope, as square roots do, are smooth.
+    """
+
+    def __init__(self, curve: Curve, knots: Sequence[float], slow: bool) -> None:
+        super().__init__(curve, knots)
+        self._slow = slow
+        some = curve(torch.linspace(0, 1, 5, dtype=torch.float64))
+        self._still = (some == some[:1]).all(-1).all(0)
+
+    def place(self, times: Tensor) -> Tensor:
+        """The places at times, shape `(n,)`."""
+        leg, share = _share(times, self.knots)
+        share = torch.asin(share.clamp(0, 1).sqrt()) / (torch.pi / 2) if self._slow else share
+        return (leg + share) / (len(self.knots) - 1)
+
+    def time(self, places: Tensor) -> Tensor:
+        """The times at places, shape `(n,)`."""
+        legs = len(self.knots) - 1
+        even = torch.linspace(0, 1, legs + 1, dtype=torch.float64)
+        leg, share = _share(places.clamp(0, 1), even)
+        share = torch.sin(share * (torch.pi / 2)) ** 2 if self._slow else share
+        return self.knots[leg] + self.knots.diff()[leg] * share
+
+    def _speed(self, times: Tensor, rate: Tensor) -> Tensor:
+        leg, share = _share(times, self.knots)
+        speed = self.knots.diff()[leg] * (len(self.knots) - 1)
+        if self._slow:
+            speed = speed * torch.pi * (share * (1 - share)).clamp_min(0).sqrt()
+        return torch.where(self._still[:, None], 0.0, rate) * speed[:, None, None]
 
 
-def kinks(
-    curve: Callable[[Tensor], Tensor], knots: Sequence[float], levels: Sequence[float]
-) -> tuple[float, ...]:
-    """The knots, and the times at which a coordinate of the curve crosses a level."""
+def _part(values: Tensor, bounds: Tensor) -> Tensor:
+    """Between which of the increasing bounds each value lies."""
+    return torch.searchsorted(bounds[1:-1].contiguous(), values.contiguous(), right=True)
+
+
+def _share(values: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
+    """Between which bounds each value lies, and at what share of the way."""
+    leg = _part(values, bounds)
+    return leg, (values - bounds[leg]) / (bounds[leg + 1] - bounds[leg])
+
+
+def steep(curve: Curve, knots: Sequence[float]) -> bool:
+    """Whether a curve comes to a knot, or leaves it, with a slope that has no bound."""
+    at = torch.tensor(knots, dtype=torch.float64)
+    near = torch.stack([(at - 1e-9).clamp_min(0), (at + 1e-9).clamp_max(1)])
+    return any(bool(((curve(side) - curve(at)).abs() > 1e-6).any()) for side in near)
+
+
+def kinks(curve: Curve, knots: Sequence[float], levels: Sequence[float]) -> tuple[float, ...]:
+    """The knots, and the times at which a coordinate of the curve crosses a level.
+
+    Where curves differ from row to row, the times are those of straight legs between corners.
+    """
     times, every = torch.linspace(0, 1, 2 * _FINE + 1, dtype=torch.float64), set(knots)
+    if levels and curve(times[:1]).ndim > 2:
+        shares = {share for level in levels for share in (level, 1 - level)}
+        every |= {a + (b - a) * share for a, b in itertools.pairwise(knots) for share in shares}
+        levels = ()
     for level in levels:
         above = curve(times) > level
         crossed = (above[1:] != above[:-1]).flatten(1).any(1).nonzero()[:, 0]
@@ -168,9 +218,7 @@ def kinks(
     return (*found[:-1], 1.0)
 
 
-def _crossings(
-    curve: Callable[[Tensor], Tensor], level: float, low: Tensor, high: Tensor
-) -> set[float]:
+def _crossings(curve: Curve, level: float, low: Tensor, high: Tensor) -> set[float]:
     """When the coordinates that cross a level between two times do so, by bisection."""
     start, stop = curve(low).flatten() > level, curve(high).flatten() > level
     which = (start != stop).nonzero()[:, 0]

@@ -50,7 +50,7 @@ def condition(value: Any, rows: int, like: Tensor) -> Any:
     if given.is_floating_point():
         given = floats(given, "condition").to(like)
         given = given.expand(rows, -1) if given.ndim == 1 else given
-    if len(given) != rows:
+    if given.ndim == 0 or len(given) != rows:
         raise ShapeError(
             f"condition must have one vector for each of {rows} rows, or be one vector; "
             f"got shape {tuple(given.shape)}."

@@ -165,7 +165,7 @@ def bounds(
     ours = Diffusion(model.conditional_means, path, chosen, 1.0 if noise is None else noise)
     draws = Draws(model, samples, theirs, checks.integer(count, "count", 2), seed)
     half = 1.0 if exact else 0.5  # Two independent errors have twice the variance of one.
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():
         share = torch.stack(
             [weight * half * _errors(ours, theirs, t, draws) for t, weight in nodes(theirs)]
         ).sum(0)
@@ -180,7 +180,8 @@ def _errors(ours: Diffusion, theirs: ProbabilityFlow, t: Tensor, draws: Draws) -
     """Square errors of velocity and score, and what the diffusion's bound adds: `(3, count)`."""
     alpha, rate = theirs.derivative(t)
     y = draws(alpha)
-    error = (ours.means(y, alpha) - theirs.means(y, alpha)).flatten(2).double()
+    error = (ours.means(y, alpha) - theirs.means(y, alpha)).double()
+    error = error.reshape(*error.shape[:2], -1)
     scale = theirs.weights(t).sum().item()
     velocity = torch.einsum("k,bkd->bd", rate, error)
     drift = velocity - ours.pull(t, alpha)[0] * error[:, 0]
@@ -202,12 +203,13 @@ def _fisher(ours: ProbabilityFlow, theirs: ProbabilityFlow, draws: Draws, steps:
         y = draws(alpha)
         truth = -theirs.means(y, alpha)[:, 0] / alpha[0].item()
         score = torch.zeros_like(y)
-        for i in range(y.shape[1]):
-            step = torch.zeros_like(y)
-            step[:, i] = _STEP
+        for i in range(y[0].numel()):
+            step = torch.zeros_like(y[0])
+            step.view(-1)[i] = _STEP
             up, down = (_log_density(ours, y + sign * step, t, steps) for sign in (1, -1))
-            score[:, i] = (up - down) / (2 * _STEP)
-        total = total + weight * (score - truth).square().sum(1)
+            score.view(len(y), -1)[:, i] = (up - down) / (2 * _STEP)
+        square = (score - truth).flatten(1).square().sum(1)
+        total = total + weight * square / theirs.weights(t).sum().item() ** 2
     return Estimate.of(total)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from multisi import noise as noises
-from multisi.dynamics import ProbabilityFlow, column
+from multisi.dynamics import ProbabilityFlow, column, points_of
 from multisi.errors import ScoreError
 from multisi.interpolants import Interpolant
 from multisi.means import ConditionalMeans
@@ -86,8 +86,11 @@ class Diffusion(ProbabilityFlow):
 
     def regular(self, at: Tensor) -> Tensor:
         r"""Whether the drift exists at times `(n,)`: not where $w_0 = 0 < \varepsilon$."""
-        drift = self.noise.drift(*self._point(at))
-        return torch.isfinite(drift.reshape(len(at), -1)).all(1)
+        if self.alpha(0.0).ndim > 1:  # A choice that no row makes for the others.
+            knots = torch.tensor(self.knots, dtype=torch.float64)
+            inside = ((at[:, None] - knots).abs() > 1e-9).all(1)
+            return inside | (self.noise.over_weight is not None)
+        return torch.isfinite(self.noise.drift(*self._point(at)))
 
     def pull(self, at: Tensor, alpha: Tensor) -> Tensor:
         r"""$\varepsilon / (s\, w_0)$ in column 0; a `ScoreError` where it does not exist."""
@@ -119,4 +122,4 @@ def noisy(path: Path, interpolant: Interpolant) -> bool:
     """Whether the noise marginal has a positive weight halfway along every leg of a path."""
     knots = torch.tensor(path.knots, dtype=torch.float64)
     middles = (knots[1:] + knots[:-1]) / 2
-    return bool((interpolant.weights(path(middles))[..., 0] > 0).all())
+    return bool((interpolant.weights(points_of(path, middles))[..., 0] > 0).all())

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from multisi.arclength import ArcLength, kinks
+from multisi.arclength import Arc, ArcLength, RowTime, kinks, steep
 from multisi.interpolants import Interpolant
 from multisi.means import ConditionalMeans, combination, combine
 from multisi.paths import Path
@@ -24,6 +24,7 @@ with warnings.catch_warnings():  # Forward derivatives load this module, which w
     warnings.simplefilter("ignore", DeprecationWarning)
     importlib.import_module("torch._decomp.decompositions_for_jvp")
 
+_ROUNDING = 1e-9
 Increment: TypeAlias = Callable[[int, Tensor], Tensor]
 
 
@@ -56,12 +57,11 @@ class ProbabilityFlow:
 
     def weights(self, t: Tensor) -> Tensor:
         """Weights of the interpolant at times `t`, float64, shape `(..., [b,] k)`."""
-        return self.interpolant.weights(self.path(t.to(torch.float64)))
+        return self.interpolant.weights(points_of(self.path, t))
 
     def alpha(self, t: Tensor | float) -> Tensor:
         """Simplex coordinates of the state at times `t`, float64, shape `(..., [b,] k)`."""
-        weights = self.weights(torch.as_tensor(t, dtype=torch.float64))
-        return weights / weights.sum(-1, keepdim=True)
+        return _coordinates(self.path, self.interpolant, torch.as_tensor(t, dtype=torch.float64))
 
     @functools.cached_property
     def knots(self) -> tuple[float, ...]:
@@ -69,9 +69,18 @@ class ProbabilityFlow:
         return kinks(self.path, self.path.knots, self.interpolant.kinks)
 
     @functools.cached_property
-    def arc(self) -> ArcLength:
-        """The arc length of the coordinates, in which solvers step."""
-        return ArcLength(self.alpha, self.knots)
+    def arc(self) -> Arc:
+        """The arc length of the coordinates, in which solvers step; or what stands for it."""
+        curve = functools.partial(_coordinates, self.path, self.interpolant)
+        alpha = self.alpha(0.0)
+        if alpha.ndim == 1:
+            return ArcLength(curve, self.knots)
+        edges = [(0, 1), (1, 0)] if alpha.shape[-1] == 2 else [(0, 1), (1, 0), (1, 2)]
+        slow = steep(functools.partial(points_of, self.path), self.path.knots) or any(
+            steep(functools.partial(_edge, self.interpolant, alpha.shape[-1], *edge), (0.0, 1.0))
+            for edge in edges
+        )
+        return RowTime(curve, self.knots, slow)
 
     @functools.cached_property
     def support(self) -> list[int]:
@@ -170,6 +179,23 @@ class ProbabilityFlow:
     def pull(self, at: Tensor, alpha: Tensor) -> Tensor:
         """What the score takes from the rate of the coordinates, broadcastable to `alpha`."""
         return torch.zeros((), dtype=alpha.dtype)
+
+
+def points_of(path: Path, t: Tensor) -> Tensor:
+    """Points of the path at times `t`, float64 and, but for what rounding did, on the simplex."""
+    alpha = path(t.to(torch.float64)).to(torch.float64)
+    return torch.where((alpha >= 0) | (alpha < -_ROUNDING), alpha, 0.0)
+
+
+def _coordinates(path: Path, interpolant: Interpolant, t: Tensor) -> Tensor:
+    weights = interpolant.weights(points_of(path, t))
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def _edge(interpolant: Interpolant, marginals: int, i: int, j: int, t: Tensor) -> Tensor:
+    """Weights of an interpolant along an edge of the simplex."""
+    e = torch.eye(marginals, dtype=torch.float64)
+    return interpolant.weights(torch.lerp(e[i], e[j], t[..., None]))
 
 
 def column(values: Tensor, like: Tensor) -> Tensor:

@@ -116,6 +116,7 @@ class Field:
         """
         chosen = registry.create("interpolant", interpolant, Interpolant)
         checks.instance(path, Path, "path")
+        self.check_noise(chosen, path)
         with torch.no_grad():
             flow = ProbabilityFlow(self._means, path, chosen)
             at = torch.tensor(checks.number(t, "t"), dtype=torch.float64)
@@ -170,6 +171,16 @@ class Field:
                 )
             scale = self.units.affine(weights, noise, True)[1]
             return arrays.back(-noise / (_rows(first, noise) * scale), x)
+
+    def check_noise(self, *wanting: Any) -> None:
+        """See that there is a noise marginal, if an interpolant or a path needs it.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for one in wanting:
+            if getattr(one, "needs_noise", False) and self.noise is None:
+                raise ConfigError(f"{one!r} needs a noise marginal; {self} has none.")
 
     def _noise(self, x: Any, alpha: Any, condition: Any) -> tuple[Tensor, Tensor]:
         """The mean of the noise in states, and the weights there."""

@@ -1,6 +1,6 @@
 """Integrate dynamics: the grid of times, the solver's work, and a look at what came out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -64,6 +64,17 @@ def checked_grid(grid: Any) -> Tensor:
             f"{times[-1].item():.6g}."
         )
     return times
+
+
+def with_knots(times: Tensor, knots: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """A grid with the knots of the path added, and where the times that were asked for are."""
+    times = times.clone()
+    for knot in knots:
+        nearest = int((times - knot).abs().argmin())
+        if abs(times[nearest].item() - knot) < 1e-9:
+            times[nearest] = knot
+    every = torch.tensor(sorted({*times.tolist(), *knots}), dtype=times.dtype)
+    return every, torch.searchsorted(every, times)
 
 
 def move(

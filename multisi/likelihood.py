@@ -26,11 +26,13 @@ from multisi.errors import ConfigError, ScoreError
 from multisi.field import Field
 from multisi.integration import move, time_grid
 from multisi.interpolants import Interpolant
-from multisi.means import ConditionalMeans
+from multisi.means import ConditionalMeans, finite
 from multisi.paths import Path
 from multisi.solvers import Solver
 from multisi.transport import on_path
 
+_NUMBERS = 2**16
+"""Numbers in the states whose densities are computed at once, unless told otherwise."""
 EXACT_UP_TO = 32
 """Features up to which the divergence is computed exactly, unless probes are asked for."""
 
@@ -136,9 +138,12 @@ def log_prob(
         checks.integer(samples, "samples"),
         seeds.generator(seeds.check(seed), device=field.device),
     )
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():
         y, volume = field.enter(rows, start), field.log_volume(rows, start)
-        size = checks.integer(batch_size or 1024, "batch_size")
+        wide = y[:1].numel() * (run.samples if stochastic else 1)
+        size = max(1, _NUMBERS // max(1, wide))
+        if batch_size is not None:
+            size = checks.integer(batch_size, "batch_size")
         told, found = arrays.condition(condition, len(y), y), [y.new_zeros(0)]
         for first in range(0, len(y), size):
             part = slice(first, first + size)
@@ -150,7 +155,7 @@ def log_prob(
                 found.append(run.diffusion(Diffusion(*options, noise, told_part), y[part]))
             else:
                 flow = ProbabilityFlow(*options, arrays.part_of(told, part))
-                found.append(run.flow(flow, y[part]))
+                found.append(run.flow(flow, y[part], first))
     return torch.cat(found).to("cpu", torch.float64) - volume
 
 
@@ -179,10 +184,10 @@ class _Run:
     samples: int
     generator: torch.Generator
 
-    def flow(self, flow: ProbabilityFlow, y: Tensor) -> Tensor:
-        """The log-densities by the flow, shape `(b,)`."""
+    def flow(self, flow: ProbabilityFlow, y: Tensor, first: int) -> Tensor:
+        """The log-densities by the flow, shape `(b,)`; `first` numbers the first row."""
         times = time_grid(flow, self.steps, self.solver.spread)
-        return log_density(flow, y, times, self.solver, self._divergences(flow, y))
+        return log_density(flow, y, times, self.solver, self._divergences(flow, y), first)
 
     def diffusion(self, diffusion: Diffusion, y: Tensor) -> Tensor:
         r"""$\log E \exp(\int \nabla \cdot b_F)\, \rho_0(Y)$ over `samples` of $Y$ for each row.
@@ -203,7 +208,7 @@ class _Run:
             y = y + (first + second) / 2 + kick
             ell = ell + (rate + later) / 2
         value = (_log_normal(y.reshape(len(y), -1)) + ell).reshape(self.samples, -1)
-        return torch.logsumexp(value, 0) - math.log(self.samples)
+        return finite(torch.logsumexp(value, 0) - math.log(self.samples), "The log-densities")
 
     def _divergences(self, flow: ProbabilityFlow, y: Tensor) -> Divergences:
         d, signs = y[:1].numel(), None
@@ -221,6 +226,7 @@ def log_density(
     times: Tensor,
     solver: Solver,
     divergences: Divergences | None = None,
+    first: int = 0,
 ) -> Tensor:
     """Log-density of states at the start of a flow whose end is standard normal, shape `(b,)`."""
     divergences = divergences or Divergences(flow.base, flow.support, None, flow.condition)
@@ -228,7 +234,7 @@ def log_density(
         WithDensity(divergences, tuple(y.shape[1:])), flow.path, flow.interpolant
     )
     state = torch.cat([y.reshape(len(y), -1), y.new_zeros(len(y), 1)], 1)
-    end = move(carried, state, times, solver, torch.Generator(y.device))
+    end = move(carried, state, times, solver, torch.Generator(y.device), first)
     return _log_normal(end[:, :-1]) + end[:, -1]
 
 

@@ -1,5 +1,6 @@
 r"""The conditional means $g_k(x, \alpha) = E[x_k \mid \sum_j \alpha_j x_j = x]$."""
 
+import functools
 import math
 from typing import Any
 
@@ -44,23 +45,31 @@ class ConditionalMeans(nn.Module):
 
     @property
     def reference(self) -> Tensor:
-        """A tensor that shows the device and the type that the network computes with."""
-        tensors = [*self.parameters(), *self.buffers()]
-        return next((t for t in tensors if t.is_floating_point()), torch.empty(0))
+        """An empty tensor of the device and the type that the network computes with."""
+        floats = [t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()]
+        if not floats:
+            return torch.empty(0)
+        kind = functools.reduce(torch.promote_types, (t.dtype for t in floats))
+        return torch.empty(0, device=floats[0].device, dtype=kind)
 
     def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
         """What the network says at points of the simplex, unprojected; its shape is checked."""
         if condition is None:
             heads = self.network(y, alpha)
         else:
-            heads = self.network(y, alpha, condition=condition)
+            try:
+                heads = self.network(y, alpha, condition=condition)
+            except TypeError as error:
+                if "condition" not in str(error):
+                    raise
+                raise ConfigError(f"The network takes no condition: {error}.") from error
         expected = (len(y), alpha.shape[-1], *y.shape[1:])
         if not isinstance(heads, Tensor) or heads.shape != expected:
             got = tuple(heads.shape) if isinstance(heads, Tensor) else type(heads).__name__
             raise ShapeError(
                 f"The network must return one head a marginal, shape {expected}; got {got}."
             )
-        return heads
+        return heads.to(y.dtype)
 
     def forward(self, x: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
         r"""The conditional means at points of the cone.

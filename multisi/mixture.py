@@ -88,7 +88,7 @@ class _Heads(nn.Module):
             )
         if alpha.shape[-1] != self.marginals:
             raise ShapeError(f"alpha must have {self.marginals} columns; got {alpha.shape[-1]}.")
-        if alpha.stride(0) == 0:  # One point for the whole batch: invert its covariances once.
+        if len(x) and alpha.stride(0) == 0:  # One point for all: invert its covariances once.
             face = (alpha[0] > 0).tolist()
             chunks = torch.split(x, max(1, _CHUNK // self._cost(face)))
             return torch.cat([self._on_face(chunk, alpha[:1], face) for chunk in chunks])

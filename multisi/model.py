@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from multisi import arrays, checkpoint, points, recipes, seeds
+from multisi import arrays, checkpoint, points, recipes, registry, seeds
 from multisi.control import Calibration
 from multisi.errors import ConfigError
 from multisi.estimates import Estimate
@@ -120,6 +120,8 @@ class Model(Field):
         route += [] if via is None else points.waypoints(via, self.marginals)
         route += [points.resolve(target, self.marginals, len(states), "target")]
         if noise == "auto":
+            if via is not None:
+                raise ConfigError("noise='auto' is for one leg; it cannot be used with via.")
             if self._calibration is None:
                 raise ConfigError(
                     "noise='auto' needs to know how the model errs: call model.calibrate(twin, "
@@ -141,8 +143,8 @@ class Model(Field):
         )
         if journey.noise is not None:
             self.check_score("noise > 0")
-        if journey.interpolant.needs_noise and self.noise is None:
-            raise ConfigError(f"{journey.interpolant!r} needs a noise marginal; {self} has none.")
+        named = registry.installed().find("path", path).load() if isinstance(path, str) else path
+        self.check_noise(journey.interpolant, named)
         random = seeds.of_rows(seed, rows, len(states), self.device)
         with torch.no_grad():
             y = self.enter(states, journey.weights(route[0]))

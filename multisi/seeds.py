@@ -1,7 +1,7 @@
 """Generators made from seeds; the global generators of torch and numpy are never touched."""
 
 import secrets
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -38,7 +38,10 @@ def of_rows(seed: Any, rows: Any, count: int, device: torch.device) -> torch.Gen
     seed = check(seed)
     if rows is None:
         return generator(seed, device=device)
-    numbers = torch.as_tensor(np.asarray(rows))
+    try:
+        numbers = torch.as_tensor(np.asarray(rows, dtype=None if len(rows) else np.int64))
+    except (TypeError, ValueError):
+        raise ConfigError(f"rows must be one integer a row; got {rows!r}.") from None
     if numbers.is_floating_point() or numbers.shape != (count,):
         raise ConfigError(
             f"rows must be one integer a row, shape ({count},); got {numbers.dtype} of shape "
@@ -72,11 +75,20 @@ class RowGenerator(torch.Generator):
         """Draw for these rows from now on, from the first draw."""
         self._part, self._draw = self._keys[part], 0
 
+    def get_state(self) -> Tensor:
+        """How many draws there were."""
+        return torch.tensor(self._draw)
+
+    def set_state(self, new_state: Tensor) -> Self:
+        """Go back to that draw."""
+        self._draw = int(new_state)
+        return self
+
     def normal(self, like: Tensor) -> Tensor:
         """The next standard normal numbers, of the shape and type of `like`, rows first."""
         self._draw += 1
         places = torch.arange(like[0].numel(), device=like.device)
-        counters = _mix(self._part[:, None] + self._draw)[:, :1] + 2 * places
+        counters = _mix(self._part[:, None] + self._draw) + 2 * places
         u, v = (((_mix(counters + i) >> 11) & (2**53 - 1)).double() + 0.5 for i in (0, 1))
         radius = (-2 * (u * 2.0**-53).log()).sqrt()
         return (radius * torch.cos(2 * torch.pi * 2.0**-53 * v)).to(like).reshape(like.shape)

@@ -8,9 +8,9 @@ from torch import Tensor
 from multisi import arrays, checks, registry, seeds, simplex
 from multisi import noise as noises
 from multisi.diffusion import Diffusion, noisy
-from multisi.dynamics import ProbabilityFlow
-from multisi.errors import ConfigError, PluginError, SimplexError
-from multisi.integration import checked_grid, move, time_grid, trajectory
+from multisi.dynamics import ProbabilityFlow, points_of
+from multisi.errors import ConfigError, PluginError, ShapeError, SimplexError
+from multisi.integration import checked_grid, move, time_grid, trajectory, with_knots
 from multisi.interpolants import Interpolant
 from multisi.means import ConditionalMeans
 from multisi.paths import Path
@@ -24,6 +24,8 @@ _FLOW, _DIFFUSION = "adams", "midpoint"
 _PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _CHUNK = {"cpu": 2**15}
 """Numbers in the states that are moved at once, by kind of device: what caches hold."""
+_ROWS = 2**14
+"""Rows that are moved at once where each has a path of its own, and hence tables."""
 
 
 class Counted(ConditionalMeans):
@@ -55,7 +57,8 @@ class Autocast(ConditionalMeans):
         """The heads of the wrapped means, in the type of the state."""
         means: ConditionalMeans = self.network
         with torch.autocast(y.device.type, self.kind):
-            return means.heads(y, alpha, condition).to(y.dtype)
+            heads: Tensor = means.heads(y, alpha, condition)
+        return heads.to(y.dtype)
 
 
 class Journey:
@@ -143,8 +146,8 @@ class Journey:
             `return_path`, `(steps + 1, 1, k)` or `(steps + 1, b, k)`.
         """
         rows_differ = any(point.ndim > 1 for point in route)
-        whole = isinstance(self.path, Path) and self.path(torch.zeros(1)).ndim > 2
-        size = max(1, len(y)) if whole else self._part_size(y)
+        whole = isinstance(self.path, Path) and self._has_rows(self.path, len(y))
+        size = max(1, len(y)) if whole else self._part_size(y, rows_differ)
         parts = [slice(i, i + size) for i in range(0, max(1, len(y)), size)]
         calls = (self.solver.calls_per_step or 0) * self.steps * len(parts)
         told = arrays.condition(self.condition, len(y), y)
@@ -163,10 +166,19 @@ class Journey:
         joined = torch.cat(weights, axis) if rows_differ or whole else weights[0]
         return torch.cat(states, axis), joined
 
-    def _part_size(self, y: Tensor) -> int:
+    def _part_size(self, y: Tensor, rows_differ: bool) -> int:
         if self.batch_size is not None:
             return self.batch_size
-        return max(64, _CHUNK.get(y.device.type, 2**22) // max(1, y[:1].numel()))
+        size = max(64, _CHUNK.get(y.device.type, 2**22) // max(1, y[:1].numel()))
+        return min(size, _ROWS) if rows_differ else size
+
+    @staticmethod
+    def _has_rows(path: Path, count: int) -> bool:
+        """Whether a path differs from row to row, of which it must have as many as the batch."""
+        points = path(torch.zeros(1, dtype=torch.float64))
+        if points.ndim > 2 and points.shape[1] != count:
+            raise ShapeError(f"{path!r} is of {points.shape[1]} rows; x has {count}.")
+        return points.ndim > 2
 
     def _part(
         self,
@@ -176,28 +188,33 @@ class Journey:
         return_path: bool,
         first: int,
     ) -> tuple[Tensor, Tensor]:
-        times = self.grid
-        if times is None:
+        if self.grid is None:
             times = time_grid(dynamics, self.steps, self.solver.spread)
+            asked = torch.arange(len(times))
+        else:
+            times, asked = with_knots(self.grid, dynamics.knots)
+        weights = dynamics.weights(times[asked] if return_path else times[-1])
+        weights = weights[:, None] if return_path and weights.ndim == 2 else weights
         if len(y) == 0:
-            y = y.expand(len(times), *y.shape) if return_path else y
-            return y, dynamics.weights(times if return_path else times[-1])
-        last = len(times) - 1 if self.denoise and dynamics.stochastic else len(times)
-        go = trajectory if return_path else move
-        states = go(dynamics, y, times[:last], self.solver, generator, first) if last > 1 else y
-        if last < len(times):
+            return y.expand(len(asked), *y.shape) if return_path else y, weights
+        denoised = self.denoise and dynamics.stochastic
+        before = times[:-1] if denoised else times
+        options = (self.solver, generator, first)
+        if len(before) == 1:
+            states = y[None]
+        elif return_path:
+            states = trajectory(dynamics, y, before, *options)
+        else:
+            states = move(dynamics, y, before, *options)[None]
+        if denoised:
             # Without noise, an Euler step to the end is the mean of what the state is made of.
             flow = ProbabilityFlow(
                 dynamics.base, dynamics.path, dynamics.interpolant, dynamics.condition
             )
-            y = states[-1] if return_path and last > 1 else states
-            y = move(flow, y, times[-2:], registry.create("solver", "euler", Solver), generator)
-            before = states if last > 1 else states[None]
-            states = torch.cat([before, y[None]]) if return_path else y
-        if not return_path:
-            return states, dynamics.weights(times[-1])
-        weights = dynamics.weights(times)
-        return states, weights[:, None] if weights.ndim == 2 else weights
+            euler = registry.create("solver", "euler", Solver)
+            end = move(flow, states[-1], times[-2:], euler, generator, first)
+            states = torch.cat([states, end[None]])
+        return states[asked] if return_path else states[-1], weights
 
     def _dynamics(
         self, means: ConditionalMeans, route: list[Tensor], rows_differ: bool, condition: Any
@@ -211,7 +228,7 @@ class Journey:
             path = Polyline(route)
             if self.noise is not None and (rows_differ or not noisy(path, self.interpolant)):
                 path = Bow(route)
-        self.weights(path(torch.linspace(0, 1, 9, dtype=torch.float64)))
+        self.weights(points_of(path, torch.linspace(0, 1, 9, dtype=torch.float64)))
         if self.noise is None:
             return ProbabilityFlow(means, path, self.interpolant, condition)
         return Diffusion(means, path, self.interpolant, self.noise, condition)
@@ -226,9 +243,12 @@ def on_path(path: Path, route: list[Tensor]) -> Path:
     """
     if len(route) > 2:
         raise ConfigError("via and path exclude each other: let the path pass through the points.")
-    alpha = simplex.check(path(torch.linspace(0, 1, 33).double()), route[0].shape[-1], repr(path))
+    found = path(torch.linspace(0, 1, 33).double()).to(torch.float64)
+    alpha = simplex.check(found, route[0].shape[-1], repr(path))
     for name, end, point in (("source", alpha[0], route[0]), ("target", alpha[-1], route[-1])):
-        if not torch.allclose(end, point.expand(end.shape), atol=1e-6):
+        if end.ndim == point.ndim == 2 and len(end) != len(point):
+            raise ShapeError(f"{path!r} is of {len(end)} rows; the {name} is of {len(point)}.")
+        if not ((end - point).abs() <= 1e-6).all():
             raise SimplexError(
                 f"{path!r} does not have the {name} as its end: expected {point.tolist()}, "
                 f"got {end.tolist()}."

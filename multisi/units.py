@@ -8,6 +8,9 @@ from torch import Tensor, nn
 from multisi.errors import DataError
 from multisi.marginals import Marginal
 
+_NOTHING = 1e-6
+"""Share of the data in a state that is the noise's but for rounding; paths are held to it."""
+
 
 class Standardiser(nn.Module):
     r"""$y = (x - \mu) / \sigma$, shared by all data marginals so that mixtures keep their meaning.
@@ -70,7 +73,7 @@ class Standardiser(nn.Module):
             like: The states, shape `(..., *event)`.
             noise: Whether there is a noise marginal.
         """
-        raw = (weights[..., 1:] == 0).all(-1) & noise
+        raw = (weights[..., 1:].sum(-1) <= _NOTHING * weights.sum(-1)) & noise
         raw = raw.to(like.device).reshape(raw.shape + (1,) * (like.ndim - raw.ndim))
         return torch.where(raw, 0.0, self.shift.to(like)), torch.where(
             raw, 1.0, self.scale.to(like)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 class Path(ABC):
     r"""A curve $\alpha(t)$ on the simplex, $t \in [0, 1]$, smooth between its `knots`."""
 
+    needs_noise: bool = False
+    """Whether marginal 0 must be the standard-normal marginal."""
+
     knots: tuple[float, ...] = (0.0, 1.0)
     """Times where the curve may have a kink; time grids always contain them."""
 

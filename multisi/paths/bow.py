@@ -30,6 +30,8 @@ class Bow(Polyline):
         tensor([0.5000, 0.2500, 0.2500])
     """
 
+    needs_noise = True
+
     def __init__(self, points: Sequence[Tensor], depth: float = 0.5) -> None:
         if not 0 < depth < 1:
             raise ConfigError(f"depth must lie strictly between 0 and 1; got {depth}.")

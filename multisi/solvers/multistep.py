@@ -53,9 +53,9 @@ class Multistep(Stepping):
         """A network call, a correction of the last step and a prediction of the next."""
         flow_only(self, dynamics)
         plan = _Plan(self, dynamics, y, times)
-        kept, predicted = plan.buffer(), y
+        table, kept, predicted = Table(plan.rows, plan.numbers), plan.buffer(), y
         for i in range(len(times) - 1):
-            alpha, of_heads, of_state, weights = plan.table[i]
+            alpha, of_heads, of_state, weights = table[i]
             heads = dynamics.heads(predicted, alpha)
             kept = kept.clone() if torch.is_grad_enabled() else kept
             kept[i % self.points] = _fields(heads, predicted, of_heads, of_state)
@@ -107,7 +107,7 @@ def _fields(heads: Tensor, y: Tensor, of_heads: Tensor, of_state: Tensor) -> Ten
     r"""$g_k - g_{\mathrm{first}}$ of the other marginals on the path, shape `(r, b, d)`."""
     if heads.ndim != 3:
         heads = heads.reshape(len(y), heads.shape[1], -1)
-    flat = torch.matmul(of_heads, heads.to(y.dtype))
+    flat = torch.matmul(of_heads, heads)
     return torch.addcmul(flat, of_state, y.reshape(len(y), 1, -1)).transpose(0, 1)
 
 
@@ -141,14 +141,14 @@ class _Plan:
         most = len(times) if solver.corrected is None else solver.corrected
         self.corrects = [i - first <= most for i, first in enumerate(self._leg)]
         self._first, *self._others = dynamics.support
-        self.table = Table(self._rows, 16 * dynamics.numbers)
+        self.numbers = 16 * dynamics.numbers
 
     def buffer(self) -> Tensor:
         """Room for the fields of the last network calls, shape `(points, r, b, d)`."""
         y = self._y
         return y.new_zeros(self._points, len(self._others), len(y), y[:1].numel())
 
-    def _rows(self, part: slice) -> tuple[Tensor, ...]:
+    def rows(self, part: slice) -> tuple[Tensor, ...]:
         """Point, coefficients of the fields, and weights of the fields kept, for each step."""
         y = self._y
         index = torch.arange(len(self._times) - 1)[part]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from multisi import checks
-from multisi.dynamics import ProbabilityFlow
+from multisi.dynamics import ProbabilityFlow, column
 from multisi.errors import SolverError
 from multisi.solvers.base import Solver, Stepping, flow_only
 
@@ -31,9 +31,15 @@ class RungeKutta4(Stepping):
         places = dynamics.arc.place(times)
         shares = torch.tensor([0.0, 0.5, 0.5, 1.0], dtype=torch.float64)
         at = dynamics.arc.time(torch.lerp(places[:-1, None], places[1:, None], shares).flatten())
-        tangents = dynamics.arc.tangents(places[:-1], places[1:], shares)
-        moves = torch.einsum("n,n...->n...", places.diff(), tangents).flatten(0, 1)
-        slope = dynamics.increments(y, at, lambda part: moves[part], torch.zeros_like(at))
+
+        def move(part: slice) -> Tensor:
+            first, last = part.start // 4, -(-part.stop // 4)
+            start, stop = places[:-1][first:last], places[1:][first:last]
+            moves = dynamics.arc.tangents(start, stop, shares)
+            moves = moves * column(stop - start, moves)
+            return moves.flatten(0, 1)[part.start - 4 * first :][: part.stop - part.start]
+
+        slope = dynamics.increments(y, at, move, torch.zeros_like(at))
         for i in range(0, len(at), 4):
             a = slope(i, y)
             b = slope(i + 1, y + a / 2)
@@ -105,7 +111,7 @@ class Adaptive(Solver):
     def _size(self, error: Tensor, y: Tensor, new: Tensor) -> float:
         """The largest error of a row, in units of the tolerance; infinite if it is not finite."""
         bound = self.atol + self.rtol * torch.maximum(y.abs(), new.abs())
-        rows = (error / bound).flatten(1).square().mean(1).sqrt()
+        rows = (error / bound).reshape(len(y), -1).square().mean(1).sqrt()
         size = rows.max().item() if len(rows) else 0.0
         return size if size < float("inf") else float("inf")
 

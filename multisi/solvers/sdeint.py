@@ -5,7 +5,6 @@ grid is looked up in tables, so that any grid works, no step is added by roundin
 call costs a few small operations. Brownian increments come from the generator that is passed.
 """
 
-import contextlib
 import functools
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -69,14 +68,12 @@ class TorchSDE(Recording):
     ) -> Tensor:
         kind = _Diagonal if self.noise_type == "diagonal" else _Additive
         steps = kind(self, dynamics, y, times, generator)
-        flat = y.reshape(len(y), -1)
-        # Given `g_prod`, torchsde looks at its shape by a draw of the global generator.
-        devices = [y.device] if y.is_cuda else []
-        aside: Any = torch.random.fork_rng(devices) if kind is _Additive else None
-        with aside or contextlib.nullcontext():
-            states: Tensor = torchsde.sdeint(
-                steps, flat, span, bm=steps.brownian, method=self.method, dt=1
-            )
+        states: Tensor = torchsde.sdeint(
+            steps, y.reshape(len(y), -1), span, bm=steps.brownian, method=self.method, dt=1
+        )
+        # Cycles of references within torchsde would keep the states alive.
+        vars(steps.brownian).clear()
+        vars(steps).clear()
         return states.reshape(len(span), *y.shape)
 
 
@@ -104,12 +101,8 @@ class Midpoint(TorchSDE):
     calls_per_step = 2
 
 
-class Milstein(TorchSDE):
-    """Milstein's method; the noise being additive, its correction is zero: one call a step."""
-
-    method, sde_type, noise_type = "milstein", "ito", "additive"
-    stages = Euler.stages
-    calls_per_step = 1
+class Milstein(Euler):
+    """Milstein's method: Euler's, as the noise is additive and its correction zero."""
 
 
 class SRK(TorchSDE):
@@ -165,11 +158,29 @@ class _Diagonal(_Steps):
 
 
 class _Additive(_Steps):
-    """With the product in place of the matrix of the noise, so that images work."""
+    """With the product in place of the matrix of the noise, so that images work.
+
+    torchsde asks for a drift, and for a product with numbers that it draws from the global
+    generator, to see their shapes; that draw is undone.
+    """
 
     noise_type = "additive"
+    looking, state = True, torch.empty(0)
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        """The drift of the next stage."""
+        drift = super().f(t, y)
+        if self.looking:
+            self.state = torch.cuda.get_rng_state(y.device) if y.is_cuda else torch.get_rng_state()
+        return drift
 
     def g_prod(self, t: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        if self.looking:
+            self.looking = False
+            if y.is_cuda:
+                torch.cuda.set_rng_state(self.state, y.device)
+            else:
+                torch.set_rng_state(self.state)
         return v
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from multisi._version import __version__
 from multisi.errors import ConfigError, MultisiError, PluginError
+from multisi.registry.hookspecs import KINDS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"multisi {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_fit, _add_transport, _add_evaluate, _add_plugins):
+    for add in (_add_demo, _add_fit, _add_transport, _add_evaluate, _add_plugins, _add_new_plugin):
         add(commands)
     return parser
 
@@ -106,6 +107,13 @@ def _add_plugins(commands: Any) -> None:
     parser = _add(commands, "plugins", _plugins, "list what is installed")
     parser.add_argument("--json", action="store_true", help="print a list of objects as JSON")
     parser.add_argument("--strict", action="store_true", help="fail if any of them is broken")
+
+
+def _add_new_plugin(commands: Any) -> None:
+    parser = _add(commands, "new-plugin", _new_plugin, "write a package with a plugin of your own")
+    parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
+    parser.add_argument("name", metavar="NAME", help="its name, in lower case")
+    parser.add_argument("--out", default=".", metavar="DIR", help="where to put its folder")
 
 
 def _add_marginals(parser: argparse.ArgumentParser, text: str) -> None:
@@ -225,6 +233,13 @@ def _plugins(options: argparse.Namespace) -> None:
     broken = [plugin.name for plugin in found if plugin.state == "broken"]
     if options.strict and broken:
         raise PluginError(f"{len(broken)} broken: {', '.join(broken)}.")
+
+
+def _new_plugin(options: argparse.Namespace) -> None:
+    from multisi import scaffold
+
+    place = scaffold.write(options.kind, options.name, options.out)
+    print(f"{place} is a package: pip install {place}, then python -m pytest {place}")
 
 
 def _pairs(texts: Sequence[str], what: str, form: str) -> dict[str, str]:

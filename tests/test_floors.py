@@ -20,7 +20,7 @@ FLOORS = {
     5: ("control", "draws", "estimates", "field", "integration", "likelihood", "metrics", "report",
         "transport"),
     6: ("checkpoint", "fitting", "loading", "model", "recipes", "training"),
-    7: ("demo", "formats", "plots", "testing"),
+    7: ("demo", "formats", "plots", "scaffold", "testing"),
     8: ("__init__", "__main__", "cli"),
 }  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}

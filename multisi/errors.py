@@ -21,6 +21,10 @@ class PluginError(MultisiError, RuntimeError):
     """A plugin could not be loaded, or broke its contract."""
 
 
+class PluginWarning(UserWarning):
+    """A plugin is not the one that a model was made with, and may not do the same."""
+
+
 class UnknownPluginError(PluginError, LookupError):
     """No plugin of this kind has the name that was asked for."""
 

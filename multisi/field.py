@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -33,6 +33,7 @@ class Field:
         *,
         units: Standardiser | None = None,
         noise_independent: bool = True,
+        plugins: Sequence[Mapping[str, str]] = (),
     ) -> None:
         if isinstance(names, str):
             raise ConfigError(f"names must be a list of names; got the text {names!r}.")
@@ -42,6 +43,7 @@ class Field:
             raise ConfigError(f"The noise marginal must come first; got {list(names)}.")
         self.noise = noise
         self.noise_independent = noise_independent
+        self.plugins = tuple(dict(plugin) for plugin in plugins)
         self._means = means if isinstance(means, ConditionalMeans) else ConditionalMeans(means)
         heads = getattr(self._means.network, "marginals", len(names))
         if heads != len(names):

@@ -107,6 +107,11 @@ def fit(
             noise,
             units=units,
             noise_independent=joint.noise_independent,
+            plugins=[
+                registry.installed().find(kind, name).record()
+                for kind, name in (("network", network), ("coupling", coupling))
+                if isinstance(name, str)
+            ],
         )
         try:
             training.run(progress)

@@ -1,15 +1,24 @@
 """`load`: from a file to a model."""
 
-from collections.abc import Mapping
+import contextlib
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from multisi import checkpoint, recipes
-from multisi.errors import CheckpointError, ConfigError, PluginError
+from multisi.errors import (
+    CheckpointError,
+    ConfigError,
+    PluginError,
+    PluginWarning,
+    UnknownPluginError,
+)
 from multisi.means import ConditionalMeans
 from multisi.mixture import GaussianMixtureMeans
 from multisi.model import Model
+from multisi.registry.hookspecs import PROJECT
 from multisi.units import Standardiser
 
 
@@ -33,13 +42,30 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
             description["noise"],
             units=Standardiser(tensors["units.shift"], tensors["units.scale"]),
             noise_independent=description["noise_independent"],
+            plugins=description.get("plugins", []),
         )
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(
             f"The description in {str(path)!r} is not that of a model: "
             f"{type(error).__name__}: {error}."
         ) from error
+    _compare(model.plugins)
     return model.to(device)
+
+
+def _compare(plugins: Sequence[Mapping[str, str]]) -> None:
+    """Warn of plugins that are here in another version; couplings may be gone altogether."""
+    for record in plugins:
+        with contextlib.suppress(UnknownPluginError):
+            here = recipes.found(record)
+            if here.version != record["version"] and here.distribution != PROJECT:
+                warnings.warn(
+                    f"This model was made with the {record['kind']} {record['name']!r} of "
+                    f"{record['distribution']} {record['version']}; {here.version} is installed. "
+                    "If it does otherwise now, install the version that it was made with.",
+                    PluginWarning,
+                    stacklevel=3,
+                )
 
 
 def _means(
@@ -64,10 +90,7 @@ def _means(
         try:
             means = recipes.follow(recipe)
         except (PluginError, ConfigError) as error:
-            raise CheckpointError(
-                f"This model needs the network {recipe['name']!r} of {recipe['distribution']} "
-                f"{recipe['version']}: {error} Try: pip install {recipe['distribution']}"
-            ) from error
+            raise CheckpointError(f"This model cannot be made again: {error}") from error
     try:
         means.load_state_dict(dict(tensors))
     except RuntimeError as error:

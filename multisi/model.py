@@ -30,6 +30,7 @@ class Model(Field):
         noise: Name of the standard-normal marginal, which must be the first; `None` without one.
         units: The standardiser between data units and those of the means; by default none.
         noise_independent: Whether the noise is independent of the data; the score needs it.
+        plugins: What it was made with, for its file: kind, name, distribution and version of each.
 
     Raises:
         ConfigError: names that repeat, or a noise marginal that is not the first.
@@ -264,5 +265,6 @@ class Model(Field):
             "noise": self.noise,
             "noise_independent": self.noise_independent,
             "network": recipes.describe(self._means),
+            "plugins": list(self.plugins),
         }
         checkpoint.write(path, tensors, description)

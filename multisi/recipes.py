@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from multisi import registry
-from multisi.errors import ConfigError
+from multisi.errors import ConfigError, UnknownPluginError
 from multisi.means import ConditionalMeans
 from multisi.mixture import GaussianMixtureMeans
 
@@ -30,11 +30,8 @@ def make(
         if options:
             raise ConfigError("network_options are for a network that is given by its name.")
         return ConditionalMeans(network)
-    plugin = registry.installed().find("network", network)
     recipe = {
-        "name": network,
-        "distribution": plugin.distribution,
-        "version": plugin.version,
+        **registry.installed().find("network", network).record(),
         "event_shape": list(event_shape),
         "marginals": marginals,
         "options": dict(options or {}),
@@ -47,9 +44,28 @@ def describe(means: ConditionalMeans) -> dict[str, Any] | None:
     return {"name": MIXTURE} if isinstance(means, GaussianMixtureMeans) else means.recipe
 
 
+def found(record: Mapping[str, Any]) -> registry.Plugin:
+    """The plugin that a model notes, of the same distribution.
+
+    Raises:
+        UnknownPluginError: it is not here; with what to do about it.
+    """
+    name, distribution, version = (record[key] for key in ("name", "distribution", "version"))
+    kind = record.get("kind", "network")
+    try:
+        return registry.installed().find(kind, f"{distribution}:{name}")
+    except UnknownPluginError as error:
+        remedy = f"pip install {distribution}=={version}"
+        if distribution == registry.HERE:
+            remedy = f"multisi.register({kind!r}, {name!r}, <its class>)"
+        raise UnknownPluginError(
+            f"{error} The {kind} {name!r} of {distribution} {version} is needed: {remedy}"
+        ) from error
+
+
 def follow(recipe: Mapping[str, Any]) -> ConditionalMeans:
     """Fresh means from a recipe."""
-    factory = registry.installed().find("network", recipe["name"]).load()
+    factory = found(recipe).load()
     event, marginals, options = (
         tuple(recipe["event_shape"]),
         recipe["marginals"],

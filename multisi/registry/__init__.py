@@ -2,6 +2,7 @@
 
 from multisi.registry.hookspecs import KINDS as KINDS
 from multisi.registry.hookspecs import hookimpl as hookimpl
+from multisi.registry.manager import HERE as HERE
 from multisi.registry.manager import create as create
 from multisi.registry.manager import installed as installed
 from multisi.registry.manager import register as register

@@ -62,6 +62,10 @@ class Plugin:
         except Exception as error:
             return replace(self, state="broken", error=f"{type(error).__name__}: {error}")
 
+    def record(self) -> dict[str, str]:
+        """What a model that was made with it notes of it."""
+        return {key: getattr(self, key) for key in ("kind", "name", "distribution", "version")}
+
     def to_dict(self) -> dict[str, str]:
         """Everything but the factory, as plain strings."""
         return {key: value for key, value in asdict(self).items() if key != "factory"}

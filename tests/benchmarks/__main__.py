@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("accuracy", "learned", "laws", "overhead", "wall", "demo")
+NAMES = ("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo")
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or NAMES

@@ -1,0 +1,89 @@
+"""Plugins that are registered at run time, as from a notebook."""
+
+import pytest
+import torch
+
+import multisi
+from multisi import registry
+from multisi.errors import CheckpointError, ConfigError, PluginError, UnknownPluginError
+from multisi.registry import manager
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    alone = manager.Registry()
+    monkeypatch.setattr(manager, "installed", lambda: alone)
+    monkeypatch.setattr(registry, "installed", lambda: alone)
+    return alone
+
+
+class Mine(multisi.Interpolant):
+    """Weights as they are."""
+
+    def weights(self, alpha):
+        return alpha
+
+
+class Network(torch.nn.Module):
+    def __init__(self, event_shape, marginals):
+        super().__init__()
+        self.layer = torch.nn.Linear(2 + marginals, 2 * marginals)
+
+    def forward(self, x, alpha):
+        return self.layer(torch.cat([x, alpha], 1)).reshape(len(x), alpha.shape[1], 2)
+
+
+def test_registered_names_work_and_may_be_replaced(fresh):
+    assert multisi.register("interpolant", "mine", Mine) is Mine
+    assert isinstance(registry.create("interpolant", "mine", multisi.Interpolant), Mine)
+
+    @multisi.register("interpolant", "mine")
+    class Again(Mine):
+        """Once more."""
+
+    assert type(registry.create("interpolant", "here:mine", multisi.Interpolant)) is Again
+    (row,) = (p.examined().to_dict() for p in fresh.plugins() if p.name == "mine")
+    assert row["distribution"] == "here" and row["summary"] == "Once more."
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "factory", "error", "message"),
+    [
+        ("metric", "mine", Mine, ConfigError, "kind must be one of"),
+        ("solver", "heun", Mine, PluginError, "'heun' is built in; its name is reserved"),
+        ("solver", "My Own", Mine, PluginError, "lower-case letters and digits"),
+        ("solver", "a:b", Mine, PluginError, "lower-case letters and digits"),
+        ("solver", "mine", 3, PluginError, "a class, a function or 'module:attribute'; got 3"),
+    ],
+)
+def test_bad_registrations(kind, name, factory, error, message):
+    with pytest.raises(error, match=message):
+        multisi.register(kind, name, factory)
+
+
+def test_what_a_factory_makes_is_checked():
+    multisi.register("interpolant", "wrong", dict)
+    with pytest.raises(PluginError, match=r"must make a Interpolant; got \{\}"):
+        registry.create("interpolant", "wrong", multisi.Interpolant)
+    multisi.register("interpolant", "gone", "multisi.interpolants:Gone")
+    with pytest.raises(PluginError, match="'gone' of here could not be loaded"):
+        registry.create("interpolant", "gone", multisi.Interpolant)
+    multisi.register("interpolant", "value", "multisi._version:__version__")
+    with pytest.raises(PluginError, match="must be a class or a function"):
+        registry.create("interpolant", "value", multisi.Interpolant)
+
+
+def test_models_note_it_and_ask_for_it(fresh, tmp_path):
+    multisi.register("network", "mine", Network)
+    data = {"a": torch.randn(9, 2), "b": torch.randn(9, 2)}
+    model = multisi.fit(data, network="mine", steps=1, progress=False)
+    assert [p["name"] for p in model.plugins] == ["mine", "independent"]
+    model.save(tmp_path / "m")
+    assert multisi.load(tmp_path / "m").plugins == model.plugins
+    fresh._here.clear()
+    with pytest.raises(
+        CheckpointError, match=r"multisi\.register\('network', 'mine', <its class>\)"
+    ):
+        multisi.load(tmp_path / "m")
+    with pytest.raises(UnknownPluginError, match="There is no network 'mine'"):
+        multisi.fit(data, network="mine", steps=1, progress=False)

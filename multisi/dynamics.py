@@ -16,7 +16,7 @@ from torch import Tensor
 
 from multisi.arclength import Arc, ArcLength, RowTime, kinks, steep
 from multisi.interpolants import Interpolant
-from multisi.means import ConditionalMeans, combination, combine
+from multisi.means import ConditionalMeans, combination
 from multisi.paths import Path
 from multisi.tables import Table
 
@@ -94,9 +94,9 @@ class ProbabilityFlow:
         means: Tensor = self.base(y, alpha, self.condition)
         return means
 
-    def heads(self, y: Tensor, alpha: Tensor) -> Tensor:
-        """The network's own answer, not projected, for `alpha` of the type of `y`, `(b, k)`."""
-        return self.base.heads(y, alpha, self.condition)
+    def mixed(self, y: Tensor, alpha: Tensor, of_heads: Tensor) -> Tensor:
+        """Combinations of the network's heads, for `alpha` of the type of `y`, `(b, k)`."""
+        return self.base.mixed(y, alpha, of_heads, self.condition)
 
     def velocity(self, y: Tensor, t: Tensor | float) -> Tensor:
         r"""$\sum_k \dot\alpha_k g_k$, shape of `y`; per unit of t."""
@@ -141,7 +141,8 @@ class ProbabilityFlow:
 
         def increment(i: int, y: Tensor) -> Tensor:
             alpha, of_heads, of_state = table[i]
-            return combine(network.heads(y, alpha, condition), y, of_heads, of_state)
+            mixed = network.mixed(y, alpha, of_heads, condition).reshape(y.shape)
+            return torch.addcmul(mixed, of_state, y)
 
         return increment
 
@@ -174,7 +175,8 @@ class ProbabilityFlow:
         alpha = alpha.to(y.device, y.dtype).expand(len(y), -1)
         of_heads, of_state = combination(alpha, v.to(alpha))
         of_state = of_state.reshape(-1, *(1,) * (y.ndim - 1))
-        return combine(self.heads(y, alpha), y, of_heads[:, None], of_state)
+        mixed = self.mixed(y, alpha, of_heads[:, None]).reshape(y.shape)
+        return torch.addcmul(mixed, of_state, y)
 
     def pull(self, at: Tensor, alpha: Tensor) -> Tensor:
         """What the score takes from the rate of the coordinates, broadcastable to `alpha`."""

@@ -1,6 +1,7 @@
 r"""The conditional means $g_k(x, \alpha) = E[x_k \mid \sum_j \alpha_j x_j = x]$."""
 
 import functools
+import inspect
 import math
 from typing import Any
 
@@ -21,7 +22,8 @@ class ConditionalMeans(nn.Module):
 
     Arguments:
         network: A module `(x, alpha) -> heads`, with `x` `(b, *event)`, `alpha` `(b, k)` on the
-            simplex, heads `(b, k, *event)`; it may take a keyword `condition`.
+            simplex, heads `(b, k, *event)`; it may take a keyword `condition`, and a keyword `mix`
+            `(r, k)` with which it returns these combinations of its heads, `(b, r, *event)`.
         recipe: How to make the network again from its name, kept in saved models.
 
     References:
@@ -42,6 +44,7 @@ class ConditionalMeans(nn.Module):
             )
         self.network = network
         self.recipe = recipe
+        self.mixes = _takes(network, "mix")
 
     @property
     def reference(self) -> Tensor:
@@ -52,24 +55,42 @@ class ConditionalMeans(nn.Module):
         kind = functools.reduce(torch.promote_types, (t.dtype for t in floats))
         return torch.empty(0, device=floats[0].device, dtype=kind)
 
-    def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
-        """What the network says at points of the simplex, unprojected; its shape is checked."""
-        if condition is None:
-            heads = self.network(y, alpha)
-        else:
-            try:
-                heads = self.network(y, alpha, condition=condition)
-            except TypeError as error:
-                if "condition" not in str(error):
-                    raise
-                raise ConfigError(f"The network takes no condition: {error}.") from error
-        expected = (len(y), alpha.shape[-1], *y.shape[1:])
+    def ask(self, y: Tensor, alpha: Tensor, condition: Any, mix: Tensor | None = None) -> Tensor:
+        """What the network says at points of the simplex, unprojected; its shape is checked.
+
+        With `mix`, of shape `(r, k)`, these combinations of its heads, shape `(b, r, *event)`.
+        """
+        options = {} if condition is None else {"condition": condition}
+        options |= {} if mix is None else {"mix": mix}
+        try:
+            heads = self.network(y, alpha, **options)
+        except TypeError as error:
+            if "argument 'condition'" not in str(error):
+                raise
+            raise ConfigError(f"The network takes no condition: {error}.") from error
+        expected = (len(y), alpha.shape[-1] if mix is None else len(mix), *y.shape[1:])
         if not isinstance(heads, Tensor) or heads.shape != expected:
             got = tuple(heads.shape) if isinstance(heads, Tensor) else type(heads).__name__
             raise ShapeError(
                 f"The network must return one head a marginal, shape {expected}; got {got}."
             )
         return heads.to(y.dtype)
+
+    def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
+        """One head a marginal, unprojected, `alpha` on the simplex, shape `(b, k, *event)`."""
+        return self.ask(y, alpha, condition)
+
+    def mixed(self, y: Tensor, alpha: Tensor, of_heads: Tensor, condition: Any = None) -> Tensor:
+        r"""$\sum_k a_{rk}\, \hat g_k$, shape `(b, r, d)`, for coefficients `(b or 1, r, k)`.
+
+        A network that mixes by itself does so before its last layer, which is then of the size of
+        the mixture: worth it where there are more rows than heads.
+        """
+        one, fewer = len(of_heads) == 1, of_heads.shape[1] < alpha.shape[-1]
+        if self.mixes and one and fewer and len(y) > alpha.shape[-1]:
+            return self.ask(y, alpha, condition, of_heads[0]).reshape(len(y), len(of_heads[0]), -1)
+        heads = self.heads(y, alpha, condition)
+        return torch.matmul(of_heads, heads.reshape(*heads.shape[:2], math.prod(y.shape[1:])))
 
     def forward(self, x: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
         r"""The conditional means at points of the cone.
@@ -98,6 +119,14 @@ class ConditionalMeans(nn.Module):
         return means.reshape(len(x), alpha.shape[-1], *x.shape[1:])
 
 
+def _takes(network: Any, name: str) -> bool:
+    """Whether a network has a parameter of this name."""
+    try:
+        return name in inspect.signature(getattr(network, "forward", network)).parameters
+    except (TypeError, ValueError):
+        return False
+
+
 def combination(alpha: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     r"""Fold the projection into $\sum_k v_k g_k = \sum_k (v_k - c\,\alpha_k)\, \hat g_k + c\, x$.
 
@@ -119,10 +148,8 @@ def combine(heads: Tensor, y: Tensor, of_heads: Tensor, of_state: Tensor) -> Ten
         of_heads: Coefficients $a$, shape `(b, 1, k)` or `(1, 1, k)`.
         of_state: Coefficients $c$, broadcastable to `y`.
     """
-    if heads.ndim == 3:
-        mixed = torch.matmul(of_heads, heads)[:, 0]
-    else:
-        mixed = torch.matmul(of_heads, heads.reshape(*heads.shape[:2], -1))[:, 0].reshape(y.shape)
+    rows = heads.reshape(*heads.shape[:2], math.prod(y.shape[1:]))
+    mixed = torch.matmul(of_heads, rows)[:, 0].reshape(y.shape)
     return torch.addcmul(mixed, of_state, y)
 
 
@@ -134,7 +161,7 @@ def finite(values: Tensor, what: str) -> Tensor:
     """
     if len(bad := bad_rows(values)):
         raise SolverError(
-            f"{what} are not finite in {len(bad)} of {len(values)} rows, the first is row "
+            f"{what}: not finite in {len(bad)} of {len(values)} rows, the first is row "
             f"{bad[0].item()}. Look whether the input lies far from the marginals and whether the "
             "network itself returns finite values."
         )

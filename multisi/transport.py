@@ -33,13 +33,13 @@ class Counted(ConditionalMeans):
 
     def __init__(self, means: ConditionalMeans, bar: Any) -> None:
         super().__init__(means)
-        self.bar = bar
+        self.bar, self.mixes = bar, means.mixes
 
-    def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
-        """The heads of the wrapped means."""
+    def ask(self, y: Tensor, alpha: Tensor, condition: Any, mix: Tensor | None = None) -> Tensor:
+        """What the wrapped means say."""
         self.bar.update()
         means: ConditionalMeans = self.network
-        return means.heads(y, alpha, condition)
+        return means.ask(y, alpha, condition, mix)
 
 
 class Autocast(ConditionalMeans):
@@ -51,14 +51,13 @@ class Autocast(ConditionalMeans):
             raise ConfigError(
                 f"precision must be one of {', '.join(_PRECISIONS)}; got {precision!r}."
             )
-        self.kind = _PRECISIONS[precision]
+        self.kind, self.mixes = _PRECISIONS[precision], means.mixes
 
-    def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
-        """The heads of the wrapped means, in the type of the state."""
+    def ask(self, y: Tensor, alpha: Tensor, condition: Any, mix: Tensor | None = None) -> Tensor:
+        """What the wrapped means say, in the type of the state."""
         means: ConditionalMeans = self.network
         with torch.autocast(y.device.type, self.kind):
-            heads: Tensor = means.heads(y, alpha, condition)
-        return heads.to(y.dtype)
+            return means.ask(y, alpha, condition, mix)
 
 
 class Journey:

@@ -61,7 +61,7 @@ def test_links_of_the_readme():
 
 
 def test_every_public_name_is_in_the_reference():
-    pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").rglob("*.md"))
     documented = re.findall(r"^::: ([\w.]+)", pages, re.M)
     for name in set(multisi.__all__) - {"__version__", "hookimpl", "registry"}:
         value = getattr(multisi, name)

@@ -112,7 +112,7 @@ def test_values_that_are_not_finite_are_named():
         lambda: model.means(X, [0.5, 0.5]),
         lambda: model.velocity(X, Segment([torch.eye(2)[0], torch.eye(2)[1]]), 0.5),
     ):
-        with pytest.raises(SolverError, match="are not finite in 6 of 6 rows, the first is row 0"):
+        with pytest.raises(SolverError, match="not finite in 6 of 6 rows, the first is row 0"):
             call()
     with pytest.raises(DataError, match="6 of 6 rows of x lie too far from the data"):
         model.transport(X * 1e300, "a", "b")

@@ -58,13 +58,21 @@ class MLP(nn.Module):
         )
         self.heads = nn.Linear(width, marginals * size)
 
-    def forward(self, x: Tensor, alpha: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        alpha: Tensor,
+        condition: Tensor | None = None,
+        mix: Tensor | None = None,
+    ) -> Tensor:
         """The heads, shape `(b, k, *event)`.
 
         Arguments:
             x: States, shape `(b, *event)`.
             alpha: Points of the simplex, shape `(b, k)`.
             condition: The condition, shape `(b, c)`, where the network has one.
+            mix: Coefficients `(r, k)`, to be answered by these combinations of the heads,
+                `(b, r, *event)`; the last layer is then no larger than they are.
         """
         told = 0 if condition is None else condition.shape[-1]
         if told != self.condition:
@@ -80,5 +88,11 @@ class MLP(nn.Module):
             h = torch.cat([h, condition.to(h)], 1)
         for layer, scale, shift in zip(self.layers, scales, shifts, strict=True):
             h = torch.nn.functional.silu(torch.addcmul(shift, 1 + scale, layer(h)))
-        heads: Tensor = self.heads(h)
-        return heads.reshape(len(x), self.marginals, *self.event_shape)
+        weight: Tensor = self.heads.weight
+        bias: Tensor = self.heads.bias
+        if mix is not None:
+            each = weight.reshape(self.marginals, -1, weight.shape[1])
+            weight = torch.einsum("rk,kdw->rdw", mix, each).flatten(0, 1)
+            bias = (mix @ bias.reshape(self.marginals, -1)).flatten()
+        heads = torch.nn.functional.linear(h, weight, bias)
+        return heads.reshape(len(x), -1 if len(x) else self.marginals, *self.event_shape)

@@ -32,11 +32,7 @@ class EntryPoint:
     import_it: Callable[[], Any]
 
     def load(self, announce: Announce) -> list[Plugin]:
-        """What it announces; if that fails, the entry point itself, with its state and reason.
-
-        Raises:
-            PluginError: it fails, and `MULTISI_STRICT_PLUGINS` is set.
-        """
+        """What it announces; if that fails, the entry point itself, with its state and reason."""
         aside = Plugin("", self.name, self.distribution, self.version)
         if self._disabled():
             return [replace(aside, state="disabled", error="named in MULTISI_DISABLE_PLUGINS")]
@@ -46,12 +42,6 @@ class EntryPoint:
                 plugins = announce(self.import_it(), self.name, self.distribution, self.version)
         except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
-            if os.environ.get("MULTISI_STRICT_PLUGINS", "0") not in ("", "0"):
-                raise PluginError(
-                    f"Plugin {self.name!r} of {self.distribution} {self.version} could not be "
-                    f"loaded: {reason}. Mend it, uninstall it, name it in "
-                    "MULTISI_DISABLE_PLUGINS, or unset MULTISI_STRICT_PLUGINS."
-                ) from error
             return [replace(aside, state="broken", error=reason)]
         return [replace(plugin, notes="; ".join(notes)) for plugin in plugins]
 

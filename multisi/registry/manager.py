@@ -7,6 +7,7 @@ kept, listed by `multisi plugins`, and shown where its name is asked for.
 
 import difflib
 import functools
+import os
 import re
 import threading
 from collections.abc import Mapping
@@ -73,11 +74,12 @@ class Registry:
         Raises:
             UnknownPluginError: no plugin, or more than one, answers to `name`.
         """
-        for plugin in self._builtins:
+        for plugin in (*self._builtins, *self._here.values()):
             if plugin.kind == kind and plugin.name == name:
                 return plugin
         distribution, _, item = name.rpartition(":")
         found = self.plugins(distribution)
+        _refuse_broken(found)
         matches = [p for p in found if p.kind == kind and p.name == item]
         if len(matches) == 1:
             return matches[0]
@@ -147,6 +149,23 @@ class Registry:
             raise PluginError(f"The {kind} {name!r} is built in; its name is reserved.")
 
 
+def _refuse_broken(plugins: list[Plugin]) -> None:
+    """In strict mode, see that nothing is broken.
+
+    Raises:
+        PluginError: something is, and `MULTISI_STRICT_PLUGINS` is set.
+    """
+    if os.environ.get("MULTISI_STRICT_PLUGINS", "0") in ("", "0"):
+        return
+    for plugin in plugins:
+        if plugin.state == "broken":
+            raise PluginError(
+                f"Plugin {plugin.name!r} of {plugin.distribution} {plugin.version} could not be "
+                f"loaded: {plugin.error}. Mend it, uninstall it, name it in "
+                "MULTISI_DISABLE_PLUGINS, or unset MULTISI_STRICT_PLUGINS."
+            )
+
+
 def _unknown(kind: str, name: str, plugins: list[Plugin]) -> str:
     """What to say about a name that nobody answers to."""
     known = sorted({p.name for p in plugins if p.kind == kind})
@@ -171,11 +190,12 @@ def installed() -> Registry:
 def register(kind: str, name: str, factory: Factory | None = None) -> Any:
     """Announce a plugin of your own in this process, without packaging it.
 
-    From then on its name works wherever names do. To register a name again replaces it.
+    From then on its name works wherever names do, before those of installed packages. To register
+    a name again replaces it.
 
     Arguments:
         kind: `"interpolant"`, `"network"`, `"solver"`, `"coupling"` or `"path"`.
-        name: Its name: lower-case letters and digits, joined by hyphens.
+        name: Its name: lower-case letters and digits, joined by `-`, `_` or `.`.
         factory: A class or function, or `"module:attribute"`; left out, a decorator is returned.
 
     Raises:

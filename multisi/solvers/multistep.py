@@ -56,9 +56,9 @@ class Multistep(Stepping):
         table, kept, predicted = Table(plan.rows, plan.numbers), plan.buffer(), y
         for i in range(len(times) - 1):
             alpha, of_heads, of_state, weights = table[i]
-            heads = dynamics.heads(predicted, alpha)
+            mixed = dynamics.mixed(predicted, alpha, of_heads)
             kept = kept.clone() if torch.is_grad_enabled() else kept
-            kept[i % self.points] = _fields(heads, predicted, of_heads, of_state)
+            kept[i % self.points] = _fields(mixed, predicted, of_state)
             correction, prediction = _sums(weights, kept)
             if i:
                 y = y + correction.reshape(y.shape) if plan.corrects[i] else predicted
@@ -103,12 +103,9 @@ class Adams4(Multistep):
         super().__init__(4, None)
 
 
-def _fields(heads: Tensor, y: Tensor, of_heads: Tensor, of_state: Tensor) -> Tensor:
+def _fields(mixed: Tensor, y: Tensor, of_state: Tensor) -> Tensor:
     r"""$g_k - g_{\mathrm{first}}$ of the other marginals on the path, shape `(r, b, d)`."""
-    if heads.ndim != 3:
-        heads = heads.reshape(len(y), heads.shape[1], -1)
-    flat = torch.matmul(of_heads, heads)
-    return torch.addcmul(flat, of_state, y.reshape(len(y), 1, -1)).transpose(0, 1)
+    return torch.addcmul(mixed, of_state, y.reshape(len(y), 1, -1)).transpose(0, 1)
 
 
 def _sums(weights: Tensor, kept: Tensor) -> tuple[Tensor, ...]:

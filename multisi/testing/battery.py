@@ -39,8 +39,8 @@ class Battery(Generic[T]):
         """
         if unknown := set(skip) - set(self.checks):
             raise ConfigError(
-                f"There is no check {', '.join(sorted(unknown))} to skip; a {self.kind} is "
-                f"checked for {', '.join(self.checks)}."
+                f"There is no check {', '.join(sorted(unknown))} to skip; the checks of "
+                f"{self.kind}s are {', '.join(self.checks)}."
             )
         broken: dict[str, str] = {}
         for i, (name, check) in enumerate(self.checks.items()):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from multisi.loading import load
+from multisi.means import ConditionalMeans
 from multisi.model import Model
 from multisi.testing.battery import Battery, close, demand, factory_of, same_generators
 
@@ -167,6 +168,19 @@ def expanded(subject: Subject) -> None:
     one = subject.ask(made, x, alpha[:1].expand(5, -1), told)
     same = close(one, subject.ask(made, x, alpha[:1].repeat(5, 1), told), 1e-4)
     demand(same, "alpha of stride 0 must give the same heads as a copied one.")
+
+
+@NETWORK.check
+def mix(subject: Subject) -> None:
+    """With a keyword `mix`, if it takes one, the answer is these combinations of its heads."""
+    made, (x, point, told) = subject.make(), subject.inputs()
+    if ConditionalMeans(made).mixes:
+        coefficients = torch.tensor([[1.0, -2.0, 0.5], [0.0, 1.0, -1.0]])
+        options = {"condition": told} if subject.condition else {}
+        found = made(x, point, mix=coefficients, **options)
+        heads = subject.ask(made, x, point, told)
+        expected = torch.einsum("rk,bk...->br...", coefficients, heads)
+        demand(close(found, expected, 1e-4), "mix must give the combinations of the heads.")
 
 
 @NETWORK.check

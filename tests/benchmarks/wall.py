@@ -13,7 +13,7 @@ import torchsde
 import multisi
 from multisi.networks import MLP
 
-STEPS, REPEATS = 32, 9
+STEPS, REPEATS = 32, 5
 SIZES = ((512, 784, 1024, 4), (1024, 2, 256, 3))
 """Rows, features, width and depth: a network of some 33 ms and one of 2 ms."""
 
@@ -29,6 +29,14 @@ class Counted(torch.nn.Module):
     def forward(self, x, alpha):
         self.calls += 1
         return self.network(x, alpha)
+
+
+class Mixing(Counted):
+    """The same, which lets the network combine its heads before its last layer."""
+
+    def forward(self, x, alpha, mix=None):
+        self.calls += 1
+        return self.network(x, alpha, mix=mix)
 
 
 class Peer(torch.nn.Module):
@@ -53,7 +61,7 @@ class Peer(torch.nn.Module):
 
 
 def run():
-    """Ratios: median, least and most of nine, each between its own bare forwards."""
+    """Ratios: median, least and most of five, each between its own bare forwards."""
     for rows, features, width, depth in SIZES:
         torch.manual_seed(0)
         network = Counted(MLP((features,), 3, width=width, depth=depth).eval())
@@ -63,6 +71,11 @@ def run():
         print(f"{'sampler':44} | calls | ms a call | median | least | most")
         for name, sampler in _samplers(model, network, x).items():
             _row(name, sampler, network, x)
+        mixing = Mixing(network.network)
+        model = multisi.Model(mixing, ("noise", "a", "b"), "noise")
+        for name, sampler in _samplers(model, mixing, x).items():
+            if name.startswith("multisi"):
+                _row(f"{name}, heads mixed first", sampler, mixing, x)
 
 
 def _samplers(model, network, x):

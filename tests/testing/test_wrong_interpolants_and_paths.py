@@ -143,7 +143,7 @@ def test_all_failures_are_told_at_once_and_can_be_skipped():
     assert set(caught.value.broken) == {"dtype", "corners", "law"}
     assert isinstance(caught.value, AssertionError)
     check_interpolant(interpolant(lambda a: a.double()), skip=("dtype",))
-    with pytest.raises(ConfigError, match="no check dtyp to skip; a interpolant is checked for"):
+    with pytest.raises(ConfigError, match="no check dtyp to skip; the checks of interpolants are"):
         check_interpolant(Right, skip=("dtyp",))
 
 

@@ -32,6 +32,14 @@ def network(function=None, **methods):
     return Wrong
 
 
+class Mixes(MLP):
+    """One head in place of a combination."""
+
+    def forward(self, x, alpha, condition=None, mix=None):
+        heads = super().forward(x, alpha, condition)
+        return heads if mix is None else heads[:, : len(mix)]
+
+
 class Random(MLP):
     """First weights by numpy's global generator."""
 
@@ -123,6 +131,7 @@ WRONG = {
     "untouched": network(in_place),
     "rows": network(lambda right, self, x, alpha, c: right(x - x.mean(0), alpha, c)),
     "expanded": network(sees_strides),
+    "mix": Mixes,
     "state": network(lambda right, self, x, alpha, c: right(x[:, :1].expand(-1, 2), alpha, c)),
     "alpha": network(lambda right, self, x, alpha, c: right(x, 0 * alpha, c)),
     "condition": network(forgets),

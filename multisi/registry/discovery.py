@@ -41,7 +41,7 @@ class EntryPoint:
             with _listening() as notes:
                 plugins = announce(self.import_it(), self.name, self.distribution, self.version)
         except (Exception, SystemExit) as error:
-            reason = f"{type(error).__name__}: {error}"
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             return [replace(aside, state="broken", error=reason)]
         return [replace(plugin, notes="; ".join(notes)) for plugin in plugins]
 
@@ -50,6 +50,7 @@ class EntryPoint:
         return any(
             fnmatch.fnmatchcase(name, pattern.strip())
             for pattern in patterns
+            if pattern.strip()
             for name in (self.name, self.distribution)
         )
 
@@ -85,8 +86,8 @@ def _described(point: importlib.metadata.EntryPoint) -> EntryPoint:
     name = version = "unknown"
     requires: tuple[str, ...] = ()
     with contextlib.suppress(Exception):
-        name = str(owner.name)  # type: ignore[union-attr]
-        version = str(owner.version)  # type: ignore[union-attr]
+        name = owner.name or name  # type: ignore[union-attr]
+        version = owner.version or version  # type: ignore[union-attr]
         requires = tuple(owner.requires or ())  # type: ignore[union-attr]
     return EntryPoint(point.name, name, version, requires, point.load)
 

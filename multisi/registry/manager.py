@@ -101,9 +101,16 @@ class Registry:
         self, module: Any, entry_point: str, distribution: str, version: str
     ) -> list[Plugin]:
         name = f"{distribution}:{entry_point}"
+        if (known := self._manager.get_name(module)) is not None:
+            raise PluginError(f"the same object is announced by {known!r} already")
         try:
             self._manager.register(module, name=name)
             self._manager.check_pending()
+            if not self._manager.get_hookcallers(module):
+                raise PluginError(
+                    f"{module!r} announces nothing: it has no function {hook_name(KINDS[0])} or "
+                    "the like, marked by @multisi.hookimpl"
+                )
             return [
                 Plugin(kind, item, distribution, version, factory=factory)
                 for kind in KINDS

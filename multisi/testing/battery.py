@@ -71,6 +71,11 @@ def factory_of(kind: str, factory: Any, options: dict[str, Any]) -> Callable[...
     """The factory of a plugin, given by itself or by name, with its options filled in."""
     if isinstance(factory, str):
         factory = registry.installed().find(kind, factory).load()
+    if not callable(factory):
+        raise ConfigError(
+            f"The {kind} to check must be given as a class, a function that makes it, or the name "
+            f"it is registered by; got {factory!r}."
+        )
     return functools.partial(factory, **options)
 
 

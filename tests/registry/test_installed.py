@@ -44,6 +44,7 @@ BROKEN = {
     "upper": (hook("return {'Mine': dict}"), "lower-case letters"),
     "empty": (hook("return {'': dict}"), "lower-case letters"),
     "nothing": (hook("return {'mine': 'no-colon'}"), "'module:attribute'; got 'no-colon'"),
+    "nobody": ("x = 3", "announces nothing"),
     "missing": (None, "No module named 'missing'"),
 }
 
@@ -185,3 +186,17 @@ def test_one_distribution_is_imported_where_it_is_named(place):
     place("exits", "import os; os._exit(9)")
     place("good", GOOD.format(name="Good", item="good"))
     assert run(place, "-c", FIND.format(name="pack-good:good")).stdout.strip() == "Good()"
+
+
+def test_odd_metadata_and_one_module_twice(place):
+    """No name, no metadata, requirements that are none, one module under two names."""
+    place("good", GOOD.format(name="Good", item="good"), requires="???")
+    for i, metadata in enumerate(("Version: 1.0\n", "")):
+        info = place.path / f"odd{i}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(metadata)
+        (info / "entry_points.txt").write_text(f"[multisi]\nodd{i} = good\nbad{i} = \n")
+    rows = listed(place, MULTISI_DISABLE_PLUGINS=" ,")
+    assert rows["good"]["state"] == "ok"
+    twice = [row for row in rows.values() if "announced by" in row["error"]]
+    assert len(twice) == 2 and all(row["state"] == "broken" for row in twice)

@@ -148,6 +148,8 @@ def test_all_failures_are_told_at_once_and_can_be_skipped():
 
 
 def test_names_options_and_raising_plugins():
+    with pytest.raises(ConfigError, match="must be given as a class, a function"):
+        check_interpolant(3)
     check_interpolant("smoothed", form="sine", a=0.5)
     with pytest.raises(ConformanceError, match="- interpolant: raised TypeError"):
         check_interpolant(Right, unknown=3)

@@ -47,6 +47,7 @@ def multisi_register_couplings() -> Mapping[str, str]:
     return {
         "independent": "multisi.couplings.independent:Independent",
         "paired": "multisi.couplings.paired:Paired",
+        "class-aware": "multisi.couplings.class_aware:ClassAware",
     }
 
 

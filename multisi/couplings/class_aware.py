@@ -1,0 +1,94 @@
+"""The coupling of rows with one label."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from multisi.couplings.independent import Independent
+from multisi.errors import DataError
+from multisi.marginals import AnyMarginal, Marginal
+
+
+class ClassAware(Independent):
+    r"""Rows are drawn within one label, as often as the laws of the marginals allow.
+
+    With $q_k(\ell)$ the share of label $\ell$ in dataset $k$ and $m(\ell) = \min_k q_k(\ell)$, all
+    datasets draw the same label with probability $\sum_\ell m(\ell)$, by $m$; else each draws its
+    own by $q_k - m$. Every marginal keeps its law, weights included, and where the shares agree
+    every row meets its like. Noise is drawn independently.
+
+    Arguments:
+        marginals: The marginals in order; every dataset has labels.
+
+    Raises:
+        DataError: a dataset without labels, or no label that all of them have.
+
+    Example:
+        >>> x, labels = torch.arange(8.0).reshape(8, 1), torch.arange(8) % 2
+        >>> coupling = ClassAware([Marginal(x, labels), Marginal(x + 10, labels)])
+        >>> xs = coupling.sample(100, seed=0, step=0)[..., 0]
+        >>> bool((xs[:, 0] % 2 == xs[:, 1] % 2).all())
+        True
+    """
+
+    def __init__(self, marginals: Sequence[AnyMarginal]) -> None:
+        super().__init__(marginals)
+        if bare := [i for i, marginal in enumerate(marginals) if _bare(marginal)]:
+            raise DataError(
+                f"A class-aware coupling needs labels for every dataset; marginals {bare} have "
+                "none. Give Marginal(samples, labels=...), or use coupling='independent'."
+            )
+        labels = [marginal.labels for marginal in self.data if marginal.labels is not None]
+        classes, index = torch.unique(torch.cat(labels), return_inverse=True)
+        self._labels = torch.split(index, [len(marginal) for marginal in self.data])
+        self._weights = [_row_weights(marginal) for marginal in self.data]
+        self._shares = torch.stack(
+            [
+                torch.zeros(len(classes), dtype=torch.float64).index_add(0, index, weights)
+                for index, weights in zip(self._labels, self._weights, strict=True)
+            ]
+        )
+        self._common = self._shares.amin(0)
+        if not self._common.sum() > 0:
+            raise DataError("There is no label that all datasets have; nothing can be matched.")
+
+    def _rows(self, n: int, source: torch.Generator) -> list[Tensor]:
+        together = torch.rand(n, generator=source, dtype=torch.float64) < self._common.sum()
+        common = _choose(self._common, n, source)
+        rows = []
+        for labels, weights, shares in zip(self._labels, self._weights, self._shares, strict=True):
+            rest = (shares - self._common).clamp_min(0)
+            own = _choose(rest, n, source) if rest.sum() > 0 else common
+            rows.append(_within(torch.where(together, common, own), labels, weights, source))
+        return rows
+
+
+def _bare(marginal: AnyMarginal) -> bool:
+    return isinstance(marginal, Marginal) and marginal.labels is None
+
+
+def _row_weights(marginal: Marginal) -> Tensor:
+    if marginal.weights is not None:
+        return marginal.weights
+    return torch.full((len(marginal),), 1 / len(marginal), dtype=torch.float64)
+
+
+def _choose(shares: Tensor, n: int, source: torch.Generator) -> Tensor:
+    """`n` places, drawn by share."""
+    total = shares.cumsum(0)
+    point = torch.rand(n, generator=source, dtype=total.dtype) * total[-1]
+    return torch.searchsorted(total, point, right=True).clamp_max(len(shares) - 1)
+
+
+def _within(chosen: Tensor, labels: Tensor, weights: Tensor, source: torch.Generator) -> Tensor:
+    """A row of each label that was chosen, drawn by weight among those of the label."""
+    order = labels.argsort(stable=True)
+    total = torch.cat([weights.new_zeros(1), weights[order].cumsum(0)])
+    ends = torch.bincount(labels, minlength=int(chosen.max()) + 1).cumsum(0)
+    start, stop = total[torch.cat([ends.new_zeros(1), ends[:-1]])[chosen]], total[ends[chosen]]
+    point = torch.lerp(start, stop, torch.rand(len(chosen), generator=source, dtype=total.dtype))
+    place = torch.searchsorted(total[1:], point, right=True)
+    # Rounding must not lead into the next label.
+    first = torch.cat([ends.new_zeros(1), ends[:-1]])[chosen]
+    return order[place.clamp(first, ends[chosen] - 1)]

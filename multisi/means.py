@@ -86,11 +86,12 @@ class ConditionalMeans(nn.Module):
         A network that mixes by itself does so before its last layer, which is then of the size of
         the mixture: worth it where there are more rows than heads.
         """
-        one, fewer = len(of_heads) == 1, of_heads.shape[1] < alpha.shape[-1]
-        if self.mixes and one and fewer and len(y) > alpha.shape[-1]:
-            return self.ask(y, alpha, condition, of_heads[0]).reshape(len(y), len(of_heads[0]), -1)
+        size, mix = math.prod(y.shape[1:]), of_heads[0]
+        fewer = 0 < len(mix) < alpha.shape[-1] < len(y)
+        if self.mixes and fewer and len(of_heads) == 1:
+            return self.ask(y, alpha, condition, mix).reshape(len(y), len(mix), size)
         heads = self.heads(y, alpha, condition)
-        return torch.matmul(of_heads, heads.reshape(*heads.shape[:2], math.prod(y.shape[1:])))
+        return torch.matmul(of_heads, heads.reshape(*heads.shape[:2], size))
 
     def forward(self, x: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
         r"""The conditional means at points of the cone.

@@ -8,6 +8,7 @@ import torch
 import multisi
 from multisi.errors import ConfigError, ShapeError, SolverError
 from multisi.interpolants.smoothed import Smoothed
+from multisi.networks import MLP
 from multisi.paths import Path
 from multisi.paths.polyline import Segment
 from multisi.units import Standardiser
@@ -191,3 +192,21 @@ def test_options_that_are_nonsense():
         MODEL.transport(X, "a", "b", condition=torch.tensor(3))
     with pytest.raises(ConfigError, match="takes no condition"):
         MODEL.transport(X, "a", "b", condition=torch.zeros(5, 1))
+
+
+@pytest.mark.parametrize("event", [(), (2,), (3, 4, 4)])
+@pytest.mark.parametrize("solver", ["adams", "midpoint", "rk4", "adaptive"])
+def test_mixing_heads_before_the_last_layer_changes_nothing(event, solver):
+    network = MLP(event, 4, width=16)
+    mixing = multisi.Model(network, ("noise", "a", "b", "c"), "noise")
+    plain = multisi.Model(lambda x, alpha: network(x, alpha), mixing.marginals, "noise")
+    assert mixing.conditional_means.mixes and not plain.conditional_means.mixes
+    x = torch.randn(9, *event, generator=torch.Generator().manual_seed(0))
+    for target in ("a", "b", [0.1, 0.2, 0.3, 0.4], "noise"):
+        for precision in (None, "bfloat16"):
+            options = dict(solver=solver, steps=6, precision=precision)
+            moved = mixing.transport(x, "a", target, **options)
+            expected = plain.transport(x, "a", target, **options)
+            assert torch.allclose(moved, expected, atol=1e-4 if precision is None else 0.2)
+    moved = mixing.transport(x, "a", ["a", "b", "c"] * 3, solver=solver)
+    assert torch.allclose(moved, plain.transport(x, "a", ["a", "b", "c"] * 3, solver=solver))

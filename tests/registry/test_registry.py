@@ -1,5 +1,7 @@
 import importlib.metadata
 import json
+import pathlib
+import re
 import sys
 import types
 
@@ -9,6 +11,7 @@ import multisi
 from multisi import registry
 from multisi.cli import main
 from multisi.errors import PluginError, UnknownPluginError
+from multisi.registry import hookspecs
 from multisi.registry.hookspecs import hook_name
 from multisi.registry.manager import Registry
 
@@ -147,3 +150,19 @@ def test_listing(capsys):
     assert rows and all(set(row) == keys for row in rows)
     assert main(["plugins"]) == 0
     assert "midpoint" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_every_hook_announces_and_is_documented(kind, install):
+    found = install(pack__mine=announcing(kind, mine=Mine))
+    assert found.find(kind, "mine").load() is Mine
+    pages = pathlib.Path(__file__).parents[2] / "docs" / "reference" / "plugins"
+    page = (pages / "index.md").read_text()
+    assert re.search(rf"^#+ `?{hook_name(kind)}\(\)`?", page, re.M)
+    assert f"::: multisi.registry.hookspecs.{hook_name(kind)}" in page
+    assert (pages / f"{kind}s.md").exists()
+
+
+def test_there_are_no_other_hooks():
+    hooks = {name for name in vars(hookspecs) if name.startswith("multisi_")}
+    assert hooks == {hook_name(kind) for kind in registry.KINDS}

@@ -88,10 +88,8 @@ class Field:
             The kind of array that `x` is, shape `(b, k, *event)`.
         """
         with torch.no_grad():
-            rows, y, weights = self._state(x, alpha)
-            condition = arrays.condition(condition, len(y), y)
-            g = self._means(y, (weights / weights.sum(-1, keepdim=True)).to(y), condition)
-            g = finite(g, "The means").to(rows).unbind(1)
+            rows, means, _ = self._at(x, alpha, condition)
+            g = finite(means, "The means").to(rows).unbind(1)
             corners = torch.eye(len(g), dtype=torch.float64)
             columns = [
                 self.units.leave(of_one, corner, self.noise is not None)
@@ -186,11 +184,15 @@ class Field:
 
     def _noise(self, x: Any, alpha: Any, condition: Any) -> tuple[Tensor, Tensor]:
         """The mean of the noise in states, and the weights there."""
-        rows, y, weights = self._state(x, alpha)
-        point = (weights / weights.sum(-1, keepdim=True)).to(y)
-        condition = arrays.condition(condition, len(y), y)
-        g = self._means(y, point, condition)
+        rows, g, weights = self._at(x, alpha, condition)
         return finite(g[:, 0], "The means of the noise").to(rows), weights
+
+    def _at(self, x: Any, alpha: Any, condition: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows as they are, the standardised means of all marginals there, and the weights."""
+        rows, y, weights = self._state(x, alpha)
+        condition = arrays.condition(condition, len(y), y)
+        point = (weights / weights.sum(-1, keepdim=True)).to(y)
+        return rows, self._means(y, point, condition), weights
 
     def _state(self, x: Any, alpha: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Rows as they are, the same in the means' coordinates, and weights on the cone."""

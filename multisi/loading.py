@@ -57,7 +57,7 @@ def _compare(plugins: Sequence[Mapping[str, str]]) -> None:
     """Warn of plugins that are here in another version; couplings may be gone altogether."""
     for record in plugins:
         with contextlib.suppress(UnknownPluginError):
-            here = recipes.found(record)
+            here = recipes.find(record)
             if here.version != record["version"] and here.distribution != PROJECT:
                 warnings.warn(
                     f"This model was made with the {record['kind']} {record['name']!r} of "

@@ -61,7 +61,8 @@ class ConditionalMeans(nn.Module):
         With `mix`, of shape `(r, k)`, these combinations of its heads, shape `(b, r, *event)`.
         """
         options = {} if condition is None else {"condition": condition}
-        options |= {} if mix is None else {"mix": mix}
+        if mix is not None:
+            options["mix"] = mix
         try:
             heads = self.network(y, alpha, **options)
         except TypeError as error:
@@ -74,7 +75,7 @@ class ConditionalMeans(nn.Module):
             raise ShapeError(
                 f"The network must return one head a marginal, shape {expected}; got {got}."
             )
-        return heads.to(y.dtype)
+        return heads if heads.dtype == y.dtype else heads.to(y.dtype)
 
     def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
         """One head a marginal, unprojected, `alpha` on the simplex, shape `(b, k, *event)`."""
@@ -86,12 +87,13 @@ class ConditionalMeans(nn.Module):
         A network that mixes by itself does so before its last layer, which is then of the size of
         the mixture: worth it where there are more rows than heads.
         """
-        size, mix = math.prod(y.shape[1:]), of_heads[0]
-        fewer = 0 < len(mix) < alpha.shape[-1] < len(y)
-        if self.mixes and fewer and len(of_heads) == 1:
-            return self.ask(y, alpha, condition, mix).reshape(len(y), len(mix), size)
+        if self.mixes and len(of_heads) == 1 and 0 < of_heads.shape[1] < alpha.shape[-1] < len(y):
+            heads = self.ask(y, alpha, condition, of_heads[0])
+            return heads.reshape(*heads.shape[:2], math.prod(y.shape[1:]))
         heads = self.heads(y, alpha, condition)
-        return torch.matmul(of_heads, heads.reshape(*heads.shape[:2], size))
+        if heads.ndim != 3:
+            heads = heads.reshape(*heads.shape[:2], math.prod(y.shape[1:]))
+        return torch.matmul(of_heads, heads)
 
     def forward(self, x: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
         r"""The conditional means at points of the cone.

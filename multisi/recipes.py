@@ -44,7 +44,7 @@ def describe(means: ConditionalMeans) -> dict[str, Any] | None:
     return {"name": MIXTURE} if isinstance(means, GaussianMixtureMeans) else means.recipe
 
 
-def found(record: Mapping[str, Any]) -> registry.Plugin:
+def find(record: Mapping[str, Any]) -> registry.Plugin:
     """The plugin that a model notes, of the same distribution.
 
     Raises:
@@ -65,7 +65,7 @@ def found(record: Mapping[str, Any]) -> registry.Plugin:
 
 def follow(recipe: Mapping[str, Any]) -> ConditionalMeans:
     """Fresh means from a recipe."""
-    factory = found(recipe).load()
+    factory = find(recipe).load()
     event, marginals, options = (
         tuple(recipe["event_shape"]),
         recipe["marginals"],

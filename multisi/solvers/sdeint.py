@@ -143,7 +143,10 @@ class _Steps:
         """The drift of the next stage; asked again for the same state, the same tensor."""
         place, known, drift = self.known
         if known is not y:
-            drift = self.increment(place + 1, y.reshape(self.shape)).reshape(y.shape)
+            if self.shape == y.shape:
+                drift = self.increment(place + 1, y)
+            else:
+                drift = self.increment(place + 1, y.reshape(self.shape)).reshape(y.shape)
             self.known = (place + 1, y, drift)
         return drift
 

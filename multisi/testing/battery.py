@@ -67,6 +67,11 @@ def demand(condition: Any, message: str) -> None:
         raise _Broken(message)
 
 
+def demand_kind(made: Any, base: type, name: str) -> None:
+    """See that a factory made an object of the class of its kind, which users know by `name`."""
+    demand(isinstance(made, base), f"must make a {name}; got {made!r}.")
+
+
 def factory_of(kind: str, factory: Any, options: dict[str, Any]) -> Callable[..., Any]:
     """The factory of a plugin, given by itself or by name, with its options filled in."""
     if isinstance(factory, str):

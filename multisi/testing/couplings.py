@@ -9,7 +9,14 @@ from torch import Tensor
 
 from multisi.couplings import Coupling
 from multisi.marginals import AnyMarginal, Marginal, StandardNormal
-from multisi.testing.battery import Battery, demand, factory_of, numbers, same_generators
+from multisi.testing.battery import (
+    Battery,
+    demand,
+    demand_kind,
+    factory_of,
+    numbers,
+    same_generators,
+)
 
 _DRAWS, _STEPS = 200, 40
 _SIGMAS = 5.0
@@ -77,8 +84,7 @@ def check_coupling(
 @COUPLING.check
 def coupling(subject: Subject) -> None:
     """It is a `Coupling`."""
-    made = subject.make()
-    demand(isinstance(made, Coupling), f"must make a multisi.Coupling; got {made!r}.")
+    demand_kind(subject.make(), Coupling, "multisi.Coupling")
 
 
 @COUPLING.check

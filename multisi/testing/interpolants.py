@@ -9,7 +9,7 @@ from torch import Tensor
 
 from multisi.interpolants import Interpolant
 from multisi.testing import curves, exact
-from multisi.testing.battery import Battery, close, demand, factory_of, numbers
+from multisi.testing.battery import Battery, close, demand, demand_kind, factory_of, numbers
 
 INTERPOLANT: Battery[Callable[[], Any]] = Battery("interpolant")
 
@@ -34,8 +34,7 @@ def check_interpolant(factory: Any, *, skip: Collection[str] = (), **options: An
 @INTERPOLANT.check
 def interpolant(make: Callable[[], Any]) -> None:
     """It is an `Interpolant`."""
-    made = make()
-    demand(isinstance(made, Interpolant), f"must make a multisi.Interpolant; got {made!r}.")
+    demand_kind(make(), Interpolant, "multisi.Interpolant")
 
 
 @INTERPOLANT.check

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from multisi.paths import Path
 from multisi.testing import curves, exact
-from multisi.testing.battery import Battery, close, demand, factory_of, numbers
+from multisi.testing.battery import Battery, close, demand, demand_kind, factory_of, numbers
 
 Make = Callable[[Sequence[Tensor]], Any]
 PATH: Battery[Make] = Battery("path")
@@ -36,8 +36,7 @@ def check_path(factory: Any, *, skip: Collection[str] = (), **options: Any) -> N
 @PATH.check
 def path(make: Make) -> None:
     """It is a `Path`."""
-    made = _edge(make)
-    demand(isinstance(made, Path), f"must make a multisi.Path; got {made!r}.")
+    demand_kind(_edge(make), Path, "multisi.Path")
 
 
 @PATH.check

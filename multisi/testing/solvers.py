@@ -18,7 +18,14 @@ from multisi.paths.bow import Bow
 from multisi.paths.polyline import Segment
 from multisi.solvers import Solver
 from multisi.testing import exact
-from multisi.testing.battery import Battery, close, demand, factory_of, same_generators
+from multisi.testing.battery import (
+    Battery,
+    close,
+    demand,
+    demand_kind,
+    factory_of,
+    same_generators,
+)
 
 _E = torch.eye(3, dtype=torch.float64)
 _ENOUGH = 0.05
@@ -75,8 +82,7 @@ def check_solver(
 @SOLVER.check
 def solver(subject: Subject) -> None:
     """It is a `Solver`."""
-    made = subject.make()
-    demand(isinstance(made, Solver), f"must make a multisi.Solver; got {made!r}.")
+    demand_kind(subject.make(), Solver, "multisi.Solver")
 
 
 @SOLVER.check

@@ -3,6 +3,7 @@ r"""The conditional means $g_k(x, \alpha) = E[x_k \mid \sum_j \alpha_j x_j = x]$
 import functools
 import inspect
 import math
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ class ConditionalMeans(nn.Module):
             )
         self.network = network
         self.recipe = recipe
-        self.mixes = _takes(network, "mix")
+        self.mixes = "mix" in _parameters(network)
 
     @property
     def reference(self) -> Tensor:
@@ -72,9 +73,8 @@ class ConditionalMeans(nn.Module):
         expected = (len(y), alpha.shape[-1] if mix is None else len(mix), *y.shape[1:])
         if not isinstance(heads, Tensor) or heads.shape != expected:
             got = tuple(heads.shape) if isinstance(heads, Tensor) else type(heads).__name__
-            raise ShapeError(
-                f"The network must return one head a marginal, shape {expected}; got {got}."
-            )
+            what = "one head a marginal" if mix is None else "the combinations that mix asks for"
+            raise ShapeError(f"The network must return {what}, shape {expected}; got {got}.")
         return heads if heads.dtype == y.dtype else heads.to(y.dtype)
 
     def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
@@ -122,12 +122,24 @@ class ConditionalMeans(nn.Module):
         return means.reshape(len(x), alpha.shape[-1], *x.shape[1:])
 
 
-def _takes(network: Any, name: str) -> bool:
-    """Whether a network has a parameter of this name."""
+def _parameters(network: Any) -> Collection[str]:
+    """The parameters of a network, as far as they can be known.
+
+    Raises:
+        ConfigError: it cannot be called with a state and a point.
+    """
     try:
-        return name in inspect.signature(getattr(network, "forward", network)).parameters
+        signature = inspect.signature(getattr(network, "forward", network))
     except (TypeError, ValueError):
-        return False
+        return ()
+    try:
+        signature.bind_partial(None, None)
+    except TypeError as error:
+        raise ConfigError(
+            f"A network must be callable as network(x, alpha); {type(network).__name__} takes "
+            f"{signature}: {error}."
+        ) from None
+    return signature.parameters
 
 
 def combination(alpha: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -65,14 +65,14 @@ def find(record: Mapping[str, Any]) -> registry.Plugin:
 
 def follow(recipe: Mapping[str, Any]) -> ConditionalMeans:
     """Fresh means from a recipe."""
-    factory = find(recipe).load()
+    plugin = find(recipe)
     event, marginals, options = (
         tuple(recipe["event_shape"]),
         recipe["marginals"],
         recipe["options"],
     )
     try:
-        inspect.signature(factory).bind(event, marginals, **options)
+        inspect.signature(plugin.load()).bind(event, marginals, **options)
     except TypeError as error:
         raise ConfigError(f"network {recipe['name']!r}: {error}.") from None
-    return ConditionalMeans(factory(event, marginals, **options), dict(recipe))
+    return ConditionalMeans(plugin.make(event, marginals, **options), dict(recipe))

@@ -220,8 +220,12 @@ class Journey:
     ) -> ProbabilityFlow:
         path: Path
         if isinstance(self.path, str):
-            path = registry.create("path", self.path, Path, route)
+            path = on_path(registry.create("path", self.path, Path, route), route)
         elif self.path is not None:
+            if len(route) > 2:
+                raise ConfigError(
+                    "via and path exclude each other: let the path pass through the points."
+                )
             path = on_path(self.path, route)
         else:
             path = Polyline(route)
@@ -234,16 +238,23 @@ class Journey:
 
 
 def on_path(path: Path, route: list[Tensor]) -> Path:
-    """A path that a user made, if it is on the simplex and joins the points that were named.
+    """A path, if it is on the simplex and joins the points that were named.
 
     Raises:
-        ConfigError: points to pass through besides the path.
+        PluginError: it does not give one point a time.
+        ShapeError: it is of another number of rows.
         SimplexError: it leaves the simplex, or ends elsewhere.
     """
-    if len(route) > 2:
-        raise ConfigError("via and path exclude each other: let the path pass through the points.")
-    found = path(torch.linspace(0, 1, 33).double()).to(torch.float64)
-    alpha = simplex.check(found, route[0].shape[-1], repr(path))
+    times, k = torch.linspace(0, 1, 33).double(), route[0].shape[-1]
+    found = path(times)
+    good = isinstance(found, Tensor) and found.ndim in (2, 3)
+    if not good or len(found) != len(times) or found.shape[-1] != k:
+        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise PluginError(
+            f"{path!r} must give a point of {k} coordinates a time, for {len(times)} times shape "
+            f"({len(times)}, {k}); got {got}."
+        )
+    alpha = simplex.check(found.to(torch.float64), k, repr(path))
     for name, end, point in (("source", alpha[0], route[0]), ("target", alpha[-1], route[-1])):
         if end.ndim == point.ndim == 2 and len(end) != len(point):
             raise ShapeError(f"{path!r} is of {len(end)} rows; the {name} is of {len(point)}.")

@@ -240,7 +240,7 @@ def create(kind: str, value: Any, base: type[T], *args: Any, **options: Any) -> 
     if not isinstance(value, str):
         return checks.instance(value, base, kind)
     plugin = installed().find(kind, value)
-    made = plugin.load()(*args, **options)
+    made = plugin.make(*args, **options)
     if not isinstance(made, base):
         raise PluginError(f"The {plugin} must make a {base.__name__}; got {made!r}.")
     return made

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from multisi.errors import PluginError
+from multisi.errors import MultisiError, PluginError
 from multisi.registry.hookspecs import Factory
 
 
@@ -52,6 +52,22 @@ class Plugin:
                 f"The {self} must be a class or a function; {self.factory!r} is {found!r}."
             )
         return found  # type: ignore[no-any-return]
+
+    def make(self, *args: Any, **options: Any) -> Any:
+        """What the factory makes of some arguments.
+
+        Raises:
+            PluginError: it cannot be imported, or raises an error that is not of multisi.
+        """
+        factory = self.load()
+        try:
+            return factory(*args, **options)
+        except MultisiError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"The {self} could not be made: {type(error).__name__}: {error}."
+            ) from error
 
     def examined(self) -> "Plugin":
         """The same with its summary, and broken if its factory cannot be where it says."""

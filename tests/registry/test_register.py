@@ -5,7 +5,13 @@ import torch
 
 import multisi
 from multisi import registry
-from multisi.errors import CheckpointError, ConfigError, PluginError, UnknownPluginError
+from multisi.errors import (
+    CheckpointError,
+    ConfigError,
+    PluginError,
+    SimplexError,
+    UnknownPluginError,
+)
 from multisi.registry import manager
 
 
@@ -87,3 +93,38 @@ def test_models_note_it_and_ask_for_it(fresh, tmp_path):
         multisi.load(tmp_path / "m")
     with pytest.raises(UnknownPluginError, match="There is no network 'mine'"):
         multisi.fit(data, network="mine", steps=1, progress=False)
+
+
+class Wrong(multisi.Path):
+    """Off the simplex beyond its middle, or of no shape."""
+
+    def __init__(self, points, shape=None):
+        self.points, self.shape = points, shape
+
+    def __call__(self, t):
+        if self.shape:
+            return torch.zeros(self.shape)
+        return self.points[0] + 2 * t[..., None] * (self.points[1] - self.points[0])
+
+
+def test_plugins_that_break_when_used_are_named():
+    def raises(*arguments):
+        raise KeyError("inside")
+
+    data = {"a": torch.randn(9, 2), "b": torch.randn(9, 2)}
+    model = multisi.fit(data, steps=1, progress=False)
+    for kind in registry.KINDS:
+        multisi.register(kind, "raises", raises)
+    with pytest.raises(PluginError, match="solver 'raises' of here could not be made: KeyError"):
+        model.transport(data["a"], "a", "b", solver="raises")
+    with pytest.raises(PluginError, match="network 'raises' of here could not be made: KeyError"):
+        multisi.fit(data, network="raises", steps=1, progress=False)
+    multisi.register("network", "linear", lambda event, marginals: torch.nn.Linear(2, 2))
+    with pytest.raises(ConfigError, match=r"callable as network\(x, alpha\); Linear takes"):
+        multisi.fit(data, network="linear", steps=1, progress=False)
+    multisi.register("path", "off", Wrong)
+    with pytest.raises(SimplexError, match="must not be negative"):
+        model.transport(data["a"], "a", "b", path="off")
+    multisi.register("path", "shape", lambda points: Wrong(points, (3,)))
+    with pytest.raises(PluginError, match=r"for 33 times shape \(33, 2\); got \(3,\)"):
+        model.transport(data["a"], "a", "b", path="shape")

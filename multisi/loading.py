@@ -83,7 +83,10 @@ def _means(
             "network again and pass it: load(path, network=...)."
         )
     if network is not None:
-        means = ConditionalMeans(network, dict(recipe) if recipe else None)
+        try:
+            means = ConditionalMeans(network, dict(recipe) if recipe else None)
+        except ConfigError as error:
+            raise CheckpointError(f"The weights do not fit the network: {error}") from None
     elif recipe is not None and recipe["name"] == recipes.MIXTURE:
         return _mixture(tensors)
     elif recipe is not None:

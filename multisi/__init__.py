@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from multisi import registry as registry
     from multisi import simplex as simplex
     from multisi import testing as testing
+    from multisi import training as training
     from multisi.couplings import Coupling as Coupling
     from multisi.diffusion import Diffusion as Diffusion
     from multisi.dynamics import ProbabilityFlow as ProbabilityFlow
@@ -51,7 +52,7 @@ _HOMES = {
     "load": "loading",
     "register": "registry",
 }
-_MODULES = ("control", "errors", "metrics", "noise", "registry", "simplex", "testing")
+_MODULES = ("control", "errors", "metrics", "noise", "registry", "simplex", "testing", "training")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

@@ -65,6 +65,13 @@ def _add_fit(commands: Any) -> None:
     )
     parser.add_argument("--no-noise", action="store_true", help="do without a standard normal")
     parser.add_argument("--coupling", default="independent", help="name of a coupling")
+    parser.add_argument(
+        "--coupling-option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="option of the coupling, such as rows=512",
+    )
     parser.add_argument("--network", default="mlp", help="name of a network")
     parser.add_argument(
         "--network-option",
@@ -77,6 +84,15 @@ def _add_fit(commands: Any) -> None:
     parser.add_argument("--max-seconds", type=float, default=None, help="time at most")
     parser.add_argument("--batch-size", type=int, default=256, help="draws a step (default: 256)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="default: 0.001")
+    parser.add_argument(
+        "--held-out",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="samples to stop early by; give two or more",
+    )
+    parser.add_argument("--log", default=None, metavar="FILE", help="append lines of JSON to FILE")
+    parser.add_argument("--precision", default=None, help="bfloat16 for the network")
     _add_common(parser)
 
 
@@ -99,6 +115,7 @@ def _add_evaluate(commands: Any) -> None:
     _add_marginals(parser, "held-out samples; give two or more")
     parser.add_argument("--samples", type=int, default=4000, help="rows to compare at most")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    parser.add_argument("--picture", metavar="FILE", help="draw the energy distances, a PNG file")
     _add_moving(parser)
     _add_common(parser)
 
@@ -153,7 +170,7 @@ def _demo(options: argparse.Namespace) -> None:
 def _fit(options: argparse.Namespace) -> None:
     import pathlib
 
-    from multisi import StandardNormal, fit, formats
+    from multisi import StandardNormal, fit, formats, training
 
     files = _pairs(options.marginal, "--marginal", "NAME=FILE")
     formats.check_place(options.out)
@@ -164,16 +181,21 @@ def _fit(options: argparse.Namespace) -> None:
         )
     marginals |= {name: formats.read(file).rows for name, file in files.items()}
     out = pathlib.Path(options.out)
-    given = _pairs(options.network_option, "--network-option", "KEY=VALUE")
+    held_out = _pairs(options.held_out, "--held-out", "NAME=FILE")
+    callbacks = [] if options.log is None else [training.Log(options.log)]
     model = fit(
         marginals,
         coupling=options.coupling,
+        coupling_options=_options(options.coupling_option, "--coupling-option"),
         network=options.network,
-        network_options={key: _value(text) for key, text in given.items()},
+        network_options=_options(options.network_option, "--network-option"),
         steps=options.steps,
         max_seconds=options.max_seconds,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
+        precision=options.precision,
+        held_out={n: formats.read(f).rows for n, f in held_out.items()} or None,
+        callbacks=callbacks,
         seed=options.seed,
         device=options.device,
         progress=not options.quiet,
@@ -209,12 +231,15 @@ def _transport(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from multisi import formats, load
+    from multisi import formats, load, plots
+    from multisi.files import write_whole
 
     files = _pairs(options.marginal, "--marginal", "NAME=FILE")
     model = load(options.model, device=options.device)
     held_out = {name: formats.read(file).rows for name, file in files.items()}
     report = model.evaluate(held_out, samples=options.samples, **_moving(options))
+    if options.picture:
+        write_whole(options.picture, plots.matrix(report))
     print(json.dumps(report.to_dict(), indent=1) if options.json else report)
 
 
@@ -253,6 +278,11 @@ def _pairs(texts: Sequence[str], what: str, form: str) -> dict[str, str]:
             raise ConfigError(f"{what}: the name {name!r} is given twice.")
         pairs[name] = value
     return pairs
+
+
+def _options(texts: Sequence[str], what: str) -> dict[str, Any]:
+    """Options of a part, as given on the command line."""
+    return {key: _value(text) for key, text in _pairs(texts, what, "KEY=VALUE").items()}
 
 
 def _value(text: str) -> Any:

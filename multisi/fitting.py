@@ -3,33 +3,42 @@
 import pathlib
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from multisi import devices, recipes, registry, seeds
+from multisi import seeds
 from multisi.couplings import Coupling
-from multisi.errors import CheckpointError, ConfigError, ShapeError, TrainingDivergedError
-from multisi.marginals import Marginal, StandardNormal, prepare
+from multisi.errors import CheckpointError, ConfigError, TrainingDivergedError
 from multisi.means import ConditionalMeans
 from multisi.model import Model
+from multisi.training.batches import Batches
+from multisi.training.callbacks import EarlyStopping
+from multisi.training.law import SimplexLaw
 from multisi.training.loop import Training
+from multisi.training.objective import Batch
 from multisi.training.schedule import Schedule
-from multisi.units import Standardiser
 
 
 def fit(
     marginals: Mapping[str, Any],
     *,
     coupling: str | Coupling = "independent",
+    coupling_options: Mapping[str, Any] | None = None,
     network: str | nn.Module = "mlp",
     network_options: Mapping[str, Any] | None = None,
+    law: SimplexLaw | None = None,
     steps: int = 5000,
     max_seconds: float | None = None,
     batch_size: int = 256,
     learning_rate: float = 1e-3,
+    clip: float | None = 1.0,
+    accumulate: int = 1,
+    precision: str | None = None,
+    held_out: Mapping[str, Any] | None = None,
+    callbacks: Sequence[Callable[[Training], Any]] = (),
     seed: int = 0,
     device: Any = "auto",
     progress: bool = True,
@@ -41,17 +50,26 @@ def fit(
         marginals: Name to samples `(n, *event)`, `Marginal` or `StandardNormal()`; the standard
             normal becomes marginal 0.
         coupling: Joint law to draw from: a name, or a `Coupling` in data units.
+        coupling_options: Options of a coupling that is given by name.
         network: A name, or a module `(x, alpha) -> (b, k, *event)`, which is trained in place.
         network_options: Options of a network that is given by name.
+        law: Which points of the simplex to learn at; mostly edges by default.
         steps: Number of steps at most.
         max_seconds: Time at most; with it a run is no longer repeatable.
         batch_size: Joint draws a step.
         learning_rate: The highest rate; there is a warm-up and a decay.
+        clip: Longest gradient, longer ones are scaled down; `None` for no limit.
+        accumulate: Parts in which a batch is computed, one after the other, to save memory.
+        precision: `"bfloat16"` for the network's computations; weights keep their type.
+        held_out: Name to samples that are not trained on; training ends when they are no longer
+            moved any better. `multisi.training.EarlyStopping` has options for it.
+        callbacks: Functions of the `Training`, called after each step; one that returns true ends
+            the run. `multisi.training` has `Log` and `TensorBoard`.
         seed: The seed of everything random. Global generators are left as they are.
         device: `"auto"`, or a device.
         progress: Show a bar, if standard error is a terminal.
-        rescue: File to which the model so far is saved when training is interrupted; a free name
-            beside it is taken where it exists.
+        rescue: File to which the model so far is saved when training is interrupted or diverges; a
+            free name beside it is taken where it exists.
 
     Returns:
         A `Model` with averaged weights.
@@ -61,7 +79,8 @@ def fit(
         DataError: samples that cannot be used.
         ShapeError: samples of different event shapes, or a network or coupling that returns
             another shape.
-        TrainingDivergedError: the loss stopped being finite and did not recover.
+        TrainingDivergedError: the loss stopped being finite, or grew, and did not recover; the
+            last good weights are in the file that the message names.
 
     Example:
         >>> import multisi
@@ -69,50 +88,30 @@ def fit(
         >>> multisi.fit({"a": a, "b": a + 3}, steps=2, progress=False)
         Model(['a', 'b'], noise=None)
     """
-    ready = prepare(marginals)
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
-    seed = seeds.check(seed)
-    chosen = devices.choose(device)
-    data = [marginal for marginal in ready.values() if isinstance(marginal, Marginal)]
-    noise = next((name for name, m in ready.items() if isinstance(m, StandardNormal)), None)
-    units = Standardiser.of(data)
-    joint = registry.create("coupling", coupling, Coupling, list(ready.values()))
-    event = data[0].event_shape
-    first = 0 if noise is None else 1
-
-    def draw(step: int) -> tuple[Tensor, Tensor | None]:
-        xs = joint.sample(batch_size, seed=seed, step=step)
-        if xs.shape != (batch_size, len(ready), *event):
-            raise ShapeError(
-                f"The coupling must draw shape {(batch_size, len(ready), *event)}; "
-                f"got {tuple(xs.shape)}."
-            )
-        data = xs[:, first:]
-        data = (data - units.shift.to(data)) / units.scale.to(data)
-        xs = torch.cat([xs[:, :first], data], 1).to(chosen, torch.float32)
-        told = joint.condition(batch_size, seed=seed, step=step)
-        return xs, None if told is None else told.to(chosen, torch.float32)
-
-    with torch.random.fork_rng(devices=[chosen] if chosen.type == "cuda" else []):
-        torch.manual_seed(seed)
-        options = dict(network_options or {})
-        if isinstance(network, str) and (size := _condition_size(data)):
-            options["condition"] = size
-        means = recipes.make(network, options, event, len(ready)).to(chosen)
-        _try(means, *draw(0))
-        training = Training(means, draw, schedule, seed)
-        model = Model(
-            training.averaged,
-            list(ready),
-            noise,
-            units=units,
-            noise_independent=joint.noise_independent,
-            plugins=[
-                registry.installed().find(kind, name).record()
-                for kind, name in (("network", network), ("coupling", coupling))
-                if isinstance(name, str)
-            ],
+    batches = Batches(
+        marginals,
+        coupling=coupling,
+        coupling_options=coupling_options,
+        law=law,
+        batch_size=batch_size,
+        seed=seed,
+        device=device,
+    )
+    stopping = [EarlyStopping(held_out)] if held_out is not None else []
+    means = batches.means(network, **(network_options or {}))
+    with seeds.global_generators(batches.seed, batches.device):
+        _try(means, batches(0))
+        training = Training(
+            means,
+            batches,
+            schedule,
+            clip=clip,
+            accumulate=accumulate,
+            precision=precision,
+            callbacks=[*callbacks, *stopping],
         )
+        model = batches.model(training.average.means)
         try:
             training.run(progress)
         except KeyboardInterrupt:
@@ -122,19 +121,18 @@ def fit(
                 file=sys.stderr,
             )
             raise
+        except TrainingDivergedError as error:
+            place = _rescue(model, pathlib.Path(rescue)) if training.average.steps else None
+            raise TrainingDivergedError(
+                f"{error} They are in {place}." if place else str(error)
+            ) from None
     return model
 
 
-def _condition_size(data: list[Marginal]) -> int:
-    """Features of the condition, 0 without one."""
-    return next((m.condition.shape[1] for m in data if m.condition is not None), 0)
-
-
-def _try(means: ConditionalMeans, xs: Tensor, condition: Tensor | None) -> None:
+def _try(means: ConditionalMeans, batch: Batch) -> None:
     """Ask the network once before training: its shape, finiteness and parameters."""
-    alpha = torch.full(xs.shape[:2], 1 / xs.shape[1], device=xs.device)
     with torch.no_grad():
-        heads = means.heads(xs.mean(1), alpha, condition)
+        heads = means.heads(batch.x, batch.alpha, batch.condition)
     if not torch.isfinite(heads).all():
         raise TrainingDivergedError("The network returns NaN or infinity before the first step.")
     if not any(parameter.requires_grad for parameter in means.parameters()):

@@ -1,5 +1,7 @@
 """The marginals: datasets, the standard normal, and the units that they share."""
 
+import copy
+import functools
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from multisi.arrays import floats
 from multisi.errors import ConfigError, DataError, ShapeError
+from multisi.sources import Stream, Table, source_of
 
 
 class StandardNormal:
@@ -27,7 +30,9 @@ class Marginal:
     """One dataset: samples, and if you like a label, a weight and a condition for each of them.
 
     Arguments:
-        samples: Array of shape `(n, *event)`: torch, numpy, or nested lists.
+        samples: Array of shape `(n, *event)`: torch, numpy, or nested lists. What does not fit
+            in memory: a mapped array (`numpy.load(file, mmap_mode="r")`), a map-style torch
+            dataset, or a stream: an iterable dataset or a loader, which is read in order.
         labels: One integer a row, for couplings that match within a label.
         weights: One non-negative number a row, the share in which it is drawn; equal shares
             without.
@@ -47,19 +52,23 @@ class Marginal:
     def __init__(
         self, samples: Any, labels: Any = None, weights: Any = None, condition: Any = None
     ) -> None:
-        self.samples = floats(samples, "samples")
-        if len(self.samples) < 2:
-            raise DataError(f"a marginal needs at least 2 rows; got {len(self.samples)}.")
-        if 0 in self.samples.shape:
-            raise DataError(f"samples are empty: shape {tuple(self.samples.shape)}.")
+        self.name = ""
+        self._source = source_of(samples)
+        if len(self) < 2:
+            raise DataError(f"a marginal needs at least 2 rows; got {len(self)}.")
+        if 0 in self.event_shape:
+            raise DataError(f"samples are empty: shape {(len(self), *self.event_shape)}.")
+        given = {"labels": labels, "weights": weights, "condition": condition}
+        if isinstance(self._source, Stream) and any(value is not None for value in given.values()):
+            raise DataError(f"A stream has no fixed rows, hence no {' or '.join(given)} a row.")
         self.labels = None if labels is None else self._per_row(_integers(labels), "labels")
         self.weights = None if weights is None else self._check_weights(weights)
         self.condition = None if condition is None else self._check_condition(condition)
 
     def _per_row(self, values: Tensor, what: str) -> Tensor:
-        if values.shape != self.samples.shape[:1]:
+        if values.shape != (len(self),):
             raise ShapeError(
-                f"{what} must have one entry a row, shape ({len(self.samples)},); "
+                f"{what} must have one entry a row, shape ({len(self)},); "
                 f"got {tuple(values.shape)}."
             )
         return values
@@ -73,9 +82,9 @@ class Marginal:
 
     def _check_condition(self, condition: Any) -> Tensor:
         values = floats(condition, "condition").to(torch.float32)
-        if values.ndim != 2 or len(values) != len(self.samples):
+        if values.ndim != 2 or len(values) != len(self):
             raise ShapeError(
-                f"condition must have shape ({len(self.samples)}, c), a vector a row; "
+                f"condition must have shape ({len(self)}, c), a vector a row; "
                 f"got {tuple(values.shape)}."
             )
         return values
@@ -83,13 +92,77 @@ class Marginal:
     @property
     def event_shape(self) -> tuple[int, ...]:
         """Shape of one sample."""
-        return tuple(self.samples.shape[1:])
+        return self._source.event_shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the samples, float32 or float64."""
+        return self._source.dtype
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all samples are at hand at once."""
+        return isinstance(self._source, Table)
+
+    @property
+    def samples(self) -> Tensor:
+        """All samples, shape `(n, *event)`.
+
+        Raises:
+            DataError: they are not in memory.
+        """
+        if not isinstance(self._source, Table):
+            raise DataError("These samples are not in memory; take rows of them: take(rows).")
+        return self._source.samples
+
+    @functools.cached_property
+    def shares(self) -> Tensor:
+        """The share in which each row is drawn, float64, shape `(n,)`."""
+        if self.weights is not None:
+            return self.weights
+        return torch.full((len(self),), 1 / len(self), dtype=torch.float64)
+
+    @functools.cached_property
+    def _ladder(self) -> Tensor:
+        return self.shares.cumsum(0)
+
+    def draw(self, n: int, source: torch.Generator) -> Tensor:
+        """Numbers of `n` rows, drawn with replacement, by weight where there are weights."""
+        if self.weights is None:
+            return torch.randint(len(self), (n,), generator=source)
+        return choose(self._ladder, n, source)
+
+    def take(self, rows: Tensor) -> Tensor:
+        """The samples of these rows, shape `(n, *event)`.
+
+        Raises:
+            DataError: rows that are missing or not finite; with the name of the marginal.
+            ShapeError: rows of another shape.
+        """
+        try:
+            return self._source.take(rows)
+        except (DataError, ShapeError) as error:
+            raise type(error)(f"Marginal {self.name!r}: {error}") from error
+
+    def some(self, count: int, source: torch.Generator) -> Tensor:
+        """At most `count` rows, each once, in a random order."""
+        seed = int(torch.randint(2**62, (), generator=source))
+        chosen = np.random.default_rng(seed).choice(
+            len(self), min(count, len(self)), replace=False
+        )
+        return self.take(torch.from_numpy(chosen))
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self._source)
 
     def __repr__(self) -> str:
         return f"Marginal(n={len(self)}, event={self.event_shape})"
+
+
+def choose(ladder: Tensor, n: int, source: torch.Generator) -> Tensor:
+    """`n` places of a ladder, the running sum of shares; each drawn by its share."""
+    point = torch.rand(n, generator=source, dtype=ladder.dtype) * ladder[-1]
+    return torch.searchsorted(ladder, point, right=True).clamp_max(len(ladder) - 1)
 
 
 AnyMarginal: TypeAlias = Marginal | StandardNormal
@@ -147,12 +220,14 @@ def check_names(names: list[Any]) -> None:
 
 
 def _as_marginal(name: str, value: Any) -> AnyMarginal:
-    if isinstance(value, Marginal | StandardNormal):
+    if isinstance(value, StandardNormal):
         return value
     try:
-        return Marginal(value)
+        marginal = copy.copy(value) if isinstance(value, Marginal) else Marginal(value)
     except (DataError, ShapeError) as error:
         raise type(error)(f"Marginal {name!r}: {error}") from None
+    marginal.name = name
+    return marginal
 
 
 def _integers(labels: Any) -> Tensor:

@@ -154,20 +154,6 @@ def combination(alpha: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return v - c * alpha, c
 
 
-def combine(heads: Tensor, y: Tensor, of_heads: Tensor, of_state: Tensor) -> Tensor:
-    r"""$\sum_k a_k \hat g_k + c\, y$, shape of `y`.
-
-    Arguments:
-        heads: Shape `(b, k, *event)`.
-        y: Shape `(b, *event)`.
-        of_heads: Coefficients $a$, shape `(b, 1, k)` or `(1, 1, k)`.
-        of_state: Coefficients $c$, broadcastable to `y`.
-    """
-    rows = heads.reshape(*heads.shape[:2], math.prod(y.shape[1:]))
-    mixed = torch.matmul(of_heads, rows)[:, 0].reshape(y.shape)
-    return torch.addcmul(mixed, of_state, y)
-
-
 def finite(values: Tensor, what: str) -> Tensor:
     """The values, if all of them are finite.
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from multisi import arrays, seeds
@@ -47,6 +48,48 @@ def mean_distance(a: Tensor, b: Tensor) -> float:
         for part in torch.split(a, _ROWS)
     )
     return total / (len(a) * len(b))
+
+
+def wasserstein(x: Any, y: Any) -> float:
+    r"""Exact 2-Wasserstein distance $\min_\sigma (E|x_i - y_{\sigma(i)}|^2)^{1/2}$ of samples.
+
+    Time grows with the cube of the number of rows: a thousand take a third of a second.
+
+    Arguments:
+        x: Samples, shape `(n, *event)`.
+        y: Samples, shape `(m, *event)`; with `m < n` the first `m` of `x` are used, and likewise.
+
+    Example:
+        >>> wasserstein([[0.0], [1.0]], [[3.0], [2.0]])
+        2.0
+    """
+    a, b = _pair(x, y)
+    few = min(len(a), len(b))
+    distances = torch.cdist(a[:few], b[:few], compute_mode="donot_use_mm_for_euclid_dist")
+    cost = distances.square().numpy()
+    return math.sqrt(cost[linear_sum_assignment(cost)].mean())
+
+
+def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) -> float:
+    r"""Sliced 2-Wasserstein distance, the root mean square of the distances along directions.
+
+    Arguments:
+        x: Samples, shape `(n, *event)`.
+        y: Samples, shape `(m, *event)`; with `m < n` the first `m` of `x` are used, and likewise.
+        projections: How many directions, drawn uniformly.
+        seed: Seed of the directions.
+
+    Example:
+        >>> sliced_wasserstein([[0.0], [1.0]], [[3.0], [2.0]])
+        2.0
+    """
+    a, b = _pair(x, y)
+    few = min(len(a), len(b))
+    source = seeds.generator(seeds.check(seed))
+    directions = torch.randn(a.shape[1], projections, generator=source, dtype=a.dtype)
+    directions = directions / directions.norm(dim=0)
+    low, high = ((part[:few] @ directions).sort(0).values for part in (a, b))
+    return math.sqrt((high - low).square().mean().item())
 
 
 class PermutationTest(NamedTuple):

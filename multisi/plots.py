@@ -7,6 +7,40 @@ from typing import Any
 import numpy as np
 
 from multisi.errors import ConfigError
+from multisi.report import FIGURES, Report
+
+
+def matrix(report: Report, figure: str = "energy_distance") -> bytes:
+    """One figure of all pairs of a report as a table of colours, as the bytes of a PNG file.
+
+    Arguments:
+        report: What `Model.evaluate` gives.
+        figure: Name of a field of `Pair`.
+
+    Raises:
+        ConfigError: no such figure, or matplotlib is not installed.
+    """
+    if figure not in FIGURES:
+        raise ConfigError(f"figure must be one of {', '.join(FIGURES)}; got {figure!r}.")
+    names = list(report.names)
+    values = np.full((len(names), len(names)), np.nan)
+    for pair in report.pairs:
+        values[names.index(pair.source), names.index(pair.target)] = getattr(pair, figure)
+    size = max(4.0, 1.1 * len(names) + 2)
+    chart = _figure(size, 0.8 * size)
+    axis = chart.subplots()
+    shown = axis.imshow(values, cmap="viridis")
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            # Dark on light and light on dark.
+            colour = "black" if shown.norm(value) > 0.5 else "white"
+            axis.text(j, i, f"{value:.2g}", ha="center", va="center", color=colour, fontsize=9)
+    axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axis.set_yticks(range(len(names)), names)
+    axis.set(xlabel="target", ylabel="source", title=FIGURES[figure])
+    axis.title.set_fontsize(10)
+    chart.colorbar(shown)
+    return _png(chart)
 
 
 def image_grid(
@@ -21,14 +55,8 @@ def image_grid(
     Raises:
         ConfigError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("Pictures need matplotlib. Try: pip install 'multisi[plots]'") from None
     tall = [max(len(p) / p.shape[1] for p in pictures) for pictures in rows.values()]
-    figure = Figure(figsize=(2 * len(columns), 2.05 * sum(tall) + 0.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(2 * len(columns), 2.05 * sum(tall) + 0.2)
     axes = figure.subplots(
         len(rows), len(columns), squeeze=False, gridspec_kw={"height_ratios": tall}
     )
@@ -40,6 +68,22 @@ def image_grid(
         line[0].set_ylabel(name, fontsize=8)
     for axis, name in zip(axes[0], columns, strict=True):
         axis.set_title(name, fontsize=8)
+    return _png(figure)
+
+
+def _figure(width: float, height: float) -> Any:
+    """An empty figure of that size, in inches."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("Pictures need matplotlib. Try: pip install 'multisi[plots]'") from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=84)
     return buffer.getvalue()

@@ -1,6 +1,5 @@
 """Recipes: how the means of a saved model are made again."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,8 +70,5 @@ def follow(recipe: Mapping[str, Any]) -> ConditionalMeans:
         recipe["marginals"],
         recipe["options"],
     )
-    try:
-        inspect.signature(plugin.load()).bind(event, marginals, **options)
-    except TypeError as error:
-        raise ConfigError(f"network {recipe['name']!r}: {error}.") from None
+    plugin.bind(event, marginals, **options)
     return ConditionalMeans(plugin.make(event, marginals, **options), dict(recipe))

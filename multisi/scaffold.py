@@ -61,7 +61,7 @@ _CODE = {
 
             def __init__(self, marginals):
                 self.marginals = marginals
-                self.data = [m.samples for m in marginals if isinstance(m, multisi.Marginal)]
+                self.data = [m for m in marginals if isinstance(m, multisi.Marginal)]
 
             def sample(self, n, *, seed, step):
                 """`n` joint draws, shape `(n, k, *event)`: a function of seed and step alone."""
@@ -69,13 +69,9 @@ _CODE = {
                 columns = []
                 for marginal in self.marginals:
                     if isinstance(marginal, multisi.Marginal):
-                        shares = marginal.weights
-                        if shares is None:
-                            shares = torch.ones(len(marginal.samples))
-                        rows = torch.multinomial(shares, n, replacement=True, generator=source)
-                        columns.append(marginal.samples[rows])
+                        columns.append(marginal.take(marginal.draw(n, source)))
                     else:  # The standard normal.
-                        shape = (n, *self.data[0].shape[1:])
+                        shape = (n, *self.data[0].event_shape)
                         columns.append(torch.randn(shape, generator=source))
                 return torch.stack(columns, 1)
     ''',

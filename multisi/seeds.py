@@ -1,6 +1,8 @@
 """Generators made from seeds; the global generators of torch and numpy are never touched."""
 
+import contextlib
 import secrets
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -105,3 +107,11 @@ def _mix(x: Tensor) -> Tensor:
 def _shift(x: Tensor, bits: int) -> Tensor:
     """Right shift that brings in zeros."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+@contextlib.contextmanager
+def global_generators(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's own generators for a while, and leave them as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

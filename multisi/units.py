@@ -1,13 +1,17 @@
 """The standardiser: one affine map between data units and the units of the network."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from multisi.errors import DataError
 from multisi.marginals import Marginal
+from multisi.seeds import generator
 
+_PART, _LEAST, _NUMBERS = 65536, 256, 2**24
+"""Rows whose moments are taken at once; and how many rows, or numbers, stand for all."""
 _NOTHING = 1e-6
 """Share of the data in a state that is the noise's but for rounding; paths are held to it."""
 
@@ -52,7 +56,7 @@ class Standardiser(nn.Module):
         shift = torch.stack([mean for mean, _ in moments]).mean(0)
         square = torch.stack([var + (mean - shift) ** 2 for mean, var in moments]).mean(0)
         scale = square.sqrt()
-        rounding = max(torch.finfo(marginal.samples.dtype).eps for marginal in marginals)
+        rounding = max(torch.finfo(marginal.dtype).eps for marginal in marginals)
         scale = torch.where(scale <= 8 * rounding * shift.abs(), 0.0, scale)
         spread = scale[scale > 0]
         if not torch.isfinite(square).all() or (spread < 1e-30).any() or (spread > 1e30).any():
@@ -99,13 +103,24 @@ def _total(weights: Tensor, like: Tensor) -> Tensor:
 
 
 def _moments(marginal: Marginal) -> tuple[Tensor, Tensor]:
-    """Mean and variance over rows and, for anything but vectors, over the event; float64."""
-    x = marginal.samples.to(torch.float64)
-    x = x if x.ndim == 2 else x.reshape(len(x), -1)
-    weights = marginal.weights
-    weights = torch.full((len(x),), 1 / len(x), dtype=x.dtype) if weights is None else weights
-    mean = weights @ x
-    if len(marginal.event_shape) != 1:
-        mean = mean.mean()
-    var = weights @ (x - mean) ** 2
-    return mean, var if len(marginal.event_shape) == 1 else var.mean()
+    """Mean and variance over rows and, for anything but vectors, over the event; float64.
+
+    Of samples that are not in memory some rows stand for all.
+    """
+    weights = marginal.shares
+    if marginal.in_memory:
+        rows = marginal.samples
+    else:
+        count = max(_LEAST, _NUMBERS // max(1, math.prod(marginal.event_shape)))
+        source = generator(0)
+        rows = marginal.take(marginal.draw(min(count, 8 * len(marginal)), source))
+        weights = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
+    parts = list(zip(torch.split(rows, _PART), torch.split(weights, _PART), strict=True))
+
+    def average(of: Callable[[Tensor], Tensor]) -> Tensor:
+        each = [w @ of(x.double().reshape(len(x), -1)) for x, w in parts]
+        total = torch.stack(each).sum(0)
+        return total if len(marginal.event_shape) == 1 else total.mean()
+
+    mean = average(lambda x: x)
+    return mean, average(lambda x: (x - mean) ** 2)

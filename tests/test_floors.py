@@ -13,7 +13,7 @@ PACKAGE = pathlib.Path(multisi.__file__).parent
 FLOORS = {
     0: ("_version", "checks", "errors", "files", "progress", "registry", "seeds", "simplex"),
     1: ("arrays", "couplings", "devices", "interpolants", "marginals", "networks", "paths",
-        "points", "units"),
+        "points", "sources", "units"),
     2: ("means", "mixture"),
     3: ("arclength", "diffusion", "dynamics", "noise", "tables"),
     4: ("solvers",),

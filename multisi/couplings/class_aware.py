@@ -7,7 +7,7 @@ from torch import Tensor
 
 from multisi.couplings.independent import Independent
 from multisi.errors import DataError
-from multisi.marginals import AnyMarginal, Marginal
+from multisi.marginals import AnyMarginal, Marginal, choose
 
 
 class ClassAware(Independent):
@@ -42,7 +42,7 @@ class ClassAware(Independent):
         labels = [marginal.labels for marginal in self.data if marginal.labels is not None]
         classes, index = torch.unique(torch.cat(labels), return_inverse=True)
         self._labels = torch.split(index, [len(marginal) for marginal in self.data])
-        self._weights = [_row_weights(marginal) for marginal in self.data]
+        self._weights = [marginal.shares for marginal in self.data]
         self._shares = torch.stack(
             [
                 torch.zeros(len(classes), dtype=torch.float64).index_add(0, index, weights)
@@ -55,30 +55,17 @@ class ClassAware(Independent):
 
     def _rows(self, n: int, source: torch.Generator) -> list[Tensor]:
         together = torch.rand(n, generator=source, dtype=torch.float64) < self._common.sum()
-        common = _choose(self._common, n, source)
+        common = choose(self._common.cumsum(0), n, source)
         rows = []
         for labels, weights, shares in zip(self._labels, self._weights, self._shares, strict=True):
             rest = (shares - self._common).clamp_min(0)
-            own = _choose(rest, n, source) if rest.sum() > 0 else common
+            own = choose(rest.cumsum(0), n, source) if rest.sum() > 0 else common
             rows.append(_within(torch.where(together, common, own), labels, weights, source))
         return rows
 
 
 def _bare(marginal: AnyMarginal) -> bool:
     return isinstance(marginal, Marginal) and marginal.labels is None
-
-
-def _row_weights(marginal: Marginal) -> Tensor:
-    if marginal.weights is not None:
-        return marginal.weights
-    return torch.full((len(marginal),), 1 / len(marginal), dtype=torch.float64)
-
-
-def _choose(shares: Tensor, n: int, source: torch.Generator) -> Tensor:
-    """`n` places, drawn by share."""
-    total = shares.cumsum(0)
-    point = torch.rand(n, generator=source, dtype=total.dtype) * total[-1]
-    return torch.searchsorted(total, point, right=True).clamp_max(len(shares) - 1)
 
 
 def _within(chosen: Tensor, labels: Tensor, weights: Tensor, source: torch.Generator) -> Tensor:

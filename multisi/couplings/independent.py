@@ -1,6 +1,7 @@
-"""The independent coupling."""
+"""The independent coupling, and what all couplings of rows share."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -8,6 +9,14 @@ from torch import Tensor
 from multisi.couplings.base import Coupling
 from multisi.marginals import AnyMarginal, Marginal
 from multisi.seeds import generator
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A joint draw: which rows of each dataset, each `(n,)`, and the noise, `(n, *event)`."""
+
+    rows: list[Tensor]
+    noise: Tensor
 
 
 class Independent(Coupling):
@@ -33,13 +42,10 @@ class Independent(Coupling):
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """`n` rows, shape `(n, k, *event)`."""
-        source = generator(seed, step)
-        rows = iter(self._rows(n, source))
-        event = self.data[0].event_shape
+        joint = self.joint(n, seed=seed, step=step)
+        rows = iter(joint.rows)
         columns = [
-            marginal.samples[next(rows)]
-            if isinstance(marginal, Marginal)
-            else torch.randn((n, *event), generator=source)
+            marginal.take(next(rows)) if isinstance(marginal, Marginal) else joint.noise
             for marginal in self.marginals
         ]
         return torch.stack(columns, 1)
@@ -48,20 +54,23 @@ class Independent(Coupling):
         """The conditions of the rows of that draw, if a dataset has any, shape `(n, c)`."""
         if all(marginal.condition is None for marginal in self.data):
             return None
-        rows = self._rows(n, generator(seed, step))
+        rows = self.joint(n, seed=seed, step=step).rows
         return next(
             m.condition[i] for m, i in zip(self.data, rows, strict=True) if m.condition is not None
         )
 
+    def joint(self, n: int, *, seed: int, step: int) -> Joint:
+        """Which rows are drawn together, and with what noise."""
+        rows = self._rows(n, generator(seed, step))
+        return Joint(rows, self._noise(n, seed, step))
+
     def _rows(self, n: int, source: torch.Generator) -> list[Tensor]:
         """Indices of the rows to take from each dataset."""
-        return [draw_rows(marginal, n, source) for marginal in self.data]
+        return [marginal.draw(n, source) for marginal in self.data]
 
-
-def draw_rows(marginal: Marginal, n: int, source: torch.Generator) -> Tensor:
-    """Indices of `n` rows drawn with replacement, by weight where there are weights."""
-    if marginal.weights is None:
-        return torch.randint(len(marginal), (n,), generator=source)
-    total = marginal.weights.cumsum(0)
-    point = torch.rand(n, generator=source, dtype=total.dtype) * total[-1]
-    return torch.searchsorted(total, point, right=True).clamp_max(len(marginal) - 1)
+    def _noise(self, n: int, seed: int, step: int, *which: int) -> Tensor:
+        """Standard normal rows, none where there is no noise marginal."""
+        if len(self.data) == len(self.marginals):
+            return torch.empty(n, 0)
+        source = generator(seed, step, *(which or (1,)))
+        return torch.randn((n, *self.data[0].event_shape), generator=source)

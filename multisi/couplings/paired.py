@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from multisi.couplings.independent import Independent, draw_rows
+from multisi.couplings.independent import Independent
 from multisi.errors import DataError
 from multisi.marginals import AnyMarginal
 
@@ -39,4 +39,4 @@ class Paired(Independent):
 
     def _rows(self, n: int, source: torch.Generator) -> list[Tensor]:
         weighted = next((m for m in self.data if m.weights is not None), self.data[0])
-        return [draw_rows(weighted, n, source)] * len(self.data)
+        return [weighted.draw(n, source)] * len(self.data)

@@ -3,18 +3,23 @@
 import math
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
 from multisi import checks
-from multisi.errors import ShapeError
+from multisi.errors import ConfigError, ShapeError
+
+PRESETS = {"small": (64, 3, 32), "medium": (128, 3, 64), "large": (512, 4, 128)}
+"""Name to width, depth and units of the embedding."""
+_NEAR = 1e-3
+"""How close to a face of the simplex the embedding still tells points apart."""
 
 
 class MLP(nn.Module):
     r"""A perceptron whose layers are scaled and shifted by functions of alpha.
 
     $h \leftarrow \mathrm{silu}\big((1 + s(\alpha)) \odot (W h + b) + t(\alpha)\big)$, where
-    $s$ and $t$ are linear in a small embedding of $\alpha$. A condition is read beside the state.
+    $s$ and $t$ are linear in an embedding of $\alpha$ and $\log \alpha$. Beside the state $x$ the
+    first layer reads $\sin B x$ and $\cos B x$ with learned frequencies $B$, and the condition.
 
     Arguments:
         event_shape: Shape of one sample; anything but vectors is flattened.
@@ -22,10 +27,12 @@ class MLP(nn.Module):
         width: Units of a hidden layer.
         depth: Number of hidden layers.
         embedding: Units of the embedding of alpha.
+        frequencies: Number of frequencies, 0 for none.
         condition: Features of the condition, 0 without one.
+        preset: `"small"`, `"medium"` or `"large"`: sizes for what is not given.
 
     Raises:
-        ConfigError: a size below one.
+        ConfigError: a size below one, or no such preset.
 
     Example:
         >>> network = MLP((2,), marginals=3)
@@ -37,25 +44,33 @@ class MLP(nn.Module):
         self,
         event_shape: tuple[int, ...],
         marginals: int,
-        width: int = 128,
-        depth: int = 3,
-        embedding: int = 64,
+        width: int | None = None,
+        depth: int | None = None,
+        embedding: int | None = None,
+        frequencies: int = 32,
         condition: int = 0,
+        preset: str = "medium",
     ) -> None:
         super().__init__()
-        for name, size in (("width", width), ("depth", depth), ("embedding", embedding)):
-            checks.integer(size, name)
+        if preset not in PRESETS:
+            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}.")
+        given = {"width": width, "depth": depth, "embedding": embedding}
+        width, depth, embedding = (
+            checks.integer(default if size is None else size, name)
+            for (name, size), default in zip(given.items(), PRESETS[preset], strict=True)
+        )
         self.event_shape = tuple(event_shape)
         self.marginals = marginals
-        size = math.prod(self.event_shape)
         self.condition = checks.integer(condition, "condition", least=0)
-        self.embed = nn.Sequential(
-            nn.Linear(marginals, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
-        )
-        self.modulate = nn.Linear(embedding, 2 * width * depth)
-        self.layers = nn.ModuleList(
-            nn.Linear(size + condition if i == 0 else width, width) for i in range(depth)
-        )
+        size = math.prod(self.event_shape)
+        waves = checks.integer(frequencies, "frequencies", least=0)
+        self.frequencies = nn.Linear(size, waves, bias=False) if waves else None
+        if self.frequencies is not None:
+            nn.init.normal_(self.frequencies.weight, std=size**-0.5)
+        self.embed = nn.Sequential(nn.Linear(2 * marginals, embedding), nn.SiLU())
+        self.modulate = nn.ModuleList(nn.Linear(embedding, 2 * width) for _ in range(depth))
+        read = size + 2 * waves + self.condition
+        self.layers = nn.ModuleList(nn.Linear(width if i else read, width) for i in range(depth))
         self.heads = nn.Linear(width, marginals * size)
 
     def forward(
@@ -74,19 +89,12 @@ class MLP(nn.Module):
             mix: Coefficients `(r, k)`, to be answered by these combinations of the heads,
                 `(b, r, *event)`; the last layer is then no larger than they are.
         """
-        told = 0 if condition is None else condition.shape[-1]
-        if told != self.condition:
-            raise ShapeError(
-                f"The network takes a condition of {self.condition} features; got {told}."
-            )
         if alpha.stride(0) == 0:  # One point for the whole batch: modulate once.
             alpha = alpha[:1]
-        modulation = self.modulate(self.embed(alpha))
-        scales, shifts = rearrange(modulation, "b (s l w) -> s l b w", s=2, l=len(self.layers))
-        h = x.reshape(len(x), math.prod(self.event_shape))
-        if condition is not None:
-            h = torch.cat([h, condition.to(h)], 1)
-        for layer, scale, shift in zip(self.layers, scales, shifts, strict=True):
+        embedded = self.embed(torch.cat([alpha, (alpha + _NEAR).log() / 3], 1))
+        h = self._read(x, condition)
+        for layer, modulate in zip(self.layers, self.modulate, strict=True):
+            scale, shift = modulate(embedded).chunk(2, 1)
             h = torch.nn.functional.silu(torch.addcmul(shift, 1 + scale, layer(h)))
         weight: Tensor = self.heads.weight
         bias: Tensor = self.heads.bias
@@ -96,3 +104,19 @@ class MLP(nn.Module):
             bias = (mix @ bias.reshape(self.marginals, -1)).flatten()
         heads = torch.nn.functional.linear(h, weight, bias)
         return heads.reshape(len(x), -1 if len(x) else self.marginals, *self.event_shape)
+
+    def _read(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """What the first layer sees, shape `(b, ...)`."""
+        told = 0 if condition is None else condition.shape[-1]
+        if told != self.condition:
+            raise ShapeError(
+                f"The network takes a condition of {self.condition} features; got {told}."
+            )
+        h = x.reshape(len(x), math.prod(self.event_shape))
+        parts = [h]
+        if self.frequencies is not None:
+            waves = self.frequencies(h)
+            parts += [waves.sin(), waves.cos()]
+        if condition is not None:
+            parts.append(condition.to(h))
+        return torch.cat(parts, 1) if len(parts) > 1 else h

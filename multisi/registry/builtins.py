@@ -47,6 +47,9 @@ def multisi_register_couplings() -> Mapping[str, str]:
     return {
         "independent": "multisi.couplings.independent:Independent",
         "paired": "multisi.couplings.paired:Paired",
+        "data-dependent": "multisi.couplings.data_dependent:DataDependent",
+        "rectified": "multisi.couplings.rectified:Rectified",
+        "ot": "multisi.couplings.optimal_transport:OptimalTransport",
         "class-aware": "multisi.couplings.class_aware:ClassAware",
     }
 

@@ -228,7 +228,7 @@ def create(kind: str, value: Any, base: type[T], *args: Any, **options: Any) -> 
     """Make an object of `kind` from its name; an object of the class `base` is returned as it is.
 
     Raises:
-        ConfigError: neither a name nor such an object.
+        ConfigError: neither a name nor such an object, or options that the factory does not take.
         PluginError: the factory of that name makes something else.
         UnknownPluginError: no plugin, or more than one, answers to the name.
 
@@ -240,6 +240,8 @@ def create(kind: str, value: Any, base: type[T], *args: Any, **options: Any) -> 
     if not isinstance(value, str):
         return checks.instance(value, base, kind)
     plugin = installed().find(kind, value)
+    if options or plugin.distribution == PROJECT:
+        plugin.bind(*args, **options)
     made = plugin.make(*args, **options)
     if not isinstance(made, base):
         raise PluginError(f"The {plugin} must make a {base.__name__}; got {made!r}.")

@@ -4,13 +4,14 @@ import ast
 import importlib
 import importlib.machinery
 import importlib.util
+import inspect
 import pathlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from multisi.errors import MultisiError, PluginError
+from multisi.errors import ConfigError, MultisiError, PluginError
 from multisi.registry.hookspecs import Factory
 
 
@@ -52,6 +53,17 @@ class Plugin:
                 f"The {self} must be a class or a function; {self.factory!r} is {found!r}."
             )
         return found  # type: ignore[no-any-return]
+
+    def bind(self, *args: Any, **options: Any) -> None:
+        """See that the factory takes these arguments.
+
+        Raises:
+            ConfigError: it does not; with what is missing or too much.
+        """
+        try:
+            inspect.signature(self.load()).bind(*args, **options)
+        except TypeError as error:
+            raise ConfigError(f"{self.kind} {self.name!r}: {error}.") from None
 
     def make(self, *args: Any, **options: Any) -> Any:
         """What the factory makes of some arguments.

@@ -1,99 +1,144 @@
 """The loop: draw, step, average."""
 
 import copy
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from multisi.errors import TrainingDivergedError
+from multisi import checks
+from multisi.errors import ConfigError, TrainingDivergedError
 from multisi.means import ConditionalMeans
 from multisi.progress import bar
-from multisi.seeds import generator
-from multisi.training.objective import draw_points, loss
+from multisi.training.average import Average
+from multisi.training.batches import Batches
+from multisi.training.objective import Batch, loss
 from multisi.training.schedule import Schedule
+from multisi.transport import Autocast
 
 PATIENCE = 20
-"""Steps in a row without a finite loss or gradient after which training has diverged."""
+"""Steps in a row without a finite gradient after which training has diverged."""
+_KEEP = 0.05
+"""Share of the run between two looks at whether all is well, when good weights are kept."""
+_TOO_MUCH = 100.0
+"""How many times its least value the loss may reach before training has diverged."""
 
 
 class Training:
     """A run in progress; the averaged means are there at any time, also after an interruption.
 
     Arguments:
-        means: The means to train; `averaged` is a copy of them.
-        draw: Function of the step that gives `xs`, `(b, k, *event)`, in the means' units, and
-            the condition `(b, c)` or `None`.
+        means: The means to train.
+        batches: What each step learns from.
         schedule: How long and how fast.
-        seed: Seed of the law of simplex points.
+        clip: Longest gradient, longer ones are scaled down; `None` for no limit.
+        accumulate: Parts in which a batch is computed, one after the other, to save memory.
+        precision: `"bfloat16"` for the network's computations; weights keep their type.
+        callbacks: Functions of the training, called after each step; one that returns true ends
+            it.
     """
 
     def __init__(
         self,
         means: ConditionalMeans,
-        draw: Callable[[int], tuple[Tensor, Tensor | None]],
+        batches: Batches,
         schedule: Schedule,
-        seed: int,
+        *,
+        clip: float | None = 1.0,
+        accumulate: int = 1,
+        precision: str | None = None,
+        callbacks: Sequence[Callable[["Training"], Any]] = (),
     ) -> None:
-        self.means, self.draw, self.schedule, self.seed = means, draw, schedule, seed
+        self.means, self.batches, self.schedule = means, batches, schedule
+        self.clip = math.inf if clip is None else checks.number(clip, "clip", positive=True)
+        self.accumulate = checks.integer(accumulate, "accumulate")
+        self.callbacks = list(callbacks)
+        if precision not in (None, "bfloat16"):
+            raise ConfigError(f"precision must be 'bfloat16' or None; got {precision!r}.")
+        self._asked = means if precision is None else Autocast(means, precision)
         self.parameters = [p for p in means.parameters() if p.requires_grad]
         self.optimiser = torch.optim.Adam(self.parameters, lr=schedule.learning_rate, fused=True)
-        self.averaged = copy.deepcopy(means).eval().requires_grad_(False)
-        both = zip(self.averaged.parameters(), means.parameters(), strict=True)
-        self._averages: list[tuple[Tensor, Tensor]] = list(both)
-        self.step, self.seconds, self.loss = 0, 0.0, float("nan")
+        self.average = Average(means)
+        self.step, self.seconds, self.rate = 0, 0.0, 0.0
+        self._loss = torch.full((), math.nan, device=batches.device)
+        self._least, self._kept = math.inf, copy.deepcopy(self.average.means.state_dict())
+        self._kept_at = 0
+
+    @property
+    def loss(self) -> float:
+        """The loss, averaged over the last fifty steps or so."""
+        return self._loss.item()
 
     def run(self, progress: bool = False) -> None:
-        """Train to the end of the schedule.
+        """Train to the end of the schedule, or until a callback ends it.
 
         Raises:
-            TrainingDivergedError: the loss stopped being finite and did not recover.
+            TrainingDivergedError: the loss stopped being finite, or grew, and did not recover; the
+                averaged means are then those of the last time that all was well.
         """
         self.means.train()
-        start, failed = time.perf_counter(), 0
+        start, failed, looked = time.perf_counter() - self.seconds, 0, 0.0
         with bar(self.schedule.steps, "fit", "step", progress) as shown:
             while (passed := self.schedule.passed(self.step, self.seconds)) < 1:
                 failed = 0 if self._one(self.schedule.rate(passed)) else failed + 1
                 if failed >= PATIENCE:
-                    raise TrainingDivergedError(
-                        f"The loss has not been finite for {failed} steps, up to step "
-                        f"{self.step}. Lower learning_rate, now {self.schedule.learning_rate:g}, "
-                        "and look whether the network returns NaN."
-                    )
+                    self._diverged(f"has not been finite for {failed} steps")
                 self.seconds = time.perf_counter() - start
-                self._show(shown, passed)
+                if passed >= looked + _KEEP:
+                    looked = passed
+                    self._keep()
+                self._show(shown)
+                # Each of them is called, whatever the others say.
+                if any([callback(self) for callback in self.callbacks]):
+                    break
 
     def _one(self, rate: float) -> bool:
-        """One step; it is skipped where the loss or its gradient is not finite."""
-        self.optimiser.param_groups[0]["lr"] = rate
-        xs, condition = self.draw(self.step)
-        source = generator(self.seed, self.step, 1)
-        alpha, v = (part.to(xs) for part in draw_points(len(xs), xs.shape[1], source))
-        value = loss(self.means, xs, alpha, v, condition)
+        """One step; it is skipped where the gradient is not finite."""
+        self.optimiser.param_groups[0]["lr"] = self.rate = rate
+        batch = self.batches(self.step)
         self.optimiser.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        value = self._gradient(batch)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
         self.step += 1
-        if not torch.isfinite(value + norm):
+        if not torch.isfinite(norm):
             return False
         self.optimiser.step()
-        self._update_average()
-        current = value.item()
-        self.loss = current if self.loss != self.loss else 0.98 * self.loss + 0.02 * current
+        self.average.update()
+        self._loss = value if self.step == 1 else torch.lerp(self._loss, value, 0.02)
         return True
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        """Exponential average whose memory grows with the run, up to a thousand steps."""
-        decay = min(0.999, self.step / (10 + self.step))
-        for average, current in self._averages:
-            average.lerp_(current, 1 - decay)
-        for average, current in zip(self.averaged.buffers(), self.means.buffers(), strict=True):
-            average.copy_(current)
+    def _gradient(self, batch: Batch) -> torch.Tensor:
+        total = torch.zeros((), device=self._loss.device)
+        for part in batch.split(self.accumulate) if self.accumulate > 1 else (batch,):
+            value = loss(self._asked, part) * (len(part) / len(batch))
+            value.backward()  # type: ignore[no-untyped-call]
+            total = total + value.detach()
+        return total
 
-    def _show(self, shown: Any, passed: float) -> None:
+    def _keep(self) -> None:
+        """Keep the averaged weights if all is well; see whether the loss has grown."""
+        current = self.loss
+        if current <= 2 * self._least:
+            self._kept = copy.deepcopy(self.average.means.state_dict())
+            self._kept_at = self.step
+        if current > _TOO_MUCH * self._least:
+            self._diverged(f"has grown from {self._least:.3g} to {current:.3g}")
+        self._least = min(self._least, current)
+
+    def _diverged(self, what: str) -> None:
+        self.average.means.load_state_dict(self._kept)
+        cause = self.batches.blame(self.step - 1) or (
+            f" Lower learning_rate, now {self.schedule.learning_rate:g}, and look whether the "
+            "network returns NaN."
+        )
+        raise TrainingDivergedError(
+            f"The loss {what}, up to step {self.step}.{cause} The last good weights are those of "
+            f"step {self._kept_at}."
+        )
+
+    def _show(self, shown: Any) -> None:
         shown.update()
-        if self.step % 50 == 0:
-            shown.set_postfix(loss=f"{self.loss:.4f}", rate=f"{self.schedule.rate(passed):.1e}")
+        if self.step % 50 == 0 and not shown.disable:
+            shown.set_postfix(loss=f"{self.loss:.4f}", rate=f"{self.rate:.1e}")

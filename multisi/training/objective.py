@@ -3,61 +3,71 @@ r"""The objective: the error of the velocity along tangents, after the projectio
 $$L = E\,\Big|\sum_k v_k\, g_k(x(\alpha), \alpha) - \sum_k v_k x_k\Big|^2$$
 
 over a law of simplex points $\alpha$ with tangents $v$. Its minimiser has the true velocity in
-every direction that the law contains (arXiv:2310.03695).
+every direction that the law contains (arXiv:2310.03695). With the projection folded in, it is
+$E\,|\sum_k a_k (\hat g_k - x_k)|^2$ with $a = v - \alpha\,(\alpha \cdot v)/|\alpha|^2$.
 """
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from multisi.means import ConditionalMeans, combination, combine
-
-EDGES = 0.7
-"""Share of points on edges, where most samples travel."""
+from multisi.means import ConditionalMeans, combination
 
 
-def draw_points(n: int, marginals: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
-    r"""Points of the simplex, and at each a tangent $e_j - e_i$ inside its face.
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
 
-    Most points are uniform on edges, the others uniform on faces of a uniformly drawn size.
-
-    Returns:
-        `alpha` and `v`, each of shape `(n, k)`.
-
-    Example:
-        >>> alpha, v = draw_points(8, 3, torch.Generator().manual_seed(0))
-        >>> bool(((alpha.sum(1) - 1).abs() < 1e-6).all() and (v.sum(1) == 0).all())
-        True
+    Arguments:
+        x: States, shape `(b, *event)`.
+        alpha: Where they are on the simplex, shape `(b, k)`.
+        of_heads: Coefficients $a$ of the heads, shape `(b, k)`.
+        target: What the heads should combine to, shape `(b, *event)`.
+        condition: What the network is told besides, shape `(b, c)`, or `None`.
     """
-    order = torch.rand(n, marginals, generator=source).argsort(1)
-    size = torch.randint(3, marginals + 1, (n, 1), generator=source) if marginals > 2 else 2
-    on_edge = torch.rand(n, 1, generator=source) < EDGES
-    inside = torch.arange(marginals) < torch.where(on_edge, 2, torch.as_tensor(size))
-    alpha = -torch.rand(n, marginals, generator=source).clamp_min(1e-12).log() * inside
-    alpha = torch.zeros_like(alpha).scatter_(1, order, alpha / alpha.sum(1, keepdim=True))
-    v = torch.zeros_like(alpha).scatter_(1, order[:, :1], -1.0).scatter_(1, order[:, 1:2], 1.0)
-    return alpha, v
+
+    x: Tensor
+    alpha: Tensor
+    of_heads: Tensor
+    target: Tensor
+    condition: Tensor | None = None
+
+    @classmethod
+    def of(cls, xs: Tensor, alpha: Tensor, v: Tensor, condition: Tensor | None = None) -> "Batch":
+        """The batch for joint draws `(b, k, *event)`, points `(b, k)` and tangents `(b, k)`."""
+        return cls.mixed(xs, alpha, combination(alpha, v)[0], condition)
+
+    @classmethod
+    def mixed(
+        cls, xs: Tensor, alpha: Tensor, of_heads: Tensor, condition: Tensor | None = None
+    ) -> "Batch":
+        """The same with the coefficients of the heads in place of tangents."""
+        flat = xs.reshape(*xs.shape[:2], math.prod(xs.shape[2:]))
+        both = torch.stack([alpha, of_heads], 1) @ flat
+        x, target = both.reshape(len(xs), 2, *xs.shape[2:]).unbind(1)
+        return cls(x, alpha, of_heads, target, condition)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def split(self, parts: int) -> list["Batch"]:
+        """The same rows in so many parts of about equal size."""
+        told = [None] * parts if self.condition is None else self.condition.tensor_split(parts)
+        tensors = (self.x, self.alpha, self.of_heads, self.target)
+        columns = [tensor.tensor_split(parts) for tensor in tensors]
+        return [Batch(*row) for row in zip(*columns, told, strict=True)]
 
 
-def loss(
-    means: ConditionalMeans,
-    xs: Tensor,
-    alpha: Tensor,
-    v: Tensor,
-    condition: Tensor | None = None,
-) -> Tensor:
-    r"""Mean square error of the velocity along `v`, a single number.
+def loss(means: ConditionalMeans, batch: Batch) -> Tensor:
+    """Mean square error of the velocity over a batch and its features, a single number.
 
     Arguments:
         means: The conditional means to train.
-        xs: A joint draw of all marginals, shape `(b, k, *event)`.
-        alpha: Points of the simplex, shape `(b, k)`.
-        v: Tangents, shape `(b, k)`.
-        condition: Handed to the network if given, shape `(b, c)`.
+        batch: What to learn from.
     """
-    flat = xs.reshape(*xs.shape[:2], -1)
-    x = torch.einsum("bk,bkd->bd", alpha, flat).reshape(len(xs), *xs.shape[2:])
-    of_heads, of_state = combination(alpha, v)
-    of_state = of_state.reshape(-1, *(1,) * (x.ndim - 1))
-    velocity = combine(means.heads(x, alpha, condition), x, of_heads[:, None], of_state)
-    truth = torch.einsum("bk,bkd->bd", v, flat).reshape(x.shape)
-    return (velocity - truth).square().mean()
+    heads = means.heads(batch.x, batch.alpha, batch.condition)
+    rows = heads.reshape(*heads.shape[:2], math.prod(batch.x.shape[1:]))
+    mixed = torch.bmm(batch.of_heads[:, None], rows)
+    return torch.nn.functional.mse_loss(mixed[:, 0], batch.target.reshape(len(batch), -1))

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo")
+NAMES = ("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo", "pairs")
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or NAMES

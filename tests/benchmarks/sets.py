@@ -3,8 +3,11 @@
 import numpy as np
 
 
-def draw(n, seed):
-    """`n` samples of each but the standard normal: name to array `(n, 2)`."""
+def draw(n, seed, thin=False):
+    """`n` samples of each but the standard normal: name to array `(n, 2)`.
+
+    The roll has noise of deviation 1/6, as is usual; a `thin` one is a curve without width.
+    """
     rng = np.random.default_rng(seed)
     angle = rng.integers(0, 8, n) * np.pi / 4
     gaussians = 5 * np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -18,4 +21,5 @@ def draw(n, seed):
     checkers = np.stack([column, row], 1) * 2 - 4 + rng.uniform(0, 2, size=(n, 2))
     turn = 1.5 * np.pi * (1 + 2 * rng.uniform(size=n))
     roll = np.stack([turn * np.cos(turn), turn * np.sin(turn)], 1) / 3
+    roll += 0.0 if thin else rng.normal(size=(n, 2)) / 6
     return {"gaussians": gaussians, "moons": moons, "checkers": checkers, "roll": roll}

@@ -1,0 +1,153 @@
+"""Batches: a function of seed and step, from marginals, a coupling and a law of points."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multisi import checks, devices, recipes, registry, seeds
+from multisi.couplings import Coupling
+from multisi.errors import ConfigError, DataError, MultisiError, ShapeError
+from multisi.marginals import Marginal, StandardNormal, prepare
+from multisi.means import ConditionalMeans, combination
+from multisi.model import Model
+from multisi.training.law import SimplexLaw
+from multisi.training.objective import Batch
+from multisi.units import Standardiser
+
+_TOGETHER = 64
+"""Steps whose points of the simplex are drawn together."""
+
+
+class Batches:
+    """What each step of training learns from; `batches(step)` depends on the step alone.
+
+    Arguments:
+        marginals: Name to samples `(n, *event)`, `Marginal` or `StandardNormal()`.
+        coupling: Joint law to draw from: a name, or a `Coupling` in data units.
+        coupling_options: Options of a coupling that is given by name.
+        law: Which points of the simplex to draw.
+        batch_size: Joint draws a step.
+        seed: The seed of everything random.
+        device: `"auto"`, or a device.
+
+    Raises:
+        ConfigError: an unknown name, or a value that an option cannot take.
+        DataError: samples that cannot be used.
+        ShapeError: samples of different event shapes.
+
+    Example:
+        >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+        >>> batches = Batches({"a": x, "b": x + 3}, batch_size=16)
+        >>> batches(0).x.shape
+        torch.Size([16, 2])
+    """
+
+    def __init__(
+        self,
+        marginals: Mapping[str, Any],
+        *,
+        coupling: str | Coupling = "independent",
+        coupling_options: Mapping[str, Any] | None = None,
+        law: SimplexLaw | None = None,
+        batch_size: int = 256,
+        seed: int = 0,
+        device: Any = "auto",
+    ) -> None:
+        ready = prepare(marginals)
+        self.batch_size = checks.integer(batch_size, "batch_size")
+        self.seed = seeds.check(seed)
+        self.device = devices.choose(device)
+        self.law = checks.instance(SimplexLaw() if law is None else law, SimplexLaw, "law")
+        self.names = tuple(ready)
+        self.data = [m for m in ready.values() if isinstance(m, Marginal)]
+        self.noise = next((n for n, m in ready.items() if isinstance(m, StandardNormal)), None)
+        self.event_shape = self.data[0].event_shape
+        self.condition = next(
+            (m.condition.shape[1] for m in self.data if m.condition is not None), 0
+        )
+        self.units = Standardiser.of(self.data)
+        options = dict(coupling_options or {})
+        if options and not isinstance(coupling, str):
+            raise ConfigError("coupling_options are for a coupling that is given by its name.")
+        self.coupling = registry.create(
+            "coupling", coupling, Coupling, list(ready.values()), **options
+        )
+        self.plugins = _records("coupling", coupling)
+        self._points: tuple[int, Tensor, Tensor] | None = None
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step, in standardised units, on the device.
+
+        Raises:
+            DataError: rows that are missing or not finite; with the step.
+            ShapeError: rows of another shape, from the data or the coupling.
+        """
+        try:
+            xs = self.coupling.sample(self.batch_size, seed=self.seed, step=step)
+            told = self.coupling.condition(self.batch_size, seed=self.seed, step=step)
+        except (DataError, ShapeError) as error:
+            raise type(error)(f"At step {step}: {error}") from error
+        expected = (self.batch_size, len(self.names), *self.event_shape)
+        if xs.shape != expected:
+            raise ShapeError(f"The coupling must draw shape {expected}; got {tuple(xs.shape)}.")
+        alpha, of_heads = self._at(step)
+        told = None if told is None else told.to(self.device, torch.float32)
+        return Batch.mixed(self._enter(xs), alpha, of_heads, told)
+
+    def means(self, network: Any = "mlp", **options: Any) -> ConditionalMeans:
+        """Fresh conditional means of a network, a name with options or a module.
+
+        The global generators, from which networks draw their weights, are left as they are.
+        """
+        if isinstance(network, str) and self.condition:
+            options = {"condition": self.condition, **options}
+        with seeds.global_generators(self.seed, self.device):
+            means = recipes.make(network, options, self.event_shape, len(self.names))
+        self.plugins += _records("network", network)
+        return means.to(self.device)
+
+    def model(self, means: ConditionalMeans) -> Model:
+        """The model of trained means."""
+        return Model(
+            means,
+            self.names,
+            self.noise,
+            units=self.units,
+            noise_independent=self.coupling.noise_independent,
+            plugins=self.plugins,
+        )
+
+    def blame(self, step: int) -> str:
+        """Which marginal is not finite at a step, as an end of a sentence; else nothing."""
+        try:
+            xs = self.coupling.sample(self.batch_size, seed=self.seed, step=step)
+        except MultisiError as error:
+            return f" {error}"
+        for name, column in zip(self.names, xs.unbind(1), strict=True):
+            if not torch.isfinite(column).all():
+                return f" The draws of {name!r} are not finite at step {step}."
+        return ""
+
+    def _enter(self, xs: Tensor) -> Tensor:
+        """Joint draws in standardised units, which noise is in already."""
+        first = 0 if self.noise is None else 1
+        data = (xs[:, first:] - self.units.shift.to(xs)) / self.units.scale.to(xs)
+        return torch.cat([xs[:, :first], data], 1).to(self.device, torch.float32)
+
+    def _at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Points of the simplex, and the coefficients of the heads."""
+        block, place = divmod(step, _TOGETHER)
+        if self._points is None or self._points[0] != block:
+            source = seeds.generator(self.seed, block, 1)
+            count, noise = _TOGETHER * self.batch_size, self.noise is not None
+            alpha, v = self.law.draw(count, self.names, noise, source)
+            of_heads = combination(alpha, v)[0]
+            self._points = block, alpha.to(self.device), of_heads.to(self.device)
+        rows = slice(place * self.batch_size, (place + 1) * self.batch_size)
+        return self._points[1][rows], self._points[2][rows]
+
+
+def _records(kind: str, name: Any) -> list[dict[str, str]]:
+    return [registry.installed().find(kind, name).record()] if isinstance(name, str) else []

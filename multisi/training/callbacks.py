@@ -1,0 +1,131 @@
+"""Callbacks: what to do after each step of training, besides."""
+
+import copy
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from multisi import checks, report
+from multisi.errors import ConfigError, DataError
+from multisi.marginals import Marginal, prepare
+from multisi.training.loop import Training
+
+
+class Log:
+    """Append a line of JSON to a file every so often: step, seconds, loss and rate.
+
+    Arguments:
+        path: The file; lines that it has stay.
+        every: Steps between two lines.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+
+    def __init__(self, path: Any, every: int = 100) -> None:
+        self.path, self.every = pathlib.Path(path), checks.integer(every, "every")
+        self._append("")
+
+    def __call__(self, training: Training) -> None:
+        """Write a line if it is time."""
+        if training.step % self.every == 0:
+            self._append(json.dumps(figures(training)) + "\n")
+
+    def _append(self, text: str) -> None:
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise DataError(f"The log {str(self.path)!r} cannot be written: {error}.") from None
+
+
+class TensorBoard:
+    """Write loss and rate for TensorBoard every so often.
+
+    Arguments:
+        folder: Where its files go.
+        every: Steps between two points.
+
+    Raises:
+        ConfigError: tensorboard is not installed.
+    """
+
+    def __init__(self, folder: Any, every: int = 100) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise ConfigError(
+                "TensorBoard's files need tensorboard. Try: pip install tensorboard"
+            ) from None
+        self.every = checks.integer(every, "every")
+        self._writer = SummaryWriter(str(folder))
+
+    def __call__(self, training: Training) -> None:
+        """Write a point if it is time."""
+        if training.step % self.every == 0:
+            for name in ("loss", "rate"):
+                value = figures(training)[name]
+                self._writer.add_scalar(f"training/{name}", value, training.step)
+
+
+class EarlyStopping:
+    """End training when held-out samples are no longer moved any better; keep the best weights.
+
+    The measure is the energy distance to the held-out samples of the targets, averaged over all
+    pairs of neighbours in a ring of the data marginals, with the averaged weights.
+
+    Arguments:
+        held_out: Name to samples that are not trained on, for two or more data marginals.
+        every: Steps between two measurements.
+        patience: How many measurements to wait for a better one.
+        samples: How many rows a marginal to use at most.
+        options: Options of `transport`, such as `steps` (16).
+    """
+
+    def __init__(
+        self,
+        held_out: Mapping[str, Any],
+        every: int = 500,
+        patience: int = 5,
+        samples: int = 1000,
+        **options: Any,
+    ) -> None:
+        ready = prepare(held_out)
+        self._data = {n: m for n, m in ready.items() if isinstance(m, Marginal)}
+        if len(self._data) < 2:
+            raise DataError("Early stopping needs held-out samples of two or more data marginals.")
+        self.every, self.patience = (
+            checks.integer(every, "every"),
+            checks.integer(patience, "patience"),
+        )
+        self.samples = checks.integer(samples, "samples", least=4)
+        self.options = {"steps": 16, **options}
+        self.best, self.best_step = math.inf, 0
+        self._weights: dict[str, Any] | None = None
+
+    def __call__(self, training: Training) -> bool:
+        """Whether it is time to end; the averaged weights are then the best ones."""
+        if training.step % self.every:
+            return False
+        model = training.batches.model(training.average.means)
+        value = report.ring(model.transport, self._data, samples=self.samples, **self.options)
+        if value < self.best:
+            self.best, self.best_step = value, training.step
+            self._weights = copy.deepcopy(training.average.means.state_dict())
+        if training.step - self.best_step < self.patience * self.every:
+            return False
+        if self._weights is not None:
+            training.average.means.load_state_dict(self._weights)
+        return True
+
+
+def figures(training: Training) -> dict[str, float]:
+    """What there is to tell of a step."""
+    return {
+        "step": training.step,
+        "seconds": round(training.seconds, 3),
+        "loss": training.loss,
+        "rate": training.rate,
+    }

@@ -1,0 +1,200 @@
+import pickle
+
+import pytest
+import torch
+
+import multisi
+from multisi import Marginal, StandardNormal
+from multisi.couplings.ahead import Ahead
+from multisi.couplings.optimal_transport import PLANS, OptimalTransport
+from multisi.couplings.pool import Pool
+from multisi.errors import ConfigError, DataError
+
+SOURCE = torch.Generator().manual_seed(0)
+X = torch.randn(2000, 2, generator=SOURCE)
+Y = torch.randn(3000, 2, generator=SOURCE) * torch.tensor([2.0, 0.5]) + 4
+Z = torch.rand(1000, 2, generator=SOURCE) * 6
+
+
+def draw(coupling, n=256, steps=16, seed=0):
+    return torch.cat([coupling.sample(n, seed=seed, step=step) for step in range(steps)])
+
+
+def cost(xs, i, j):
+    return (xs[:, i] - xs[:, j]).square().sum(1).mean().item()
+
+
+def test_a_function_of_seed_and_step():
+    made = [OptimalTransport([StandardNormal(), Marginal(X), Marginal(Y)]) for _ in range(2)]
+    forward = [made[0].sample(100, seed=3, step=step) for step in range(60)]
+    for step in (59, 7, 41, 0):  # Another order, other passes of the pool.
+        assert torch.equal(made[1].sample(100, seed=3, step=step), forward[step])
+    assert not torch.equal(forward[0], made[1].sample(100, seed=4, step=0))
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("entropy", [0.0, 0.02])
+def test_every_marginal_keeps_its_law(plan, entropy):
+    data = [StandardNormal(), Marginal(X), Marginal(Y), Marginal(Z)]
+    xs = draw(OptimalTransport(data, plan=plan, entropy=entropy, reuse=1))
+    for k, x in enumerate((torch.randn(4000, 2), X, Y, Z)):
+        found = multisi.metrics.energy_distance(xs[:, k], x)
+        assert found < 0.02, (plan, entropy, k)
+
+
+def test_exact_plans_are_exact():
+    """In one dimension the least cost is that of the sorted rows."""
+    x, y = X[:, :1], Y[:, :1]
+    coupling = OptimalTransport([Marginal(x), Marginal(y)], rows=64)
+    rows_x, rows_y, _ = coupling.solve(0, 0)
+    low, high = x[rows_x, 0], y[rows_y, 0]
+    assert torch.equal(high[low.argsort()], high.sort().values)
+
+
+def test_costs_are_those_of_standardised_units():
+    """A feature in other units, a thousand times larger, changes no plan."""
+    scale = torch.tensor([1.0, 1000.0])
+    plans = [
+        OptimalTransport([Marginal(X * by), Marginal(Y * by)]).solve(0, 0) for by in (1.0, scale)
+    ]
+    assert (plans[0][1] == plans[1][1]).double().mean() > 0.9  # But for near ties.
+
+
+def test_plans_beat_independence_and_each_other():
+    data = [Marginal(X), Marginal(Y), Marginal(Z)]
+
+    def total(**options):
+        xs = draw(OptimalTransport(data, **options))
+        xs = xs / torch.cat([X, Y, Z]).std(0)
+        return sum(cost(xs, i, j) for i in range(3) for j in range(i))
+
+    joined, star, swept = total(), total(plan="star"), total(sweeps=2)
+    alone = total(rows=2)
+    assert swept <= joined * 1.001 and joined <= star * 1.001 and star < 0.85 * alone
+
+
+def test_entropy_leads_from_exact_to_independent():
+    data = [Marginal(X), Marginal(Y)]
+    costs = [cost(draw(OptimalTransport(data, entropy=e)), 0, 1) for e in (0.0, 0.05, 1.0, 50.0)]
+    assert costs == sorted(costs)
+    independent = (X.var(0) + Y.var(0) + (X.mean(0) - Y.mean(0)) ** 2).sum().item()
+    assert costs[-1] == pytest.approx(independent, rel=0.05)
+
+
+def test_rows_are_reused_as_often_as_is_said():
+    numbered = Marginal(torch.arange(10**6).double()[:, None])
+    coupling = OptimalTransport([numbered, numbered], rows=32, reuse=5, pool=4)
+    xs = torch.cat([coupling.sample(20, seed=0, step=step)[:, 0] for step in range(400)])
+    counts = xs.unique(return_counts=True)[1]
+    assert counts.max() == 5 and counts.double().mean() > 4
+    whole = [coupling.sample(20, seed=0, step=step)[:, 0] for step in range(6)]
+    assert len(torch.cat(whole).unique()) == 120, "within a pass each row comes once"
+
+
+def test_more_rows_than_the_pool_holds():
+    coupling = OptimalTransport([Marginal(X), Marginal(Y)], rows=16, pool=2)
+    assert coupling.sample(100, seed=0, step=3).shape == (100, 2, 2)
+
+
+def test_labels_meet():
+    labels = [(x[:, 0] > x[:, 0].median()).long() for x in (X, Y)]
+    data = [Marginal(x, label) for x, label in zip((X, -Y), labels, strict=True)]
+    shares = []
+    for within in (False, True):
+        rows = OptimalTransport(data, labels=within).solve(0, 0)
+        met = labels[0][rows[0]] == labels[1][rows[1]]
+        shares.append(met.double().mean().item())
+    assert shares[0] < 0.3 and shares[1] > 0.9
+    with pytest.raises(DataError, match=r"labels for every dataset; marginals \[1\]"):
+        OptimalTransport([data[0], Marginal(Y)], labels=True)
+
+
+def test_noise_stays_independent_of_the_condition():
+    """Plain matching would tell from the condition where the noise is."""
+    told = Marginal(X * 3, condition=X[:, :1])
+    found = []
+    for weight in (0.0, 100.0):
+        coupling = OptimalTransport([StandardNormal(), told], condition=weight, reuse=1)
+        xs = draw(coupling)
+        c = torch.cat([coupling.condition(256, seed=0, step=step) for step in range(16)])
+        assert torch.allclose(c[:, 0], xs[:, 1, 0] / 3), "conditions stay with their rows"
+        found.append(torch.corrcoef(torch.stack([xs[:, 0, 0], c[:, 0]]))[0, 1].item())
+    assert found[0] > 0.9 and abs(found[1]) < 0.06
+
+
+def test_the_score_needs_noise_that_is_left_alone():
+    data = [StandardNormal(), Marginal(X), Marginal(Y)]
+    assert not OptimalTransport(data).noise_independent
+    apart = OptimalTransport(data, noise=False)
+    assert apart.noise_independent
+    xs = draw(apart)
+    assert abs(torch.corrcoef(torch.stack([xs[:, 0, 0], xs[:, 1, 0]]))[0, 1]) < 0.06
+    assert cost(xs, 1, 2) < 0.9 * cost(xs[torch.randperm(len(xs))].roll(1, 0), 1, 2) + 100
+
+
+def test_weights_and_images():
+    weights = (X[:, 0] > 0).double()
+    xs = draw(OptimalTransport([Marginal(X, weights=weights), Marginal(Y)]))
+    assert (xs[:, 0, 0] > 0).all()
+    images = torch.rand(100, 3, 4, 4)
+    coupling = OptimalTransport([StandardNormal(), Marginal(images), Marginal(1 - images)])
+    assert coupling.sample(50, seed=0, step=0).shape == (50, 3, 3, 4, 4)
+
+
+def test_constant_features_and_duplicates():
+    for x in (torch.zeros(50, 2), torch.ones(50, 2) * 7):
+        assert (
+            OptimalTransport([Marginal(x), Marginal(Y)]).sample(9, seed=0, step=0).isfinite().all()
+        )
+
+
+def test_it_trains_straighter_paths():
+    sides = torch.tensor([-3.0, 3.0])[torch.arange(2000) % 2]
+    x, y = (torch.stack([sides + X[:, 0], X[:, 1] + up], 1) for up in (0, 3))
+    data, held_out = ({"x": x[s], "y": y[s]} for s in (slice(0, 1500), slice(1500, 2000)))
+    reports = [
+        multisi.fit(data, coupling=name, steps=600, progress=False).evaluate(held_out)
+        for name in ("independent", "ot")
+    ]
+    assert reports[1].mean("npe") < 0.1 < reports[0].mean("npe")
+
+
+def test_a_window_is_waited_for_and_forgets():
+    made = []
+
+    def make(seed, number):
+        made.append(number)
+        return seed, number
+
+    ahead = Ahead(make)
+    assert ahead.window(7, range(3), range(5)) == [(7, 0), (7, 1), (7, 2)]
+    assert ahead.window(7, range(2, 5), range(2, 6)) == [(7, 2), (7, 3), (7, 4)]
+    assert made[:5] == [0, 1, 2, 3, 4] and made.count(2) == 1
+    assert pickle.loads(pickle.dumps(Ahead(divmod))).window(7, range(1, 2), range(1, 2)) == [
+        (7, 0)
+    ]
+
+
+def test_errors_of_the_worker_come_out():
+    def make(seed, number):
+        raise DataError("no plan")
+
+    with pytest.raises(DataError, match="no plan"):
+        Pool(make, 4, 1, 2).draw(3, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(plan="sun"), "plan must be one of barycentric, star, chain; got 'sun'"),
+        (dict(rows=1), "rows must be an integer of at least 2"),
+        (dict(reuse=0), "reuse must be"),
+        (dict(pool=0), "pool must be"),
+        (dict(entropy=-1), "entropy must be"),
+        (dict(sweeps=-1), "sweeps must be"),
+        (dict(condition=float("nan")), "condition must be"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ConfigError, match=message):
+        OptimalTransport([Marginal(X), Marginal(Y)], **options)

@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -133,24 +133,29 @@ class Marginal:
         return choose(self._ladder, n, source)
 
     def take(self, rows: Tensor) -> Tensor:
-        """The samples of these rows, shape `(n, *event)`.
+        """The samples of these rows, shape `(n, *event)`; a stream moves on by as many.
 
         Raises:
             DataError: rows that are missing or not finite; with the name of the marginal.
             ShapeError: rows of another shape.
         """
-        try:
-            return self._source.take(rows)
-        except (DataError, ShapeError) as error:
-            raise type(error)(f"Marginal {self.name!r}: {error}") from error
+        return self._named(self._source.take, rows)
+
+    def look(self, rows: Tensor) -> Tensor:
+        """The same as `take`, without moving a stream on."""
+        return self._named(self._source.look, rows)
 
     def some(self, count: int, source: torch.Generator) -> Tensor:
         """At most `count` rows, each once, in a random order."""
-        seed = int(torch.randint(2**62, (), generator=source))
-        chosen = np.random.default_rng(seed).choice(
-            len(self), min(count, len(self)), replace=False
-        )
-        return self.take(torch.from_numpy(chosen))
+        random = np.random.default_rng(int(torch.randint(2**62, (), generator=source)))
+        rows = random.choice(len(self), min(count, len(self)), replace=False)
+        return self.look(torch.from_numpy(rows))
+
+    def _named(self, read: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        try:
+            return read(rows)
+        except (DataError, ShapeError) as error:
+            raise type(error)(f"Marginal {self.name!r}: {error}") from error
 
     def __len__(self) -> int:
         return len(self._source)

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from multisi import arrays, seeds
+from multisi.couplings.assignment import assign
 from multisi.errors import DataError, ShapeError
 
 _ROWS = 1024
@@ -66,8 +66,8 @@ def wasserstein(x: Any, y: Any) -> float:
     a, b = _pair(x, y)
     few = min(len(a), len(b))
     distances = torch.cdist(a[:few], b[:few], compute_mode="donot_use_mm_for_euclid_dist")
-    cost = distances.square().numpy()
-    return math.sqrt(cost[linear_sum_assignment(cost)].mean())
+    cost = distances.square()
+    return math.sqrt(cost[torch.arange(few), assign(cost)].mean().item())
 
 
 def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) -> float:

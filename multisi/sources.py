@@ -28,6 +28,10 @@ class Source(ABC):
     def take(self, rows: Tensor) -> Tensor:
         """These rows, on the CPU or where the samples are, shape `(n, *event)`."""
 
+    def look(self, rows: Tensor) -> Tensor:
+        """The same, without moving a stream on."""
+        return self.take(rows)
+
 
 def source_of(samples: Any) -> Source:
     """The source for what a user gave.
@@ -61,7 +65,7 @@ class Table(Source):
 
     def take(self, rows: Tensor) -> Tensor:
         """The rows as they are; that they are finite was seen when the table was made."""
-        return self.samples[rows]
+        return self.samples.index_select(0, rows.to(self.samples.device))
 
 
 class Mapped(Source):
@@ -137,6 +141,10 @@ class Stream(Source):
         self._buffer[places] = self._next_rows(len(rows))
         self._place = (self._place + len(rows)) % len(self)
         return taken
+
+    def look(self, rows: Tensor) -> Tensor:
+        """Rows of the buffer, which stays as it is."""
+        return self._buffer[rows]
 
     def _next_rows(self, count: int) -> Tensor:
         parts, missing = [], count

@@ -113,7 +113,7 @@ def _moments(marginal: Marginal) -> tuple[Tensor, Tensor]:
     else:
         count = max(_LEAST, _NUMBERS // max(1, math.prod(marginal.event_shape)))
         source = generator(0)
-        rows = marginal.take(marginal.draw(min(count, 8 * len(marginal)), source))
+        rows = marginal.look(marginal.draw(min(count, len(marginal)), source))
         weights = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
     parts = list(zip(torch.split(rows, _PART), torch.split(weights, _PART), strict=True))
 

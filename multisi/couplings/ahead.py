@@ -1,8 +1,13 @@
 """Values that take long to make, made in the background before they are asked for."""
 
+import contextlib
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
+
+import torch
 
 T = TypeVar("T")
 
@@ -38,8 +43,29 @@ class Ahead(Generic[T]):
 
     def _submit(self, key: tuple[int, int]) -> Future[T]:
         if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, thread_name_prefix="multisi-coupling")
+            self._worker = _modest()
         return self._worker.submit(self._make, *key)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_make": self._make, "_made": {}, "_worker": None}
+
+
+def _modest() -> ThreadPoolExecutor:
+    """One worker that uses one thread, and yields to training where it can.
+
+    A second team of threads beside that of the main thread is more than there are cores, and then
+    OpenMP lets every team sleep after each operation: all training would take three times as long.
+    """
+    threads = torch.get_num_threads()
+    worker = ThreadPoolExecutor(1, "multisi-coupling", initializer=_settle)
+    worker.submit(int).result()
+    torch.set_num_threads(threads)
+    return worker
+
+
+def _settle() -> None:
+    torch.set_num_threads(1)
+    # A thread takes its number when it is first asked for; later ones get what is set by then.
+    torch.get_num_threads()
+    with contextlib.suppress(AttributeError, OSError):  # Where threads have no priorities.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

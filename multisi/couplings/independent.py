@@ -10,6 +10,9 @@ from multisi.couplings.base import Coupling
 from multisi.marginals import AnyMarginal, Marginal
 from multisi.seeds import generator
 
+_TOGETHER = 64
+"""Steps whose rows are drawn together."""
+
 
 @dataclass(frozen=True)
 class Joint:
@@ -39,6 +42,7 @@ class Independent(Coupling):
     def __init__(self, marginals: Sequence[AnyMarginal]) -> None:
         self.marginals = marginals
         self.data = [m for m in marginals if isinstance(m, Marginal)]
+        self._drawn: tuple[tuple[int, int, int], list[Tensor]] | None = None
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """`n` rows, shape `(n, k, *event)`."""
@@ -61,7 +65,10 @@ class Independent(Coupling):
 
     def joint(self, n: int, *, seed: int, step: int) -> Joint:
         """Which rows are drawn together, and with what noise."""
-        rows = self._rows(n, generator(seed, step))
+        block, place = divmod(step, _TOGETHER)
+        if self._drawn is None or self._drawn[0] != (n, seed, block):
+            self._drawn = (n, seed, block), self._rows(_TOGETHER * n, generator(seed, block))
+        rows = [row[place * n : (place + 1) * n] for row in self._drawn[1]]
         return Joint(rows, self._noise(n, seed, step))
 
     def _rows(self, n: int, source: torch.Generator) -> list[Tensor]:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from multisi import checks
+from multisi.couplings.assignment import assign
 from multisi.couplings.independent import Independent, Joint
 from multisi.couplings.pool import Columns, Pool
 from multisi.errors import ConfigError, DataError
@@ -159,7 +159,7 @@ class OptimalTransport(Independent):
             cost = cost + 2 * cost.sum() * (first.labels[:, None] != side.labels)
         if self.entropy:
             return _sampled(cost, self.entropy, source)
-        return torch.from_numpy(linear_sum_assignment(cost.numpy())[1])
+        return assign(cost)
 
 
 @dataclass

@@ -4,9 +4,9 @@ import copy
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from multisi.means import ConditionalMeans
+from multisi.training.flat import Flat
 
 
 class Average:
@@ -15,6 +15,7 @@ class Average:
     Arguments:
         means: The means in training.
         memory: How many steps the average reaches back at most.
+        flat: The weights in training as vectors, if they are.
 
     Example:
         >>> from multisi.recipes import make
@@ -25,11 +26,17 @@ class Average:
         torch.Size([1, 3, 2])
     """
 
-    def __init__(self, means: ConditionalMeans, memory: int = 1000) -> None:
+    def __init__(
+        self, means: ConditionalMeans, memory: int = 1000, flat: Flat | None = None
+    ) -> None:
         self.means = copy.deepcopy(means).eval().requires_grad_(False)
         self.memory, self.steps = memory, 0
-        self._mine: list[Tensor] = list(self.means.parameters())
-        self._theirs: list[Tensor] = list(means.parameters())
+        theirs = [p for p in means.parameters() if p.requires_grad]
+        names = [name for name, p in means.named_parameters() if p.requires_grad]
+        mine = [self.means.get_parameter(name) for name in names]
+        if flat is not None:
+            mine, theirs = Flat(mine, gradients=False).vectors, flat.vectors
+        self._weights: list[tuple[Tensor, Tensor]] = list(zip(mine, theirs, strict=True))
         buffers = zip(self.means.buffers(), means.buffers(), strict=True)
         self._buffers: list[tuple[Tensor, Tensor]] = list(buffers)
 
@@ -38,6 +45,7 @@ class Average:
         """Take the present weights in, after a step of the optimiser."""
         self.steps += 1
         decay = min(1 - 1 / self.memory, self.steps / (10 + self.steps))
-        get_ema_multi_avg_fn(decay)(self._mine, self._theirs, 0)  # type: ignore[no-untyped-call]
+        for mine, current in self._weights:
+            mine.lerp_(current, 1 - decay)
         for mine, current in self._buffers:
             mine.copy_(current)

@@ -14,6 +14,7 @@ from multisi.means import ConditionalMeans
 from multisi.progress import bar
 from multisi.training.average import Average
 from multisi.training.batches import Batches
+from multisi.training.flat import Flat
 from multisi.training.objective import Batch, loss
 from multisi.training.schedule import Schedule
 from multisi.transport import Autocast
@@ -58,9 +59,10 @@ class Training:
         if precision not in (None, "bfloat16"):
             raise ConfigError(f"precision must be 'bfloat16' or None; got {precision!r}.")
         self._asked = means if precision is None else Autocast(means, precision)
-        self.parameters = [p for p in means.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.Adam(self.parameters, lr=schedule.learning_rate, fused=True)
-        self.average = Average(means)
+        self.flat = Flat([p for p in means.parameters() if p.requires_grad])
+        rate = schedule.learning_rate
+        self.optimiser = torch.optim.Adam(self.flat.vectors, lr=rate, fused=True)
+        self.average = Average(means, flat=self.flat)
         self.step, self.seconds, self.rate = 0, 0.0, 0.0
         self._loss = torch.full((), math.nan, device=batches.device)
         self._least, self._kept = math.inf, copy.deepcopy(self.average.means.state_dict())
@@ -79,43 +81,54 @@ class Training:
                 averaged means are then those of the last time that all was well.
         """
         self.means.train()
-        start, failed, looked = time.perf_counter() - self.seconds, 0, 0.0
         with bar(self.schedule.steps, "fit", "step", progress) as shown:
-            while (passed := self.schedule.passed(self.step, self.seconds)) < 1:
-                failed = 0 if self._one(self.schedule.rate(passed)) else failed + 1
-                if failed >= PATIENCE:
-                    self._diverged(f"has not been finite for {failed} steps")
-                self.seconds = time.perf_counter() - start
-                if passed >= looked + _KEEP:
-                    looked = passed
-                    self._keep()
-                self._show(shown)
-                # Each of them is called, whatever the others say.
-                if any([callback(self) for callback in self.callbacks]):
-                    break
+            try:
+                self._steps(shown)
+            finally:
+                self.flat.release()
+
+    def _steps(self, shown: Any) -> None:
+        start, failed, looked = time.perf_counter() - self.seconds, 0, 0.0
+        while (passed := self.schedule.passed(self.step, self.seconds)) < 1:
+            failed = 0 if self._one(self.schedule.rate(passed)) else failed + 1
+            if failed >= PATIENCE:
+                self._diverged(f"has not been finite for {failed} steps")
+            self.seconds = time.perf_counter() - start
+            if passed >= looked + _KEEP:
+                looked = passed
+                self._keep()
+            self._show(shown)
+            # Each of them is called, whatever the others say.
+            if any([callback(self) for callback in self.callbacks]):
+                break
 
     def _one(self, rate: float) -> bool:
         """One step; it is skipped where the gradient is not finite."""
         self.optimiser.param_groups[0]["lr"] = self.rate = rate
         batch = self.batches(self.step)
-        self.optimiser.zero_grad()
         value = self._gradient(batch)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip, foreach=True)
+        gradients = self.flat.collect()
         self.step += 1
-        if not torch.isfinite(norm):
+        length = math.sqrt(sum(torch.dot(part, part).item() for part in gradients))
+        if not math.isfinite(length):
             return False
+        if length > self.clip:
+            for part in gradients:
+                part.mul_(self.clip / length)
         self.optimiser.step()
         self.average.update()
         self._loss = value if self.step == 1 else torch.lerp(self._loss, value, 0.02)
         return True
 
     def _gradient(self, batch: Batch) -> torch.Tensor:
-        total = torch.zeros((), device=self._loss.device)
+        total: Any = 0.0
         for part in batch.split(self.accumulate) if self.accumulate > 1 else (batch,):
-            value = loss(self._asked, part) * (len(part) / len(batch))
+            value = loss(self._asked, part)
+            if len(part) < len(batch):
+                value = value * (len(part) / len(batch))
             value.backward()  # type: ignore[no-untyped-call]
             total = total + value.detach()
-        return total
+        return torch.as_tensor(total)
 
     def _keep(self) -> None:
         """Keep the averaged weights if all is well; see whether the loss has grown."""

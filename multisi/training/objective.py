@@ -69,5 +69,5 @@ def loss(means: ConditionalMeans, batch: Batch) -> Tensor:
     """
     heads = means.heads(batch.x, batch.alpha, batch.condition)
     rows = heads.reshape(*heads.shape[:2], math.prod(batch.x.shape[1:]))
-    mixed = torch.bmm(batch.of_heads[:, None], rows)
-    return torch.nn.functional.mse_loss(mixed[:, 0], batch.target.reshape(len(batch), -1))
+    mixed = torch.bmm(batch.of_heads[:, None], rows).squeeze(1)
+    return torch.nn.functional.mse_loss(mixed, batch.target.reshape(len(batch), -1))

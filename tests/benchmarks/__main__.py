@@ -3,7 +3,11 @@
 import importlib
 import sys
 
-NAMES = ("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo", "pairs")
+NAMES = (
+    *("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo"),
+    *("pairs", "moons", "steps", "memory"),
+)
+
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or NAMES

@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+import multisi
+from multisi import Marginal
+from multisi.errors import DataError, ShapeError
+from multisi.sources import BUFFER
+from multisi.units import Standardiser
+
+X = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+
+
+class Rows(IterableDataset):
+    """Rows one by one: all of them, or until something happens at a row."""
+
+    def __init__(self, at=10**9, then=None, count=500):
+        self.at, self.then, self.count = at, then, count
+
+    def __iter__(self):
+        for i in range(self.count):
+            yield X[i % 500] if i < self.at else self.then(i)
+
+
+class Once(IterableDataset):
+    """Rows that can be read once only."""
+
+    def __init__(self, count):
+        self.rows = iter(range(count))
+
+    def __iter__(self):
+        return (X[i % 500] for i in self.rows)
+
+
+class Items(Dataset):
+    def __init__(self, item, count=100):
+        self.item, self.count = item, count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, i):
+        return self.item(i)
+
+
+def mapped(tmp_path, array):
+    np.save(tmp_path / "x.npy", array)
+    return np.load(tmp_path / "x.npy", mmap_mode="r")
+
+
+def fit(x, **options):
+    return multisi.fit({"a": x, "b": X + 3}, **{"steps": 5, "progress": False} | options)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "f2", "u1", "i4"])
+def test_mapped_arrays(tmp_path, kind):
+    x = (X.numpy() * 20 + 100).astype(kind)
+    file, memory = Marginal(mapped(tmp_path, x)), Marginal(x)
+    rows = torch.tensor([3, 499, 3])
+    assert torch.equal(file.take(rows).double(), memory.take(rows).double())
+    assert file.event_shape == (2,) and len(file) == 500 and not file.in_memory
+    near = [Standardiser.of([marginal]).scale for marginal in (file, memory)]
+    assert torch.allclose(*near, rtol=0.1)
+    with pytest.raises(DataError, match="not in memory"):
+        _ = file.samples
+
+
+def test_mapped_and_in_memory_train_alike(tmp_path):
+    weights = torch.rand(500)
+    models = [
+        multisi.fit(
+            {"a": Marginal(x, weights=weights), "b": X + 3},
+            coupling=name,
+            steps=5,
+            progress=False,
+        )
+        for x in (X, mapped(tmp_path, X.numpy()))
+        for name in ("independent", "ot")
+    ]
+    for plain, file in zip(models[:2], models[2:], strict=True):
+        moved = [model.transport(X, "a", "b") for model in (plain, file)]
+        assert torch.allclose(*moved, atol=0.5)
+
+
+def test_datasets():
+    pairs = TensorDataset(X, torch.arange(500) % 3)
+    marginal = Marginal(pairs, labels=torch.arange(500) % 3)
+    assert torch.equal(marginal.take(torch.tensor([5, 7])), X[[5, 7]])
+    fit(pairs)
+    images = Items(lambda i: np.full((3, 4, 4), i, dtype=np.uint8))
+    assert Marginal(images).take(torch.tensor([9]))[0, 0, 0, 0] == 9.0
+    model = multisi.fit({"a": pairs, "b": pairs}, steps=2, progress=False)
+    model.evaluate({"a": pairs, "b": pairs}, samples=50, steps=2)
+
+
+@pytest.mark.parametrize("data", [Rows(), DataLoader(X, batch_size=7, shuffle=True)])
+def test_streams_go_round(data):
+    marginal = Marginal(data)
+    marginal.name = "a"
+    assert len(marginal) == BUFFER
+    source = torch.Generator().manual_seed(0)
+    rows = torch.cat([marginal.take(marginal.draw(100, source)) for _ in range(200)])
+    known = {tuple(row) for row in X.tolist()}
+    assert {tuple(row) for row in rows.tolist()} <= known
+    assert multisi.metrics.energy_distance(rows[::10], X) < 0.02
+    model = fit(data)
+    assert model.transport(X, "a", "b").shape == X.shape
+
+
+def test_streams_with_every_coupling_of_rows():
+    for name in ("independent", "ot"):
+        fit(Rows(), coupling=name)
+
+
+BAD = [
+    (lambda: iter([X[0]]), DataError, "an iterator, which can be read once only"),
+    (lambda: Once(20_000), DataError, "At step .*'a': the stream ended after 20000 rows"),
+    (lambda: Once(100), DataError, "stream ended after 100 rows, and gave none"),
+    (lambda: Rows(9000, lambda i: X[0] * torch.nan, 10**6), DataError, "At step .*'a': row 9000"),
+    (lambda: Rows(9000, lambda i: X[0, :1], 10**6), Exception, "stack|shape"),
+    (lambda: Items(lambda i: {"x": X[i]}), DataError, "tuples that start with one"),
+    (lambda: Items(lambda i: X[i] * 1j), DataError, "real numbers"),
+    (lambda: Items(lambda i: X[i] / (i != 77)), DataError, "row 77 has NaN or infinity"),
+    (lambda: Items(lambda i: X[i, : 1 + (i != 77)]), ShapeError, r"item 77 has shape \(1,\)"),
+    (lambda: TensorDataset(X[:1]), DataError, "at least 2 rows"),
+    (lambda: np.zeros((5, 0)), DataError, "empty"),
+]
+
+
+@pytest.mark.parametrize(("data", "error", "message"), BAD)
+def test_bad_data(data, error, message):
+    with pytest.raises(error, match=message):
+        fit(data(), steps=200, batch_size=100)
+
+
+def test_a_dataset_that_is_shorter_than_it_says():
+    def item(i):
+        if i >= 90:
+            raise IndexError(i)
+        return X[i]
+
+    with pytest.raises(DataError, match=r"has no item 9., though its length is 100"):
+        fit(Items(item), steps=50)
+
+
+def test_loaders_of_ragged_batches():
+    batches = [X[:5], X[:5, :1]] * 5000
+
+    class Ragged(DataLoader):
+        def __iter__(self):
+            return iter(batches)
+
+    with pytest.raises(ShapeError, match=r"after 5 rows the stream gives shape \(1,\)"):
+        Marginal(Ragged(X))
+
+
+def test_streams_have_no_labels():
+    with pytest.raises(DataError, match="no fixed rows"):
+        Marginal(Rows(), labels=[0] * 500)
+
+
+def test_nan_in_a_file_names_marginal_row_and_step(tmp_path):
+    x = X.numpy().copy()
+    x[123] = np.nan
+    with pytest.raises(DataError, match="Marginal 'a': row 123 has NaN"):
+        fit(mapped(tmp_path, x), steps=100)
+
+
+def test_some_rows_of_many(tmp_path):
+    """Taking a few rows of a huge file needs little memory."""
+    file = tmp_path / "huge.bin"
+    with file.open("wb") as out:
+        out.truncate(4 * 2 * 10**9)
+    huge = Marginal(np.memmap(file, dtype=np.float32, mode="r", shape=(10**9, 2)))
+    assert huge.some(100, torch.Generator().manual_seed(0)).shape == (100, 2)
+    assert len(huge.draw(5, torch.Generator())) == 5

@@ -6,6 +6,7 @@ that description and of all tensors by name, type, shape and bytes. Nothing is e
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import safetensors
@@ -73,6 +74,11 @@ def read(path: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "Upgrade multisi."
         )
     return tensors, description
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def _signed(metadata: str) -> tuple[str, str]:

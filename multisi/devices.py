@@ -1,5 +1,6 @@
 """Where to compute."""
 
+import os
 from typing import Any
 
 import torch
@@ -14,8 +15,10 @@ def choose(device: Any = "auto") -> torch.device:
         ConfigError: the device is unknown or missing.
     """
     if device == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        return accelerator or torch.device("cpu")
+        found = torch.accelerator.current_accelerator(check_available=True)
+        if found is not None and "LOCAL_RANK" in os.environ:  # One of several on this machine.
+            return torch.device(found.type, int(os.environ["LOCAL_RANK"]))
+        return found or torch.device("cpu")
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen).item()

@@ -34,6 +34,7 @@ class Field:
         units: Standardiser | None = None,
         noise_independent: bool = True,
         plugins: Sequence[Mapping[str, str]] = (),
+        card: Mapping[str, Any] | None = None,
     ) -> None:
         if isinstance(names, str):
             raise ConfigError(f"names must be a list of names; got the text {names!r}.")
@@ -44,6 +45,7 @@ class Field:
         self.noise = noise
         self.noise_independent = noise_independent
         self.plugins = tuple(dict(plugin) for plugin in plugins)
+        self.card = dict(card or {})
         self._means = means if isinstance(means, ConditionalMeans) else ConditionalMeans(means)
         heads = getattr(self._means.network, "marginals", len(names))
         if heads != len(names):

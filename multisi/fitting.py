@@ -1,6 +1,7 @@
 """`fit`: from datasets to a model."""
 
 import pathlib
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from torch import nn
 
 from multisi import seeds
 from multisi.couplings import Coupling
+from multisi.distributed import World
 from multisi.errors import CheckpointError, ConfigError, TrainingDivergedError
 from multisi.means import ConditionalMeans
 from multisi.model import Model
@@ -19,6 +21,7 @@ from multisi.training.callbacks import EarlyStopping
 from multisi.training.law import SimplexLaw
 from multisi.training.loop import Training
 from multisi.training.objective import Batch
+from multisi.training.run import Run
 from multisi.training.schedule import Schedule
 
 
@@ -43,6 +46,10 @@ def fit(
     device: Any = "auto",
     progress: bool = True,
     rescue: Any = "multisi-interrupted.safetensors",
+    run_dir: Any = None,
+    resume: bool = False,
+    save_seconds: float = 60.0,
+    keep: int = 3,
 ) -> Model:
     """Learn one field over the simplex whose corners are the given marginals.
 
@@ -69,13 +76,20 @@ def fit(
         device: `"auto"`, or a device.
         progress: Show a bar, if standard error is a terminal.
         rescue: File to which the model so far is saved when training is interrupted or diverges; a
-            free name beside it is taken where it exists.
+            free name beside it is taken where it exists. With `run_dir` it is not needed.
+        run_dir: Folder for checkpoints, from which a run that was killed can be taken up again.
+            SIGINT, SIGTERM and SIGUSR1 then end it after the step, with a checkpoint.
+        resume: Take up the run in `run_dir` where there is one; the result is bit by bit that of
+            a run that was never interrupted.
+        save_seconds: Seconds between two checkpoints.
+        keep: How many of the latest checkpoints to keep.
 
     Returns:
         A `Model` with averaged weights.
 
     Raises:
         ConfigError: an unknown name, or a value that an option cannot take.
+        CheckpointError: a run folder that is in use, damaged, or holds another run.
         DataError: samples that cannot be used.
         ShapeError: samples of different event shapes, or a network or coupling that returns
             another shape.
@@ -88,6 +102,18 @@ def fit(
         >>> multisi.fit({"a": a, "b": a + 3}, steps=2, progress=False)
         Model(['a', 'b'], noise=None)
     """
+    given = {
+        "coupling": coupling,
+        "coupling_options": coupling_options,
+        "network": network,
+        "network_options": network_options,
+        "steps": steps,
+        "max_seconds": max_seconds,
+        "learning_rate": learning_rate,
+        "clip": clip,
+        "accumulate": accumulate,
+        "precision": precision,
+    }
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
     batches = Batches(
         marginals,
@@ -98,6 +124,7 @@ def fit(
         seed=seed,
         device=device,
     )
+    world = World.found(batches.device)
     stopping = [EarlyStopping(held_out)] if held_out is not None else []
     means = batches.means(network, **(network_options or {}))
     with seeds.global_generators(batches.seed, batches.device):
@@ -110,14 +137,20 @@ def fit(
             accumulate=accumulate,
             precision=precision,
             callbacks=[*callbacks, *stopping],
+            world=world,
         )
         model = batches.model(training.average.means)
+        model.card["options"] = _fingerprint(batches, given)
         try:
-            training.run(progress)
+            if run_dir is None:
+                training.run(progress and world.first)
+            else:
+                run = Run(run_dir, model.card["options"], model.parts, save_seconds, keep)
+                _in_folder(run, training, resume, progress)
         except KeyboardInterrupt:
+            place = run_dir if run_dir is not None else _rescue(model, pathlib.Path(rescue))
             print(
-                f"Interrupted at step {training.step} of {steps}; the model so far is in "
-                f"{_rescue(model, pathlib.Path(rescue))}",
+                f"Interrupted at step {training.step} of {steps}; the model so far is in {place}",
                 file=sys.stderr,
             )
             raise
@@ -126,7 +159,49 @@ def fit(
             raise TrainingDivergedError(
                 f"{error} They are in {place}." if place else str(error)
             ) from None
+    model.card["training"] = {
+        "steps": training.step,
+        "seconds": round(training.seconds, 1),
+        "loss": training.loss,
+    }
     return model
+
+
+def _in_folder(run: Run, training: Training, resume: bool, progress: bool) -> None:
+    """Train in a folder, from where it left off; after a signal end as that signal would."""
+    with run.held(training.world):
+        run.restore(training, resume)
+        training.callbacks.append(run)
+        training.run(progress and training.world.first)
+        run.save(training)
+        number = int(training.world.most(run.signal or 0))
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    if number:
+        raise SystemExit(128 + number)
+
+
+def _fingerprint(batches: Batches, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a run the run that it is, as JSON holds it."""
+    sizes = {m.name: [len(m), *m.event_shape] for m in batches.data}
+    laws = {"shares": batches.law.shares, "along": len(batches.law.along)}
+    own = {
+        "marginals": sizes,
+        "noise": batches.noise,
+        "law": laws,
+        "batch_size": batches.batch_size,
+        "seed": batches.seed,
+    }
+    return own | {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold: objects are told by their class."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _try(means: ConditionalMeans, batch: Batch) -> None:

@@ -34,7 +34,7 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
         CheckpointError: a missing, foreign, damaged or altered file; a network that is not here.
     """
     tensors, description = checkpoint.read(path)
-    means = {n.removeprefix("means."): t for n, t in tensors.items() if n.startswith("means.")}
+    means = checkpoint.under(tensors, "means.")
     try:
         model = Model(
             _means(description["network"], means, network),
@@ -43,6 +43,7 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
             units=Standardiser(tensors["units.shift"], tensors["units.scale"]),
             noise_independent=description["noise_independent"],
             plugins=description.get("plugins", []),
+            card=description.get("card"),
         )
     except (KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(

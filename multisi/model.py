@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from multisi import arrays, checkpoint, points, recipes, registry, seeds
 from multisi.control import Calibration
@@ -31,6 +31,7 @@ class Model(Field):
         units: The standardiser between data units and those of the means; by default none.
         noise_independent: Whether the noise is independent of the data; the score needs it.
         plugins: What it was made with, for its file: kind, name, distribution and version of each.
+        card: What else is known of it, for its file: how it was trained, what it was found to do.
 
     Raises:
         ConfigError: names that repeat, or a noise marginal that is not the first.
@@ -247,10 +248,14 @@ class Model(Field):
         Arguments:
             held_out: Name to samples that were not trained on, for two or more data marginals.
             options: `samples` (how many to compare at most), `seed`, and options of `transport`.
+
+        The report is noted on the model's card, which is saved with it.
         """
         for name in held_out:
             points.index_of(name, self.marginals, "evaluate")
-        return evaluate(self.transport, held_out, **options)
+        report = evaluate(self.transport, held_out, **options)
+        self.card["evaluation"] = report.to_dict()
+        return report
 
     def save(self, path: Any) -> None:
         """Write the model to one safetensors file, whole or not at all.
@@ -258,13 +263,17 @@ class Model(Field):
         Raises:
             CheckpointError: the file cannot be written.
         """
+        checkpoint.write(path, *self.parts())
+
+    def parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What a file of the model holds: tensors, and a description for JSON."""
         tensors = {f"means.{name}": t for name, t in self._means.state_dict().items()}
         tensors |= {f"units.{name}": t for name, t in self.units.state_dict().items()}
-        description = {
+        return tensors, {
             "marginals": list(self.marginals),
             "noise": self.noise,
             "noise_independent": self.noise_independent,
             "network": recipes.describe(self._means),
             "plugins": list(self.plugins),
+            "card": self.card,
         }
-        checkpoint.write(path, tensors, description)

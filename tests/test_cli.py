@@ -34,6 +34,25 @@ def run(*arguments):
     return main([str(argument) for argument in arguments])
 
 
+def test_options_of_training(files, capsys):
+    np.save("more.npy", np.random.default_rng(1).normal(size=(50, 2)))
+    options = ["--coupling", "ot", "--coupling-option", "rows=32", "--coupling-option", "sweeps=1"]
+    options += ["--held-out", "a=more.npy", "--held-out", "b=more.npy", "--precision", "bfloat16"]
+    assert (
+        run(*FIT[:-2], "200", "--quiet", "--out", "m.safetensors", "--log", "l.jsonl", *options)
+        == 0
+    )
+    assert [
+        json.loads(line)["step"] for line in pathlib.Path("l.jsonl").read_text().splitlines()
+    ] == [100, 200]
+    held_out = ("--marginal", "a=a.npy", "--marginal", "b=b.csv", "--samples", "100")
+    assert run("evaluate", "m.safetensors", *held_out, "--picture", "p.png") == 0
+    assert pathlib.Path("p.png").read_bytes()[:4] == b"\x89PNG"
+    capsys.readouterr()
+    assert run(*FIT, "--out", "m.safetensors", "--coupling-option", "rows=2") == 2
+    assert "unexpected keyword argument 'rows'" in capsys.readouterr().err
+
+
 def test_fit_transport_evaluate(files, capsys):
     assert run(*FIT, "--out", "m.safetensors", "--network-option", "width=16") == 0
     assert "m.safetensors" in capsys.readouterr().out

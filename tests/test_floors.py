@@ -11,7 +11,8 @@ import multisi
 
 PACKAGE = pathlib.Path(multisi.__file__).parent
 FLOORS = {
-    0: ("_version", "checks", "errors", "files", "progress", "registry", "seeds", "simplex"),
+    0: ("_version", "checks", "distributed", "errors", "files", "progress", "registry", "seeds",
+        "simplex"),
     1: ("arrays", "couplings", "devices", "interpolants", "marginals", "networks", "paths",
         "points", "sources", "units"),
     2: ("means", "mixture"),
@@ -20,8 +21,8 @@ FLOORS = {
     5: ("control", "draws", "estimates", "field", "integration", "likelihood", "metrics", "report",
         "transport"),
     6: ("checkpoint", "fitting", "loading", "model", "recipes", "training"),
-    7: ("demo", "formats", "plots", "scaffold", "testing"),
-    8: ("__init__", "__main__", "cli"),
+    7: ("demo", "formats", "inspection", "plots", "scaffold", "testing"),
+    8: ("__init__", "__main__", "cli", "commands"),
 }  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -78,3 +78,31 @@ def test_images_and_lists():
         metrics.energy_distance(normal(0, 1), normal(0, 4))
     with pytest.raises(DataError, match="y must be finite"):
         metrics.energy_distance([[0.0], [1.0]], [[0.0], [float("nan")]])
+
+
+def test_wasserstein_of_sorted_rows():
+    x, y = normal(0, 60, 1), normal(1, 60, 1) * 2 + 1
+    expected = (x.sort(0).values - y.sort(0).values).square().mean().sqrt().item()
+    assert metrics.wasserstein(x, y) == pytest.approx(expected)
+    assert metrics.sliced_wasserstein(x, y) == pytest.approx(expected)
+
+
+@given(shift=st.floats(-5, 5))
+def test_wasserstein_of_a_shift_is_the_shift(shift):
+    x = normal(0, 40)
+    moved = x[torch.randperm(40)] + shift
+    assert metrics.wasserstein(x, moved) == pytest.approx(abs(shift) * 3**0.5, abs=1e-6)
+    sliced = metrics.sliced_wasserstein(x, moved, projections=4000)
+    assert sliced == pytest.approx(abs(shift), rel=0.05, abs=1e-6)
+
+
+def test_wasserstein_of_gaussians():
+    x, y = normal(0, 1500, 2), normal(1, 1500, 2) * 3 + 1
+    assert metrics.wasserstein(x, y) ** 2 == pytest.approx(2 * 4 + 2, rel=0.08)
+
+
+def test_wasserstein_of_sets_of_two_sizes():
+    x, y = normal(0, 30), normal(1, 20)
+    assert metrics.wasserstein(x, y) == pytest.approx(metrics.wasserstein(x[:20], y))
+    with pytest.raises(ShapeError):
+        metrics.sliced_wasserstein(x, y[:, :2])

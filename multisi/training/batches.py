@@ -75,6 +75,7 @@ class Batches:
             "coupling", coupling, Coupling, list(ready.values()), **options
         )
         self.plugins = _records("coupling", coupling)
+        self.dtype = torch.float32
         self._points: tuple[int, Tensor, Tensor] | None = None
 
     def __call__(self, step: int) -> Batch:
@@ -93,7 +94,7 @@ class Batches:
         if xs.shape != expected:
             raise ShapeError(f"The coupling must draw shape {expected}; got {tuple(xs.shape)}.")
         alpha, of_heads = self._at(step)
-        told = None if told is None else told.to(self.device, torch.float32)
+        told = None if told is None else told.to(self.device, self.dtype)
         return Batch.mixed(self._enter(xs), alpha, of_heads, told)
 
     def means(self, network: Any = "mlp", **options: Any) -> ConditionalMeans:
@@ -106,7 +107,9 @@ class Batches:
         with seeds.global_generators(self.seed, self.device):
             means = recipes.make(network, options, self.event_shape, len(self.names))
         self.plugins += _records("network", network)
-        return means.to(self.device)
+        means = means.to(self.device)
+        self.dtype, self._points = means.reference.dtype, None
+        return means
 
     def model(self, means: ConditionalMeans) -> Model:
         """The model of trained means."""
@@ -134,7 +137,7 @@ class Batches:
         """Joint draws in standardised units, which noise is in already."""
         first = 0 if self.noise is None else 1
         data = (xs[:, first:] - self.units.shift.to(xs)) / self.units.scale.to(xs)
-        return torch.cat([xs[:, :first], data], 1).to(self.device, torch.float32)
+        return torch.cat([xs[:, :first], data], 1).to(self.device, self.dtype)
 
     def _at(self, step: int) -> tuple[Tensor, Tensor]:
         """Points of the simplex, and the coefficients of the heads."""
@@ -144,7 +147,8 @@ class Batches:
             count, noise = _TOGETHER * self.batch_size, self.noise is not None
             alpha, v = self.law.draw(count, self.names, noise, source)
             of_heads = combination(alpha, v)[0]
-            self._points = block, alpha.to(self.device), of_heads.to(self.device)
+            alpha, of_heads = (part.to(self.device, self.dtype) for part in (alpha, of_heads))
+            self._points = block, alpha, of_heads
         rows = slice(place * self.batch_size, (place + 1) * self.batch_size)
         return self._points[1][rows], self._points[2][rows]
 

@@ -30,7 +30,7 @@ class Log:
 
     def __call__(self, training: Training) -> None:
         """Write a line if it is time."""
-        if training.step % self.every == 0:
+        if training.world.first and training.step % self.every == 0:
             self._append(json.dumps(figures(training)) + "\n")
 
     def _append(self, text: str) -> None:
@@ -64,7 +64,7 @@ class TensorBoard:
 
     def __call__(self, training: Training) -> None:
         """Write a point if it is time."""
-        if training.step % self.every == 0:
+        if training.world.first and training.step % self.every == 0:
             for name in ("loss", "rate"):
                 value = figures(training)[name]
                 self._writer.add_scalar(f"training/{name}", value, training.step)

@@ -3,12 +3,15 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from multisi import checks
+from multisi.checkpoint import under
+from multisi.distributed import World
 from multisi.errors import ConfigError, TrainingDivergedError
 from multisi.means import ConditionalMeans
 from multisi.progress import bar
@@ -21,6 +24,8 @@ from multisi.transport import Autocast
 
 PATIENCE = 20
 """Steps in a row without a finite gradient after which training has diverged."""
+_NUMBERS = ("step", "seconds", "_failed", "_looked", "_least", "_kept_at")
+"""What a run counts, and takes up again."""
 _KEEP = 0.05
 """Share of the run between two looks at whether all is well, when good weights are kept."""
 _TOO_MUCH = 100.0
@@ -39,6 +44,7 @@ class Training:
         precision: `"bfloat16"` for the network's computations; weights keep their type.
         callbacks: Functions of the training, called after each step; one that returns true ends
             it.
+        world: The processes that share in it.
     """
 
     def __init__(
@@ -51,22 +57,63 @@ class Training:
         accumulate: int = 1,
         precision: str | None = None,
         callbacks: Sequence[Callable[["Training"], Any]] = (),
+        world: World | None = None,
     ) -> None:
         self.means, self.batches, self.schedule = means, batches, schedule
         self.clip = math.inf if clip is None else checks.number(clip, "clip", positive=True)
         self.accumulate = checks.integer(accumulate, "accumulate")
         self.callbacks = list(callbacks)
+        self.world = World() if world is None else world
+        if self.world.size > batches.batch_size:
+            raise ConfigError(
+                f"batch_size must be at least the number of processes, {self.world.size}; "
+                f"got {batches.batch_size}."
+            )
         if precision not in (None, "bfloat16"):
             raise ConfigError(f"precision must be 'bfloat16' or None; got {precision!r}.")
         self._asked = means if precision is None else Autocast(means, precision)
         self.flat = Flat([p for p in means.parameters() if p.requires_grad])
+        self.world.copy([*self.flat.vectors, *means.buffers()])
         rate = schedule.learning_rate
         self.optimiser = torch.optim.Adam(self.flat.vectors, lr=rate, fused=True)
         self.average = Average(means, flat=self.flat)
         self.step, self.seconds, self.rate = 0, 0.0, 0.0
-        self._loss = torch.full((), math.nan, device=batches.device)
+        self._loss = torch.full((), math.nan, device=batches.device, dtype=batches.dtype)
         self._least, self._kept = math.inf, copy.deepcopy(self.average.means.state_dict())
-        self._kept_at = 0
+        self._kept_at, self._failed, self._looked = 0, 0, 0.0
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that is needed to go on from here: tensors and numbers; the average is apart."""
+        tensors = {f"weights.{name}": t for name, t in self.means.state_dict().items()}
+        for i, vector in enumerate(self.flat.vectors):
+            of_one = self.optimiser.state[vector]
+            tensors |= {f"optimiser.{i}.{name}": tensor for name, tensor in of_one.items()}
+        tensors |= {"loss": self._loss, "random": torch.get_rng_state()}
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        numbers["averaged"] = self.average.steps
+        return tensors, numbers
+
+    def restore(
+        self,
+        tensors: Mapping[str, Tensor],
+        numbers: Mapping[str, Any],
+        averaged: Mapping[str, Tensor],
+    ) -> None:
+        """Go on from what `state` gave, with these averaged means."""
+        self.means.load_state_dict(under(tensors, "weights."))
+        self.average.means.load_state_dict(dict(averaged))
+        self._kept = copy.deepcopy(self.average.means.state_dict())
+        for i, vector in enumerate(self.flat.vectors):
+            of_one = under(tensors, f"optimiser.{i}.")
+            self.optimiser.state[vector] = {
+                name: tensor if name == "step" else tensor.to(vector)
+                for name, tensor in of_one.items()
+            }
+        self._loss = tensors["loss"].to(self._loss)
+        torch.set_rng_state(tensors["random"])
+        for name in _NUMBERS:
+            setattr(self, name, numbers[name])
+        self.average.steps = numbers["averaged"]
 
     @property
     def loss(self) -> float:
@@ -88,18 +135,19 @@ class Training:
                 self.flat.release()
 
     def _steps(self, shown: Any) -> None:
-        start, failed, looked = time.perf_counter() - self.seconds, 0, 0.0
+        start = time.perf_counter() - self.seconds
         while (passed := self.schedule.passed(self.step, self.seconds)) < 1:
-            failed = 0 if self._one(self.schedule.rate(passed)) else failed + 1
-            if failed >= PATIENCE:
-                self._diverged(f"has not been finite for {failed} steps")
-            self.seconds = time.perf_counter() - start
-            if passed >= looked + _KEEP:
-                looked = passed
+            self._failed = 0 if self._one(self.schedule.rate(passed)) else self._failed + 1
+            if self._failed >= PATIENCE:
+                self._diverged(f"has not been finite for {self._failed} steps")
+            self.seconds = self.world.most(time.perf_counter() - start)
+            if passed >= self._looked + _KEEP:
+                self._looked = passed
                 self._keep()
             self._show(shown)
-            # Each of them is called, whatever the others say.
-            if any([callback(self) for callback in self.callbacks]):
+            # Each of them is called, whatever the others say, and in every process.
+            ended = sum(bool(callback(self)) for callback in self.callbacks)
+            if self.world.most(ended):
                 break
 
     def _one(self, rate: float) -> bool:
@@ -108,6 +156,7 @@ class Training:
         batch = self.batches(self.step)
         value = self._gradient(batch)
         gradients = self.flat.collect()
+        self.world.sum([*gradients, value])
         self.step += 1
         length = math.sqrt(sum(torch.dot(part, part).item() for part in gradients))
         if not math.isfinite(length):
@@ -120,9 +169,10 @@ class Training:
         self._loss = value if self.step == 1 else torch.lerp(self._loss, value, 0.02)
         return True
 
-    def _gradient(self, batch: Batch) -> torch.Tensor:
+    def _gradient(self, batch: Batch) -> Tensor:
         total: Any = 0.0
-        for part in batch.split(self.accumulate) if self.accumulate > 1 else (batch,):
+        mine = batch[self.world.share(len(batch))] if self.world.size > 1 else batch
+        for part in mine.split(self.accumulate) if self.accumulate > 1 else (mine,):
             value = loss(self._asked, part)
             if len(part) < len(batch):
                 value = value * (len(part) / len(batch))

@@ -7,6 +7,7 @@ every direction that the law contains (arXiv:2310.03695). With the projection fo
 $E\,|\sum_k a_k (\hat g_k - x_k)|^2$ with $a = v - \alpha\,(\alpha \cdot v)/|\alpha|^2$.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -52,12 +53,17 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __getitem__(self, rows: slice) -> "Batch":
+        x, alpha, of_heads, target = (
+            tensor[rows] for tensor in (self.x, self.alpha, self.of_heads, self.target)
+        )
+        told = None if self.condition is None else self.condition[rows]
+        return Batch(x, alpha, of_heads, target, told)
+
     def split(self, parts: int) -> list["Batch"]:
         """The same rows in so many parts of about equal size."""
-        told = [None] * parts if self.condition is None else self.condition.tensor_split(parts)
-        tensors = (self.x, self.alpha, self.of_heads, self.target)
-        columns = [tensor.tensor_split(parts) for tensor in tensors]
-        return [Batch(*row) for row in zip(*columns, told, strict=True)]
+        ends = [i * len(self) // parts for i in range(parts + 1)]
+        return [self[a:b] for a, b in itertools.pairwise(ends) if b > a]
 
 
 def loss(means: ConditionalMeans, batch: Batch) -> Tensor:

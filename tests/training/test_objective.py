@@ -41,6 +41,6 @@ def test_images_scalars_and_parts():
         assert batch.x.shape == batch.target.shape == (10, *event)
         assert torch.allclose(batch.x, xs.mean(1), atol=1e-6)
         parts = batch.split(3)
-        assert [len(part) for part in parts] == [4, 3, 3]
+        assert [len(part) for part in parts] == [3, 3, 4]
         assert torch.equal(torch.cat([part.target for part in parts]), batch.target)
         assert torch.equal(torch.cat([part.condition for part in parts]), batch.condition)

@@ -1,0 +1,163 @@
+"""Several processes do what one does; the numbers are those of the rows of the fault matrix."""
+
+import pathlib
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import multisi
+from multisi.distributed import World
+from multisi.errors import ConfigError
+from multisi.networks import MLP
+
+ROOT = pathlib.Path(multisi.__file__).parents[1]
+TRAIN = """
+import os, pathlib, signal, sys
+import torch, multisi
+from multisi.networks import MLP
+
+name, steps, resume = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "resume"
+options = dict(part.split("=") for part in sys.argv[4:])
+torch.manual_seed(int(os.environ.get("RANK", 0)))  # Processes that begin apart.
+x = torch.randn(300, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+torch.manual_seed(0 if int(os.environ.get("WORLD_SIZE", 1)) == 1 else torch.initial_seed())
+network = MLP((2,), 2, width=16).double()
+
+def stop(run):
+    if run.step == int(options.get("stop", -1)):
+        if run.world.rank == int(options.get("rank", 0)):
+            os.kill(os.getpid(), getattr(signal, options["signal"]))
+
+model = multisi.fit(
+    {"a": x, "b": 2 * x.flip(0) + 1}, network=network, steps=steps, batch_size=33,
+    coupling=options.get("coupling", "independent"), progress=False, callbacks=[stop],
+    run_dir=name, resume=resume, save_seconds=0.0, keep=100,
+)
+if int(os.environ.get("RANK", 0)) == 0:
+    model.save(name + ".safetensors")
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    pathlib.Path("train.py").write_text(TRAIN)
+    return tmp_path
+
+
+def train(processes, *arguments, restarts=0, timeout=180):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    torchrun += [f"--nproc-per-node={processes}", f"--max-restarts={restarts}"]
+    command = [sys.executable] if processes == 1 else torchrun
+    return subprocess.run(
+        [*command, "train.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def weights(name):
+    network = MLP((2,), 2, width=16).double()
+    model = multisi.load(f"{name}.safetensors", network=network)
+    return torch.cat([p.flatten() for p in model.conditional_means.parameters()])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("coupling", ["independent", "ot"])
+def test_rows_55_and_56_two_processes_are_one(place, coupling):
+    option = f"coupling={coupling}"
+    for processes, name in ((1, "one"), (2, "two")):
+        done = train(processes, name, 100, "new", option)
+        assert done.returncode == 0, done.stderr
+    assert (weights("one") - weights("two")).abs().max() < 1e-10
+    for first, second in ((2, 1), (1, 2)):
+        name = f"from{first}"
+        done = train(first, name, 100, "new", option, "stop=40", "signal=SIGTERM")
+        assert done.returncode != 0
+        last = sorted(pathlib.Path(name).glob("step*"))[-1]
+        assert last.stem == "step-000000040"
+        done = train(second, name, 100, "resume", option)
+        assert done.returncode == 0, done.stderr
+        assert (weights("one") - weights(name)).abs().max() < 1e-10
+
+
+@pytest.mark.slow
+def test_row_54_a_killed_rank(place):
+    start = time.monotonic()
+    done = train(2, "lost", 400, "resume", "stop=50", "rank=1", "signal=SIGKILL")
+    assert done.returncode != 0 and time.monotonic() - start < 60
+    saved = sorted(pathlib.Path("lost").glob("step*"))
+    assert saved and int(saved[-1].stem[-9:]) >= 45
+    # The step of the kill has passed or comes again; the restart goes on from the checkpoint.
+    start = time.monotonic()
+    done = train(2, "lost", 400, "resume", restarts=1)
+    assert done.returncode == 0 and time.monotonic() - start < 60, done.stderr
+    assert train(1, "whole", 400, "new").returncode == 0
+    assert (weights("lost") - weights("whole")).abs().max() < 1e-10
+
+
+@pytest.mark.slow
+def test_row_54_restarts_by_torchrun(place):
+    script = pathlib.Path("train.py")
+    once = 'if os.environ.get("TORCHELASTIC_RESTART_COUNT") != "0": options = {}\n\ndef stop'
+    script.write_text(script.read_text().replace("def stop", once, 1))
+    done = train(2, "run", 200, "resume", "stop=50", "rank=1", "signal=SIGKILL", restarts=1)
+    assert done.returncode == 0, done.stderr
+    assert train(1, "whole", 200, "new").returncode == 0
+    assert (weights("run") - weights("whole")).abs().max() < 1e-10
+
+
+@pytest.mark.slow
+def test_transport_is_shared_out(place):
+    x = np.random.default_rng(0).normal(size=(101, 2)).astype("float32")
+    np.save("a.npy", x)
+    model = multisi.fit(
+        {"z": multisi.StandardNormal(), "a": x, "b": x + 3}, steps=3, progress=False
+    )
+    model.save("m.safetensors")
+    command = ["-m", "multisi", "transport", "m.safetensors", "--source", "a", "--target", "b"]
+    command += ["--noise", "0.5", "a.npy"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for before, out in (([], "one.npy"), (torchrun, "two.npy")):
+        subprocess.run([sys.executable, *before, *command, out], check=True, timeout=120)
+    assert np.allclose(np.load("one.npy"), np.load("two.npy"), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "lacks LOCAL_RANK, MASTER_ADDR, MASTER_PORT"),
+        ({"WORLD_SIZE": "2"}, "lacks RANK"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK must be a number below WORLD_SIZE; got '2'"),
+        ({"RANK": "x", "WORLD_SIZE": "2"}, "got 'x' and '2'"),
+    ],
+)
+def test_row_57_a_broken_environment(environment, message, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    rest = {"LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in (environment if "lacks" in message else rest | environment).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=message):
+        World.found(torch.device("cpu"))
+
+
+def test_shares_cover_all_rows():
+    for size in (1, 2, 3, 7):
+        rows = [i for rank in range(size) for i in range(10)[World(rank, size).share(10)]]
+        assert rows == list(range(10))
+
+
+def test_one_process_needs_nobody():
+    world, x = World(), torch.ones(3)
+    world.sum([x])
+    world.copy([x])
+    assert world.most(2.5) == 2.5 and torch.equal(world.gather(x, 3), torch.ones(3))
+    assert world.first

@@ -1,5 +1,6 @@
 """Couplings by optimal transport between minibatches of all marginals."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ class OptimalTransport(Independent):
         entropy: float = 0.0,
         rows: int = 256,
         reuse: int = 64,
-        pool: int = 16,
+        pool: int = 64,
         labels: bool = False,
         condition: float = 100.0,
         noise: bool = True,
@@ -95,7 +96,8 @@ class OptimalTransport(Independent):
         self.matches_noise = noise and len(self.data) < len(marginals)
         self.noise_independent = not self.matches_noise
         self._units = Standardiser.of(self.data)
-        self._pool = Pool(self.solve, rows, reuse, pool)
+        numbers = math.prod(self.data[0].event_shape) if self.matches_noise else 1
+        self._pool = Pool(self.solve, rows, reuse, pool, numbers)
 
     def joint(self, n: int, *, seed: int, step: int) -> Joint:
         """The rows of one draw, and their noise."""
@@ -106,13 +108,14 @@ class OptimalTransport(Independent):
         """One plan: numbers of the rows of every dataset that are matched, and their noise."""
         source, count = generator(seed, number, 2), self._pool.rows
         rows = [marginal.draw(count, source) for marginal in self.data]
-        noise = self._noise(count, seed, number, 4)
+        noise = torch.empty(count, 0)
         sides = [
             _Side((m.take(i).double() - self._units.shift) / self._units.scale)
             for m, i in zip(self.data, rows, strict=True)
         ]
         self._mark(sides, rows, source)
         if self.matches_noise:
+            noise = self._noise(count, seed, number, 4)
             sides.insert(0, _Side(noise.double(), sides[0].condition))
         order = self._match(sides, source)
         if self.matches_noise:

@@ -13,6 +13,9 @@ from multisi.seeds import generator
 Columns = Sequence[Tensor]
 """Tensors with one axis of rows in common."""
 
+_NUMBERS = 2**26
+"""Numbers that a window keeps at most: images are large, and a single plan of them will do."""
+
 
 class Pool:
     """Plans, of which a moving window is dealt out in random order, again and again.
@@ -24,18 +27,25 @@ class Pool:
         make: Function of (seed, number) that makes a plan.
         rows: Rows of a plan.
         reuse: How often a row is drawn at most.
-        size: Plans in the window, at least.
+        size: Plans in the window, if memory allows and more are not needed for one step.
+        numbers: How many numbers are kept of a row.
 
     Raises:
         ConfigError: a size below one.
     """
 
     def __init__(
-        self, make: Callable[[int, int], Columns], rows: int, reuse: int, size: int
+        self,
+        make: Callable[[int, int], Columns],
+        rows: int,
+        reuse: int,
+        size: int,
+        numbers: int = 1,
     ) -> None:
         self.rows = checks.integer(rows, "rows", least=2)
         self.reuse = checks.integer(reuse, "reuse")
-        self.size = checks.integer(size, "pool")
+        most = max(1, _NUMBERS // (self.rows * max(1, numbers)))
+        self.size = min(checks.integer(size, "pool"), most)
         self._plans = Ahead(make)
         self._dealt: tuple[tuple[int, int, int], Columns] | None = None
 

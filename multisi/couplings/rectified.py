@@ -1,5 +1,6 @@
 """The coupling that a trained model makes."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ class Rectified(Independent):
             raise ConfigError(f"The model must have the marginals {own}; got {names}.")
         self.noise_independent = len(self.data) == len(marginals)
         self._model, self._options = model, options
-        self._pool = Pool(self._move, rows, reuse, pool)
+        self._pool = Pool(self._move, rows, reuse, pool, self._numbers())
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """`n` rows, shape `(n, k, *event)`."""
@@ -60,6 +61,9 @@ class Rectified(Independent):
     def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
         """Nothing: what a model makes has no rows, hence no conditions."""
         return None
+
+    def _numbers(self) -> int:
+        return len(self.marginals) * math.prod(self.data[0].event_shape)
 
     def _move(self, seed: int, number: int) -> Columns:
         source = generator(seed, number, 2)

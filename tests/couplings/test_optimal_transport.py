@@ -198,3 +198,10 @@ def test_errors_of_the_worker_come_out():
 def test_bad_options(options, message):
     with pytest.raises(ConfigError, match=message):
         OptimalTransport([Marginal(X), Marginal(Y)], **options)
+
+
+def test_images_need_little_memory():
+    images = torch.rand(300, 3, 256, 256)
+    made = [OptimalTransport([StandardNormal(), Marginal(images)], noise=n) for n in (True, False)]
+    assert [coupling._pool.size for coupling in made] == [1, 64]
+    assert made[0].sample(4, seed=0, step=0).shape == (4, 2, 3, 256, 256)

@@ -1,5 +1,6 @@
 """The seam to torch.distributed: all that knows of several processes, as torchrun starts them."""
 
+import atexit
 import datetime
 import os
 from collections.abc import Sequence
@@ -55,6 +56,8 @@ class World:
         if size > 1 and not distributed.is_initialized():
             backend = "nccl" if device.type == "cuda" else "gloo"
             distributed.init_process_group(backend, timeout=_PATIENCE)
+            # Its threads must end before the interpreter does, which would abort otherwise.
+            atexit.register(_leave)
         return cls(rank, size, device)
 
     @property
@@ -94,3 +97,8 @@ class World:
         whole[self.share(count)] = rows
         distributed.all_reduce(whole)
         return whole
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

@@ -83,8 +83,8 @@ def test_used_together_saved_and_loaded(site, tmp_path):
     used = run(site, "-c", USE, file)
     assert used.returncode == 0, used.stderr
     assert used.stdout.splitlines() == [
-        "network patch-transformer multisi-transformer 0.1.0",
         "coupling pot-entropic multisi-pot 0.1.0",
+        "network patch-transformer multisi-transformer 0.1.0",
     ]
     missing = run(tmp_path, "-c", LOAD, file)
     assert "network 'patch-transformer' of multisi-transformer 0.1.0 is needed" in missing.stderr

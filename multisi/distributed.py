@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from multisi.errors import ConfigError
 
@@ -54,10 +56,7 @@ class World:
                 f"{os.environ['RANK']!r} and {os.environ['WORLD_SIZE']!r}."
             )
         if size > 1 and not distributed.is_initialized():
-            backend = "nccl" if device.type == "cuda" else "gloo"
-            distributed.init_process_group(backend, timeout=_PATIENCE)
-            # Its threads must end before the interpreter does, which would abort otherwise.
-            atexit.register(_leave)
+            _join(device)
         return cls(rank, size, device)
 
     @property
@@ -97,6 +96,22 @@ class World:
         whole[self.share(count)] = rows
         distributed.all_reduce(whole)
         return whole
+
+
+def _join(device: torch.device) -> None:
+    # torchrun keeps one store over its restarts: without a prefix of its own, a new process could
+    # read there the address of a dead one.
+    store, rank, size = next(iter(rendezvous("env://", timeout=_PATIENCE)))
+    attempt = f"multisi/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{size}"
+    distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=PrefixStore(attempt, store),
+        rank=rank,
+        world_size=size,
+        timeout=_PATIENCE,
+    )
+    # Its threads must end before the interpreter does, which would abort otherwise.
+    atexit.register(_leave)
 
 
 def _leave() -> None:

@@ -16,7 +16,7 @@ from multisi.networks import MLP
 
 ROOT = pathlib.Path(multisi.__file__).parents[1]
 TRAIN = """
-import os, pathlib, signal, sys
+import os, signal, sys, time
 import torch, multisi
 from multisi.networks import MLP
 
@@ -106,8 +106,14 @@ def test_row_54_a_killed_rank(place):
 @pytest.mark.slow
 def test_row_54_restarts_by_torchrun(place):
     script = pathlib.Path("train.py")
-    once = 'if os.environ.get("TORCHELASTIC_RESTART_COUNT") != "0": options = {}\n\ndef stop'
-    script.write_text(script.read_text().replace("def stop", once, 1))
+    # The other process comes late: it must not be looked for where its forerunner was.
+    again = """
+if os.environ.get("TORCHELASTIC_RESTART_COUNT") == "1":
+    options = {}
+    time.sleep(2 * int(os.environ["RANK"]))
+
+def stop"""
+    script.write_text(script.read_text().replace("\ndef stop", again, 1))
     done = train(2, "run", 200, "resume", "stop=50", "rank=1", "signal=SIGKILL", restarts=1)
     assert done.returncode == 0, done.stderr
     assert train(1, "whole", 200, "new").returncode == 0

@@ -60,18 +60,17 @@ def read(path: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(
             f"{str(path)!r} was not written by multisi: its header lacks a model."
         )
-    text, digest = _signed(metadata["multisi"])
-    if digest != _hash(text, tensors):
-        raise CheckpointError(
-            f"{str(path)!r} has been altered or damaged: its contents do not match their hash. "
-            "Use a copy, or fit again."
-        )
-    description: dict[str, Any] = json.loads(text)
-    if description.get("format", 0) > FORMAT:
+    text, digest, description = _told(metadata["multisi"])
+    if description.get("format", 0) > FORMAT:  # Said first: it may be signed in another way.
         raise CheckpointError(
             f"{str(path)!r} has format {description['format']}, of multisi "
             f"{description.get('version')}; this multisi {__version__} reads up to {FORMAT}. "
             "Upgrade multisi."
+        )
+    if digest != _hash(text, tensors):
+        raise CheckpointError(
+            f"{str(path)!r} has been altered or damaged: its contents do not match their hash. "
+            "Use a copy, or fit again."
         )
     return tensors, description
 
@@ -81,13 +80,16 @@ def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _signed(metadata: str) -> tuple[str, str]:
-    """Description and hash; without a hash where the text has been damaged."""
+def _told(metadata: str) -> tuple[str, str, dict[str, Any]]:
+    """Description as text, its hash, and the description; without a hash where it is damaged."""
     try:
         text, digest = json.loads(metadata)
-    except ValueError:
-        return metadata, ""
-    return text, digest
+        description = json.loads(text)
+        if isinstance(description, dict) and type(description.get("format")) is int:
+            return text, digest, description
+    except (ValueError, TypeError, RecursionError):
+        pass
+    return "", "", {}
 
 
 def _hash(text: str, tensors: dict[str, Tensor]) -> str:

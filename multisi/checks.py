@@ -33,6 +33,19 @@ def number(value: Any, what: str, positive: bool = False) -> float:
     return float(value)
 
 
+def function(value: Any, what: str) -> Any:
+    """The value itself, if it can be called.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if not callable(value) or isinstance(value, type):
+        raise ConfigError(
+            f"{what} must be a function, or an object that is called; got {value!r}."
+        )
+    return value
+
+
 def instance(value: Any, kind: type[T], what: str) -> T:
     """The value itself, if it is an object of the class `kind`.
 

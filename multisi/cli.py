@@ -17,7 +17,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # It may be closed from the start.
+            sys.stdout.flush()
     except MultisiError as error:
         print(f"multisi {options.command}: {error}", file=sys.stderr)
         return 2

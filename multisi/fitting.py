@@ -71,7 +71,8 @@ def fit(
         held_out: Name to samples that are not trained on; training ends when they are no longer
             moved any better. `multisi.training.EarlyStopping` has options for it.
         callbacks: Functions of the `Training`, called after each step; one that returns true ends
-            the run. `multisi.training` has `Log` and `TensorBoard`.
+            the run, one that fails is warned of once. `multisi.training` has `Log` and
+            `TensorBoard`.
         seed: The seed of everything random. Global generators are left as they are.
         device: `"auto"`, or a device.
         progress: Show a bar, if standard error is a terminal.
@@ -82,7 +83,7 @@ def fit(
         resume: Take up the run in `run_dir` where there is one; the result is bit by bit that of
             a run that was never interrupted.
         save_seconds: Seconds between two checkpoints.
-        keep: How many of the latest checkpoints to keep.
+        keep: How many of the latest checkpoints to keep, besides the best by `held_out`.
 
     Returns:
         A `Model` with averaged weights.
@@ -163,6 +164,7 @@ def fit(
         "steps": training.step,
         "seconds": round(training.seconds, 1),
         "loss": training.loss,
+        "skipped": training.skipped,
     }
     return model
 

@@ -5,12 +5,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from multisi import checkpoint, recipes
 from multisi.errors import (
     CheckpointError,
     ConfigError,
+    MultisiError,
     PluginError,
     PluginWarning,
     UnknownPluginError,
@@ -45,12 +47,14 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
             plugins=description.get("plugins", []),
             card=description.get("card"),
         )
-    except (KeyError, TypeError, ConfigError) as error:
+        _compare(model.plugins)
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, MultisiError) as error:
         raise CheckpointError(
             f"The description in {str(path)!r} is not that of a model: "
             f"{type(error).__name__}: {error}."
         ) from error
-    _compare(model.plugins)
     return model.to(device)
 
 
@@ -95,11 +99,34 @@ def _means(
             means = recipes.follow(recipe)
         except (PluginError, ConfigError) as error:
             raise CheckpointError(f"This model cannot be made again: {error}") from error
-    try:
-        means.load_state_dict(dict(tensors))
-    except RuntimeError as error:
-        raise CheckpointError(f"The weights do not fit the network: {error}") from None
+    _fill(means, tensors)
     return means
+
+
+def _fill(means: ConditionalMeans, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network the weights of a file in their own type, all of them or none.
+
+    Raises:
+        CheckpointError: names or shapes differ, or weights are not finite.
+    """
+    own = means.state_dict(keep_vars=True)
+    wrong = [f"{name} is not in the file" for name in own if name not in tensors]
+    wrong += [f"{name} is not in the network" for name in tensors if name not in own]
+    wrong += [
+        f"{name} has shape {tuple(own[name].shape)} here, {tuple(tensor.shape)} in the file"
+        for name, tensor in tensors.items()
+        if name in own and own[name].shape != tensor.shape
+    ]
+    if wrong:
+        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise CheckpointError(f"The weights do not fit the network: {'; '.join(wrong[:5])}{more}.")
+    for name, weight in own.items():
+        if isinstance(weight, nn.Parameter) and not torch.isfinite(tensors[name]).all():
+            raise CheckpointError(
+                f"The weights {name!r} have NaN or infinity: this model cannot be used."
+            )
+    for name, weight in own.items():
+        weight.data = tensors[name].to(weight.device, copy=True)
 
 
 def _mixture(tensors: Mapping[str, Tensor]) -> ConditionalMeans:

@@ -26,6 +26,9 @@ class Standardiser(nn.Module):
         shift: $\mu$, broadcastable to the event.
         scale: $\sigma > 0$, of the same shape.
 
+    Raises:
+        DataError: a shift that is not finite, or a scale that is not positive or not finite.
+
     Example:
         >>> units = Standardiser(torch.tensor([1.0]), torch.tensor([2.0]))
         >>> units.enter(torch.tensor([[5.0]]), torch.tensor([0.5, 0.5]), noise=True)
@@ -37,6 +40,11 @@ class Standardiser(nn.Module):
 
     def __init__(self, shift: Tensor, scale: Tensor) -> None:
         super().__init__()
+        if not (torch.isfinite(shift).all() and torch.isfinite(scale).all() and (scale > 0).all()):
+            raise DataError(
+                "Units must have a finite shift and a positive, finite scale; got "
+                f"{shift.tolist()} and {scale.tolist()}."
+            )
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
 

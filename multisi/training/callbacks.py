@@ -1,8 +1,6 @@
 """Callbacks: what to do after each step of training, besides."""
 
-import copy
 import json
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +24,10 @@ class Log:
 
     def __init__(self, path: Any, every: int = 100) -> None:
         self.path, self.every = pathlib.Path(path), checks.integer(every, "every")
-        self._append("")
+        try:
+            self._append("")
+        except OSError as error:
+            raise DataError(f"The log {str(path)!r} cannot be written: {error}.") from None
 
     def __call__(self, training: Training) -> None:
         """Write a line if it is time."""
@@ -34,11 +35,8 @@ class Log:
             self._append(json.dumps(figures(training)) + "\n")
 
     def _append(self, text: str) -> None:
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise DataError(f"The log {str(self.path)!r} cannot be written: {error}.") from None
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text)
 
 
 class TensorBoard:
@@ -102,23 +100,17 @@ class EarlyStopping:
         )
         self.samples = checks.integer(samples, "samples", least=4)
         self.options = {"steps": 16, **options}
-        self.best, self.best_step = math.inf, 0
-        self._weights: dict[str, Any] | None = None
 
     def __call__(self, training: Training) -> bool:
         """Whether it is time to end; the averaged weights are then the best ones."""
-        if training.step % self.every:
-            return False
-        model = training.batches.model(training.average.means)
-        value = report.ring(model.transport, self._data, samples=self.samples, **self.options)
-        if value < self.best:
-            self.best, self.best_step = value, training.step
-            self._weights = copy.deepcopy(training.average.means.state_dict())
-        if training.step - self.best_step < self.patience * self.every:
-            return False
-        if self._weights is not None:
-            training.average.means.load_state_dict(self._weights)
-        return True
+        if training.step % self.every == 0:
+            model = training.batches.model(training.average.means)
+            options = {"samples": self.samples, **self.options}
+            training.judge(report.ring(model.transport, self._data, **options))
+        ended = 0 < training.best_step <= training.step - self.patience * self.every
+        if ended:
+            training.use_best()
+        return ended
 
 
 def figures(training: Training) -> dict[str, float]:
@@ -128,4 +120,5 @@ def figures(training: Training) -> dict[str, float]:
         "seconds": round(training.seconds, 3),
         "loss": training.loss,
         "rate": training.rate,
+        "skipped": training.skipped,
     }

@@ -3,6 +3,8 @@
 import copy
 import math
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import Tensor
 from multisi import checks
 from multisi.checkpoint import under
 from multisi.distributed import World
-from multisi.errors import ConfigError, TrainingDivergedError
+from multisi.errors import ConfigError, MultisiError, TrainingDivergedError
 from multisi.means import ConditionalMeans
 from multisi.progress import bar
 from multisi.training.average import Average
@@ -24,7 +26,7 @@ from multisi.transport import Autocast
 
 PATIENCE = 20
 """Steps in a row without a finite gradient after which training has diverged."""
-_NUMBERS = ("step", "seconds", "_failed", "_looked", "_least", "_kept_at")
+_NUMBERS = ("step", "seconds", "skipped", "best", "best_step", "_failed", "_looked", "_least")
 """What a run counts, and takes up again."""
 _KEEP = 0.05
 """Share of the run between two looks at whether all is well, when good weights are kept."""
@@ -43,9 +45,12 @@ class Training:
         accumulate: Parts in which a batch is computed, one after the other, to save memory.
         precision: `"bfloat16"` for the network's computations; weights keep their type.
         callbacks: Functions of the training, called after each step; one that returns true ends
-            it.
+            it. One that fails is warned of once, and training goes on.
         world: The processes that share in it.
     """
+
+    best, best_step = math.inf, 0
+    """The least value that `judge` was told of, and the step of it."""
 
     def __init__(
         self,
@@ -62,7 +67,7 @@ class Training:
         self.means, self.batches, self.schedule = means, batches, schedule
         self.clip = math.inf if clip is None else checks.number(clip, "clip", positive=True)
         self.accumulate = checks.integer(accumulate, "accumulate")
-        self.callbacks = list(callbacks)
+        self.callbacks = [checks.function(callback, "A callback") for callback in callbacks]
         self.world = World() if world is None else world
         if self.world.size > batches.batch_size:
             raise ConfigError(
@@ -77,10 +82,12 @@ class Training:
         rate = schedule.learning_rate
         self.optimiser = torch.optim.Adam(self.flat.vectors, lr=rate, fused=True)
         self.average = Average(means, flat=self.flat)
-        self.step, self.seconds, self.rate = 0, 0.0, 0.0
+        self.step, self.skipped, self.seconds, self.rate = 0, 0, 0.0, 0.0
         self._loss = torch.full((), math.nan, device=batches.device, dtype=batches.dtype)
         self._least, self._kept = math.inf, copy.deepcopy(self.average.means.state_dict())
         self._kept_at, self._failed, self._looked = 0, 0, 0.0
+        self._best: dict[str, Tensor] = {}
+        self._warned: set[int] = set()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that is needed to go on from here: tensors and numbers; the average is apart."""
@@ -88,6 +95,7 @@ class Training:
         for i, vector in enumerate(self.flat.vectors):
             of_one = self.optimiser.state[vector]
             tensors |= {f"optimiser.{i}.{name}": tensor for name, tensor in of_one.items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self._best.items()}
         tensors |= {"loss": self._loss, "random": torch.get_rng_state()}
         numbers = {name: getattr(self, name) for name in _NUMBERS}
         numbers["averaged"] = self.average.steps
@@ -114,6 +122,19 @@ class Training:
         for name in _NUMBERS:
             setattr(self, name, numbers[name])
         self.average.steps = numbers["averaged"]
+        self._kept_at, self._best = self.step, under(tensors, "best.")
+
+    def judge(self, value: float) -> None:
+        """Say how good the averaged weights are, the less the better; the best are kept."""
+        value = self.world.most(value)
+        if value < self.best:
+            self.best, self.best_step = value, self.step
+            self._best = copy.deepcopy(self.average.means.state_dict())
+
+    def use_best(self) -> None:
+        """Make the averaged weights the best that were judged."""
+        if self._best:
+            self.average.means.load_state_dict(self._best)
 
     @property
     def loss(self) -> float:
@@ -146,9 +167,27 @@ class Training:
                 self._keep()
             self._show(shown)
             # Each of them is called, whatever the others say, and in every process.
-            ended = sum(bool(callback(self)) for callback in self.callbacks)
+            ended = sum(self._asks_to_end(callback) for callback in self.callbacks)
             if self.world.most(ended):
                 break
+
+    def _asks_to_end(self, callback: Callable[["Training"], Any]) -> bool:
+        try:
+            return bool(callback(self))
+        except MultisiError:
+            raise
+        except Exception as error:
+            if id(callback) not in self._warned:
+                self._warned.add(id(callback))
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                warnings.warn(
+                    f"The callback {callback!r} failed at step {self.step}, in {place.filename}, "
+                    f"line {place.lineno}: {type(error).__name__}: {error}. Training goes on, and "
+                    "says nothing if it fails again.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            return False
 
     def _one(self, rate: float) -> bool:
         """One step; it is skipped where the gradient is not finite."""
@@ -160,6 +199,7 @@ class Training:
         self.step += 1
         length = math.sqrt(sum(torch.dot(part, part).item() for part in gradients))
         if not math.isfinite(length):
+            self.skipped += 1
             return False
         if length > self.clip:
             for part in gradients:

@@ -29,7 +29,7 @@ class Run:
         options: What defines the run, and must not change when it is taken up again.
         describe: Function that gives tensors and description of the model so far.
         every: Seconds between two checkpoints.
-        keep: How many of the latest to keep.
+        keep: How many of the latest to keep, besides the best.
 
     Raises:
         CheckpointError: the folder cannot be used, or another process has it.
@@ -76,9 +76,18 @@ class Run:
 
         Raises:
             CheckpointError: there are some, and none is whole; or there are some and `resume` is
-                false.
+                false; or the processes do not see the same ones.
             ConfigError: the run was made with other options.
         """
+        self._restore(training, resume)
+        first, last = -training.world.most(-training.step), training.world.most(training.step)
+        if first != last:
+            raise CheckpointError(
+                f"The processes found checkpoints of different steps, {first:.0f} to {last:.0f}: "
+                f"{str(self.folder)!r} must be one folder, on a file system that they share."
+            )
+
+    def _restore(self, training: Training, resume: bool) -> None:
         found = self.checkpoints()
         if found and not resume:
             raise CheckpointError(
@@ -109,7 +118,8 @@ class Run:
 
     def __call__(self, training: Training) -> bool:
         """Save if it is time; end training if a signal asked for that."""
-        if time.monotonic() - self._saved >= self.every:
+        best = training.best_step == training.step
+        if best or time.monotonic() - self._saved >= self.every:
             self.save(training)
         return self.signal is not None
 
@@ -124,13 +134,19 @@ class Run:
         tensors |= {f"training.{name}": tensor for name, tensor in own.items()}
         tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         description["training"] = {"options": self.options, "numbers": numbers}
-        path = self.folder / f"step-{training.step:09d}.safetensors"
-        self._writing = self._writer.submit(self._write, path, tensors, description)
+        path, best = self._path(training.step), self._path(training.best_step)
+        self._writing = self._writer.submit(self._write, path, best, tensors, description)
 
-    def _write(self, path: pathlib.Path, tensors: Any, description: Any) -> None:
+    def _path(self, step: int) -> pathlib.Path:
+        return self.folder / f"step-{step:09d}.safetensors"
+
+    def _write(
+        self, path: pathlib.Path, best: pathlib.Path, tensors: Any, description: Any
+    ) -> None:
         checkpoint.write(path, tensors, description)
         for old in self.checkpoints()[: -self.keep]:
-            old.unlink(missing_ok=True)
+            if old != best:
+                old.unlink(missing_ok=True)
 
     def _wait(self) -> None:
         writing, self._writing = self._writing, None

@@ -18,6 +18,7 @@ from multisi import checkpoint
 from multisi.cli import main
 from multisi.errors import CheckpointError, ConfigError
 from multisi.networks import MLP
+from multisi.training import EarlyStopping
 
 X = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
 DATA = {"z": multisi.StandardNormal(), "a": X, "b": X * 0.5 + 2}
@@ -252,6 +253,33 @@ def test_the_last_are_kept_and_each_is_a_model(tmp_path):
     assert [path.stem for path in paths] == ["step-000000009", "step-000000010"]
     model = multisi.load(paths[0])
     assert model.transport(X, "a", "b").shape == X.shape
+
+
+def test_the_best_is_kept_and_early_stopping_is_taken_up(tmp_path):
+    held_out = {"a": X[:100], "b": X[:100] * 0.5 + 2}
+
+    def options():
+        stopping = EarlyStopping(held_out, every=5, patience=3, samples=60, steps=4)
+        return {"steps": 300, "learning_rate": 0.3, "callbacks": [stopping], "save_seconds": 1000}
+
+    def run(folder, *callbacks, **more):
+        own = options() | {"network_options": {"width": 16}, "batch_size": 32, "progress": False}
+        own["callbacks"] += callbacks
+        return multisi.fit(DATA, run_dir=folder, **own | more)
+
+    runs = []
+    whole = run(tmp_path / "whole", runs.append)
+    best, last = runs[-1].best_step, runs[-1].step
+    assert best == last - 15 and last < 300
+    kept = sorted(int(path.stem[-9:]) for path in (tmp_path / "whole").glob("step*"))
+    assert best in kept and kept[-1] == last
+    best_file = tmp_path / "whole" / f"step-{best:09d}.safetensors"
+    assert torch.equal(weights(multisi.load(best_file)), weights(whole))
+    with pytest.raises(SystemExit):
+        run(tmp_path / "parts", killed_at(best + 3))
+    for _ in range(2):  # The second time it was over already.
+        parts = run(tmp_path / "parts", resume=True)
+        assert torch.equal(weights(parts), weights(whole))
 
 
 def test_inspect(tmp_path, capsys, monkeypatch):

@@ -134,15 +134,50 @@ def test_tensorboard_is_asked_for(tmp_path, monkeypatch):
 def test_early_stopping_keeps_the_best():
     held_out = {"a": X[:100], "b": X[:100] * 0.5 + 2}
     stopping = training.EarlyStopping(held_out, every=25, patience=2, samples=100)
-    steps = []
-    watch = [stopping, lambda run: steps.append(run.step)]
+    runs = []
+    watch = [stopping, runs.append]
     model = fit({"a": X, "b": X * 0.5 + 2}, steps=2000, callbacks=watch)
-    assert stopping.best_step <= steps[-1] - 50 and steps[-1] < 2000
+    run = runs[-1]
+    assert run.best_step == run.step - 50 and run.step < 2000
     again = training.EarlyStopping(held_out, every=25, patience=2, samples=100)
     value = multisi.report.ring(model.transport, again._data, samples=100, steps=16)
-    assert value == pytest.approx(stopping.best)
+    assert value == pytest.approx(run.best)
     with pytest.raises(DataError, match="two or more data marginals"):
         fit(held_out={"a": X, "z": multisi.StandardNormal()})
+
+
+def test_row_59_a_callback_that_fails_is_warned_of_once(tmp_path):
+    def failing(run):
+        raise OSError("the disk of the logs has gone")
+
+    (tmp_path / "logs").mkdir()
+    log = training.Log(tmp_path / "logs" / "log.jsonl", every=5)
+
+    def vanish(run):
+        if run.step == 7:
+            (tmp_path / "logs" / "log.jsonl").unlink()
+            (tmp_path / "logs").rmdir()
+
+    steps = []
+    callbacks = [failing, log, vanish, lambda run: steps.append(run.step)]
+    with pytest.warns(RuntimeWarning) as caught:
+        fit(callbacks=callbacks)
+    assert steps == list(range(1, 21))
+    told = [str(warning.message) for warning in caught]
+    assert len(told) == 2
+    assert "failing" in told[0] and "at step 1, in" in told[0] and "logs has gone" in told[0]
+    assert "Log" in told[1] and "at step 10" in told[1] and "FileNotFoundError" in told[1]
+
+
+def test_errors_of_the_library_end_the_run():
+    def wrong(run):
+        raise ConfigError("made wrongly")
+
+    with pytest.raises(ConfigError, match="made wrongly"):
+        fit(callbacks=[wrong])
+    for callback in (3, None, dict):
+        with pytest.raises(ConfigError, match="A callback must be a function"):
+            fit(callbacks=[callback])
 
 
 class Growing(multisi.Coupling):

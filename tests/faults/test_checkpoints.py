@@ -1,0 +1,222 @@
+"""Files of models that are foreign, old, new, or hold what cannot be used: rows 14 to 21."""
+
+import copy
+import json
+import os
+import pathlib
+import pickle
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+import multisi
+from multisi import checkpoint, recipes
+from multisi.errors import CheckpointError, PluginWarning
+from multisi.means import ConditionalMeans
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+X = torch.linspace(-1, 1, 12).reshape(6, 2)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    data = {"z": multisi.StandardNormal(), "a": X, "b": X * 2 + 1}
+    return multisi.fit(data, steps=3, progress=False, network_options={"width": 16})
+
+
+class Own(nn.Module):
+    def __init__(self, width=2, extra=False):
+        super().__init__()
+        self.layer = nn.Linear(width + 2, 4)
+        if extra:
+            self.extra = nn.Linear(1, 1)
+
+    def forward(self, x, alpha):
+        return self.layer(torch.cat([x, alpha], 1)).reshape(-1, 2, 2)
+
+
+class Payload:
+    def __reduce__(self):
+        return (os.system, ("touch executed",))
+
+
+@pytest.mark.parametrize("write", [lambda p, f: f.write_bytes(pickle.dumps(p)), torch.save])
+def test_row_14_pickles_are_refused_and_not_executed(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "m.pt"
+    write(Payload(), file)
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="never unpickles"):
+            multisi.load(file)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.pt"]
+
+
+def test_row_15_newer_formats_ask_for_an_upgrade(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+    monkeypatch.setattr(checkpoint, "__version__", "99.0")
+    fitted.save(tmp_path / "m")
+    monkeypatch.undo()
+    with pytest.raises(CheckpointError, match=r"of multisi 99\.0.*Upgrade multisi"):
+        multisi.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("version", range(1, checkpoint.FORMAT + 1))
+def test_row_16_files_of_every_format_load(version):
+    """The file was written when the format was new; it must load, and say the same, for ever."""
+    model = multisi.load(GOLDEN / f"format-{version}.safetensors")
+    expected = json.loads((GOLDEN / f"format-{version}.json").read_text())
+    x = torch.tensor(expected["x"])
+    for options, y in expected["moved"]:
+        assert torch.allclose(model.transport(x, **options), torch.tensor(y), atol=2e-5)
+    assert list(model.marginals) == expected["marginals"]
+
+
+def test_row_17_missing_plugins_are_named(fitted, tmp_path):
+    model = copy.deepcopy(fitted)
+    model._means.recipe |= {"name": "wavelet", "distribution": "multisi-wavelet", "version": "3"}
+    model.save(tmp_path / "m")
+    with pytest.raises(
+        CheckpointError, match=r"network 'wavelet' of multisi-wavelet 3.*pip install multisi-wa"
+    ):
+        multisi.load(tmp_path / "m")
+
+
+def test_row_18_plugins_of_another_version_are_warned_of(fitted, tmp_path, monkeypatch):
+    model = copy.deepcopy(fitted)
+    record = {"kind": "coupling", "name": "wavelet", "distribution": "other", "version": "1"}
+    model.plugins = (record,)
+    model.save(tmp_path / "m")
+    here = type("Plugin", (), {"version": "2", "distribution": "other"})
+    monkeypatch.setattr(recipes, "find", lambda record: here)
+    monkeypatch.setattr(recipes, "follow", lambda recipe: copy.deepcopy(fitted._means))
+    with pytest.warns(PluginWarning, match=r"coupling 'wavelet' of other 1; 2 is installed"):
+        multisi.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Own(extra=True), "network.extra.weight is not in the file"),
+        (Own(width=3), r"network.layer.weight has shape \(4, 5\) here, \(4, 4\) in the file"),
+        (nn.Bilinear(2, 2, 4), "network.layer.weight is not in the network"),
+    ],
+)
+def test_row_19_other_networks_are_refused_and_left_alone(network, message, tmp_path):
+    model = multisi.fit({"a": X, "b": X + 1}, network=Own(), steps=2, progress=False)
+    model.save(tmp_path / "m")
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(CheckpointError, match=message):
+        multisi.load(tmp_path / "m", network=network)
+    for name, weight in network.state_dict().items():
+        assert torch.equal(weight, before[name])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["means.network.", "units.scale", "units.shift"])
+def test_row_20_weights_that_are_not_finite(fitted, name, value, tmp_path):
+    tensors, description = fitted.parts()
+    name = next(n for n in tensors if n.startswith(name))
+    tensors[name] = tensors[name].clone()
+    tensors[name].view(-1)[-1] = value
+    checkpoint.write(tmp_path / "m", tensors, description)
+    with pytest.raises(CheckpointError, match="NaN or infinity|finite"):
+        multisi.load(tmp_path / "m")
+
+
+def test_row_20_masks_may_be_infinite(tmp_path):
+    class Masked(Own):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+
+    model = multisi.fit({"a": X, "b": X + 1}, network=Masked(), steps=2, progress=False)
+    model.save(tmp_path / "m")
+    loaded = multisi.load(tmp_path / "m", network=Masked())
+    assert torch.equal(loaded.transport(X, "a", "b"), model.transport(X, "a", "b"))
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_row_21_types_are_those_of_the_file(fitted, kind, tmp_path):
+    model = copy.deepcopy(fitted)
+    model._means.to(kind)
+    model.save(tmp_path / "m")
+    loaded = multisi.load(tmp_path / "m", device="cpu")
+    assert loaded._means.reference.dtype == kind and loaded.device.type == "cpu"
+    assert torch.equal(loaded.transport(X, "a", "b"), model.transport(X, "a", "b"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_row_21_made_on_a_gpu_loads_on_a_cpu(fitted, tmp_path):
+    copy.deepcopy(fitted).to("cuda").save(tmp_path / "m")
+    fitted.save(tmp_path / "n")
+    assert (tmp_path / "m").read_bytes() == (tmp_path / "n").read_bytes()
+
+
+def signed(tensors, description, file):
+    checkpoint.write(file, tensors, description)
+    return file
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"marginals": None},
+        {"marginals": ["z", "a"]},
+        {"marginals": ["z", "z", "b"]},
+        {"noise": "b"},
+        {"network": 3},
+        {"network": {"name": "mlp"}},
+        {"plugins": 7},
+        {"plugins": [{}]},
+        {"card": [1]},
+        {"noise_independent": None, "network": {}},
+    ],
+    ids=str,
+)
+def test_well_signed_nonsense_is_refused(fitted, change, tmp_path):
+    tensors, description = fitted.parts()
+    file = signed(tensors, description | change, tmp_path / "m")
+    with pytest.raises(CheckpointError):
+        multisi.load(file)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["", "1", "null", "[]", '["{}"]', "[1, 2]", '[null, "x"]', '{"a": 1}', "[" * 9999, '["", ""]'],
+    ids=lambda text: text[:9],
+)
+def test_unsigned_nonsense_is_refused(metadata, tmp_path):
+    safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "m", {"multisi": metadata})
+    with pytest.raises(CheckpointError):
+        multisi.load(tmp_path / "m")
+
+
+def test_a_signed_text_that_is_no_object(tmp_path):
+    for text in ("3", "[]", "null", "nonsense"):
+        digest = checkpoint._hash(text, {})
+        metadata = {"multisi": json.dumps([text, digest])}
+        (tmp_path / "m").write_bytes(safetensors.torch.save({}, metadata))
+        with pytest.raises(CheckpointError):
+            multisi.load(tmp_path / "m")
+
+
+def test_models_can_be_copied_moved_and_pickled(fitted):
+    expected = fitted.transport(X, "a", "b", noise=0.5, seed=3)
+    for model in (
+        copy.deepcopy(fitted),
+        copy.copy(fitted),
+        pickle.loads(pickle.dumps(fitted)),
+        copy.deepcopy(fitted).to("cpu"),
+    ):
+        assert torch.equal(model.transport(X, "a", "b", noise=0.5, seed=3), expected)
+    exact = multisi.Model(
+        multisi.GaussianMixtureMeans(
+            [torch.ones(1)] * 2, [X[:1], X[1:2]], [torch.eye(2)[None]] * 2
+        ),
+        ["a", "b"],
+    )
+    moved = pickle.loads(pickle.dumps(exact)).transport(X, "a", "b")
+    assert torch.equal(moved, exact.transport(X, "a", "b"))
+    assert isinstance(copy.deepcopy(fitted)._means, ConditionalMeans)

@@ -13,6 +13,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from multisi.slopes import slope
+
 Curve: TypeAlias = Callable[[Tensor], Tensor]
 _FINE = 512
 """Chords a leg by which its length is measured."""
@@ -59,7 +61,7 @@ class Arc(ABC):
         inside = shares.clamp(_INSIDE, 1 - _INSIDE)
         places = torch.lerp(start[:, None], stop[:, None], inside).flatten()
         times = self.time(places).clamp(1e-12, 1 - 1e-12)
-        _, rate, *_ = torch.func.jvp(self.curve, (times,), (torch.ones_like(times),))
+        _, rate = slope(self.curve, times)
         rates = self._speed(times, rate)
         return rates.reshape(len(start), len(shares), *rates.shape[1:])
 

@@ -20,6 +20,9 @@ def floats(x: Any, what: str = "x") -> Tensor:
         tensor = x if isinstance(x, Tensor) else torch.from_numpy(_array(x))
     except (TypeError, ValueError) as error:
         raise DataError(f"{what} must be an array of numbers: {error}.") from None
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        kind = "a tensor without values" if tensor.is_meta else f"{tensor.layout}, {tensor.dtype}"
+        raise DataError(f"{what} must be a plain, dense array; got {kind}.")
     if tensor.is_complex():
         raise DataError(f"{what} must be real numbers; got {tensor.dtype}.")
     if tensor.ndim == 0:

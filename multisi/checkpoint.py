@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save as serialise
 from torch import Tensor
 
+from multisi import checks
 from multisi._version import __version__
 from multisi.errors import CheckpointError
 from multisi.files import write_whole
@@ -25,11 +26,15 @@ def write(path: Any, tensors: dict[str, Tensor], description: dict[str, Any]) ->
     """Write tensors and a description that JSON can hold, whole or not at all.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        CheckpointError: the file cannot be written, or the description is not for JSON.
     """
+    path = checks.path(path, "The file of the model")
     description = {"format": FORMAT, "version": __version__, **description}
-    text = json.dumps(description, sort_keys=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        text = json.dumps(description, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"What is told of the model is not for JSON: {error}.") from None
+    tensors = _apart(tensors)
     data = serialise(tensors, {"multisi": json.dumps([text, _hash(text, tensors)])})
     try:
         write_whole(path, data)
@@ -73,6 +78,18 @@ def read(path: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "Use a copy, or fit again."
         )
     return tensors, description
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors on the CPU, each with memory of its own; some networks tie their weights."""
+    apart: dict[str, Tensor] = {}
+    seen = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        memory = own.untyped_storage().data_ptr()
+        apart[name] = own.clone() if memory in seen else own
+        seen.add(memory)
+    return apart
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,7 +1,10 @@
-"""Options that must be numbers, or objects of some class."""
+"""Options that must be numbers, paths, functions or objects of some class."""
 
 import math
 import numbers
+import os
+import pathlib
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from multisi.errors import ConfigError
@@ -27,10 +30,50 @@ def number(value: Any, what: str, positive: bool = False) -> float:
         ConfigError: anything else.
     """
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not 0 <= value < math.inf or (positive and value == 0):
+    try:
+        found = float(value) if real else math.nan
+    except OverflowError:
+        found = math.inf
+    if not 0 <= found < math.inf or (positive and found == 0):
         bound = "above 0" if positive else "of at least 0"
         raise ConfigError(f"{what} must be a finite number {bound}; got {value!r}.")
-    return float(value)
+    return found
+
+
+def options(value: Any, what: str) -> dict[str, Any]:
+    """The value as a new dict of names to values; `None` is an empty one.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ConfigError(f"{what} must be a dict of names to values; got {value!r}.")
+    return dict(value)
+
+
+def path(value: Any, what: str) -> pathlib.Path:
+    """The value as the path of a file or folder.
+
+    Raises:
+        ConfigError: no text and no path, an empty one, or one that no system takes.
+    """
+    given = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(given, str) or not given or "\0" in given:
+        raise ConfigError(f"{what} must be the path of a file or a folder; got {value!r}.")
+    return pathlib.Path(given)
+
+
+def several(value: Any, what: str) -> list[Any]:
+    """The value as a new list.
+
+    Raises:
+        ConfigError: anything that is neither a list nor a tuple.
+    """
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{what} must be a list; got {value!r}.")
+    return list(value)
 
 
 def function(value: Any, what: str) -> Any:

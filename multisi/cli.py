@@ -1,6 +1,7 @@
 """The command line: what can be asked for."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from multisi.registry.hookspecs import KINDS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 2 for an error, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # Names that the terminal cannot write.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options.run(options)
         if sys.stdout is not None:  # It may be closed from the start.
@@ -27,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # As in `multisi plugins | head`: the reader has what it wants.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        print(f"multisi {options.command}: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -108,12 +108,14 @@ def evaluate(options: argparse.Namespace) -> None:
     from multisi.files import write_whole
 
     files = _pairs(options.marginal, "--marginal", "NAME=FILE")
+    if options.picture:
+        formats.check_place(options.picture)
     model = load(options.model, device=options.device)
     held_out = {name: formats.read(file).rows for name, file in files.items()}
     report = model.evaluate(held_out, samples=options.samples, **_moving(options))
+    print(json.dumps(report.to_dict(), indent=1) if options.json else report)
     if options.picture:
         write_whole(options.picture, plots.matrix(report))
-    print(json.dumps(report.to_dict(), indent=1) if options.json else report)
 
 
 def inspect(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ def choose(device: Any = "auto") -> torch.device:
     Raises:
         ConfigError: the device is unknown or missing.
     """
-    if device == "auto":
+    if isinstance(device, str) and device == "auto":
         found = torch.accelerator.current_accelerator(check_available=True)
         if found is not None and "LOCAL_RANK" in os.environ:  # One of several on this machine.
             return torch.device(found.type, int(os.environ["LOCAL_RANK"]))
@@ -25,6 +25,14 @@ def choose(device: Any = "auto") -> torch.device:
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"device {device!r} cannot be used here: {reason}. device='auto' takes what is there."
+            f"device {device!r} cannot be used here: {reason}. Here: {', '.join(_here())}; "
+            "device='auto' chooses."
         ) from None
     return chosen
+
+
+def _here() -> list[str]:
+    """The devices that there are."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    count = torch.accelerator.device_count() if found is not None else 0
+    return ["cpu", *(f"{found}:{i}" for i in range(count))]

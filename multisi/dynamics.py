@@ -18,6 +18,7 @@ from multisi.arclength import Arc, ArcLength, RowTime, kinks, steep
 from multisi.interpolants import Interpolant
 from multisi.means import ConditionalMeans, combination
 from multisi.paths import Path
+from multisi.slopes import slope
 from multisi.tables import Table
 
 with warnings.catch_warnings():  # Forward derivatives load this module, which warns.
@@ -167,7 +168,7 @@ class ProbabilityFlow:
     def derivative(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """Coordinates and their rate of change."""
         t = torch.as_tensor(t, dtype=torch.float64)
-        alpha, rate, *_ = torch.func.jvp(self.alpha, (t,), (torch.ones_like(t),))
+        alpha, rate = slope(self.alpha, t)
         return alpha, rate
 
     def along(self, y: Tensor, alpha: Tensor, v: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from multisi.interpolants import Interpolant
 from multisi.marginals import check_names
 from multisi.means import ConditionalMeans, finite
 from multisi.paths import Path
+from multisi.slopes import slope
 from multisi.units import Standardiser
 
 
@@ -36,9 +37,7 @@ class Field:
         plugins: Sequence[Mapping[str, str]] = (),
         card: Mapping[str, Any] | None = None,
     ) -> None:
-        if isinstance(names, str):
-            raise ConfigError(f"names must be a list of names; got the text {names!r}.")
-        check_names(list(names))
+        check_names(checks.several(names, "names"))
         self.marginals = tuple(names)
         if noise is not None and points.index_of(noise, self.marginals, "noise") != 0:
             raise ConfigError(f"The noise marginal must come first; got {list(names)}.")
@@ -122,7 +121,7 @@ class Field:
         with torch.no_grad():
             flow = ProbabilityFlow(self._means, path, chosen)
             at = torch.tensor(checks.number(t, "t"), dtype=torch.float64)
-            weights, rate, *_ = torch.func.jvp(flow.weights, (at,), (torch.ones_like(at),))
+            weights, rate = slope(flow.weights, at)
             rows, y, weights = self._state(x, weights)
             flow.condition = arrays.condition(condition, len(y), y)
             scale = self.units.affine(weights, rows, self.noise is not None)[1]

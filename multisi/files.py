@@ -11,7 +11,9 @@ _ENDING = ".tmp"
 
 def write_whole(path: Any, data: bytes) -> None:
     """Write to a temporary name beside `path`, sync, rename: no reader ever sees half a file."""
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).resolve()  # A link stays; what it leads to is written.
+    if path.exists() and not path.is_file():
+        raise OSError(f"{str(path)!r} is there and is no regular file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_ENDING}")
     try:
         with open(temporary, "xb") as file:

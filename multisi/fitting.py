@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from multisi import seeds
+from multisi import checks, seeds
 from multisi.couplings import Coupling
 from multisi.distributed import World
 from multisi.errors import CheckpointError, ConfigError, TrainingDivergedError
@@ -115,6 +115,8 @@ def fit(
         "accumulate": accumulate,
         "precision": precision,
     }
+    rescue = checks.path(rescue, "rescue")
+    run_dir = None if run_dir is None else checks.path(run_dir, "run_dir")
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
     batches = Batches(
         marginals,
@@ -127,7 +129,7 @@ def fit(
     )
     world = World.found(batches.device)
     stopping = [EarlyStopping(held_out)] if held_out is not None else []
-    means = batches.means(network, **(network_options or {}))
+    means = batches.means(network, **checks.options(network_options, "network_options"))
     with seeds.global_generators(batches.seed, batches.device):
         _try(means, batches(0))
         training = Training(
@@ -137,7 +139,7 @@ def fit(
             clip=clip,
             accumulate=accumulate,
             precision=precision,
-            callbacks=[*callbacks, *stopping],
+            callbacks=[*checks.several(callbacks, "callbacks"), *stopping],
             world=world,
         )
         model = batches.model(training.average.means)
@@ -149,14 +151,14 @@ def fit(
                 run = Run(run_dir, model.card["options"], model.parts, save_seconds, keep)
                 _in_folder(run, training, resume, progress)
         except KeyboardInterrupt:
-            place = run_dir if run_dir is not None else _rescue(model, pathlib.Path(rescue))
+            place = run_dir if run_dir is not None else _rescue(model, rescue)
             print(
                 f"Interrupted at step {training.step} of {steps}; the model so far is in {place}",
                 file=sys.stderr,
             )
             raise
         except TrainingDivergedError as error:
-            place = _rescue(model, pathlib.Path(rescue)) if training.average.steps else None
+            place = _rescue(model, rescue) if training.average.steps else None
             raise TrainingDivergedError(
                 f"{error} They are in {place}." if place else str(error)
             ) from None
@@ -219,10 +221,10 @@ def _try(means: ConditionalMeans, batch: Batch) -> None:
 def _rescue(model: Model, path: pathlib.Path) -> pathlib.Path:
     """Save to `path`, or where that cannot be, to the folder for temporary files."""
     for folder in (path.parent, pathlib.Path(tempfile.gettempdir())):
-        place = _free(folder / path.name)
         try:
+            place = _free(folder / path.name)
             model.save(place)
-        except CheckpointError as error:
+        except (CheckpointError, OSError) as error:
             failure = error
         else:
             return place

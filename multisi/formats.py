@@ -117,11 +117,12 @@ def _of(table: dict[str, Callable[..., Any]], path: pathlib.Path) -> Callable[..
 
 
 def _read_npy(path: pathlib.Path) -> Samples:
-    return Samples(np.load(path, allow_pickle=False))
+    with open(path, "rb") as opened:
+        return Samples(np.load(opened, allow_pickle=False))
 
 
 def _read_npz(path: pathlib.Path) -> Samples:
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
         names = list(file.keys())
         if len(names) != 1 and "samples" not in names:
             raise DataError(

@@ -11,6 +11,9 @@ from multisi.dynamics import ProbabilityFlow
 from multisi.errors import ConfigError, PluginError, SolverError
 from multisi.solvers import Recording, Solver
 
+MOST_STEPS = 10**6
+"""More are a mistake: the tables of their times would fill the memory."""
+
 
 def time_grid(dynamics: ProbabilityFlow, steps: int, spread: float = 0.0) -> Tensor:
     r"""`steps + 1` times from 0 to 1, evenly spaced in the arc length of the coordinates.
@@ -19,12 +22,14 @@ def time_grid(dynamics: ProbabilityFlow, steps: int, spread: float = 0.0) -> Ten
     they are drawn to the ends of each leg, $u - c \sin(2 \pi u) / 2\pi$ for even $u$.
 
     Raises:
-        ConfigError: fewer steps than the path has legs.
+        ConfigError: fewer steps than the path has legs, or more than `MOST_STEPS`.
     """
     knots, corners = torch.tensor(dynamics.knots, dtype=torch.float64), dynamics.arc.corners
     legs = len(knots) - 1
     if steps < legs:
         raise ConfigError(f"A path of {legs} legs needs at least {legs} steps; got {steps}.")
+    if steps > MOST_STEPS:
+        raise ConfigError(f"steps must be at most {MOST_STEPS:,}; got {steps:,}.")
     counts = _share_out(steps, corners.diff())
     places = [corners[:1]]
     for leg, count in enumerate(counts):

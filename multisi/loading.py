@@ -96,7 +96,9 @@ def _means(
         return _mixture(tensors)
     elif recipe is not None:
         try:
-            means = recipes.follow(recipe)
+            # Fresh weights, which those of the file replace, are drawn from global generators.
+            with torch.random.fork_rng(devices=[]):
+                means = recipes.follow(recipe)
         except (PluginError, ConfigError) as error:
             raise CheckpointError(f"This model cannot be made again: {error}") from error
     _fill(means, tensors)

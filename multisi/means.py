@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from multisi.arrays import bad_rows
-from multisi.errors import ConfigError, ShapeError, SimplexError, SolverError
+from multisi.errors import ConfigError, PluginError, ShapeError, SimplexError, SolverError
 
 
 class ConditionalMeans(nn.Module):
@@ -57,7 +57,7 @@ class ConditionalMeans(nn.Module):
         return torch.empty(0, device=floats[0].device, dtype=kind)
 
     def ask(self, y: Tensor, alpha: Tensor, condition: Any, mix: Tensor | None = None) -> Tensor:
-        """What the network says at points of the simplex, unprojected; its shape is checked.
+        """What the network says at points of the simplex, unprojected and checked.
 
         With `mix`, of shape `(r, k)`, these combinations of its heads, shape `(b, r, *event)`.
         """
@@ -75,7 +75,14 @@ class ConditionalMeans(nn.Module):
             got = tuple(heads.shape) if isinstance(heads, Tensor) else type(heads).__name__
             what = "one head a marginal" if mix is None else "the combinations that mix asks for"
             raise ShapeError(f"The network must return {what}, shape {expected}; got {got}.")
-        return heads if heads.dtype == y.dtype else heads.to(y.dtype)
+        if heads.dtype == y.dtype and heads.device == y.device:
+            return heads
+        if not heads.is_floating_point() or heads.device != y.device:
+            raise PluginError(
+                f"The network must return {y.dtype} or another floating type on {y.device}; got "
+                f"{heads.dtype} on {heads.device}."
+            )
+        return heads.to(y.dtype)
 
     def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
         """One head a marginal, unprojected, `alpha` on the simplex, shape `(b, k, *event)`."""

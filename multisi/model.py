@@ -121,7 +121,7 @@ class Model(Field):
         route = [points.resolve(source, self.marginals, len(states), "source")]
         route += [] if via is None else points.waypoints(via, self.marginals)
         route += [points.resolve(target, self.marginals, len(states), "target")]
-        if noise == "auto":
+        if isinstance(noise, str) and noise == "auto":
             if via is not None:
                 raise ConfigError("noise='auto' is for one leg; it cannot be used with via.")
             if self._calibration is None:

@@ -8,5 +8,5 @@ from tqdm import tqdm
 
 def bar(total: int | None, what: str, unit: str, show: bool, **options: Any) -> Any:
     """A bar on standard error; silent unless `show` is true and that is a terminal."""
-    quiet = not show or not sys.stderr.isatty()
+    quiet = not show or sys.stderr is None or not sys.stderr.isatty()
     return tqdm(total=total, desc=what, unit=unit, disable=quiet, dynamic_ncols=True, **options)

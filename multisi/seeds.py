@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import threading
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -20,8 +21,11 @@ def check(seed: Any) -> int:
     """
     if seed is None:
         return secrets.randbits(62)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ConfigError(f"seed must be a non-negative integer or None; got {seed!r}.")
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**63:
+        raise ConfigError(
+            f"seed must be a non-negative integer below 2^63, or None; got {seed!r}."
+        )
     return int(seed)
 
 
@@ -109,9 +113,12 @@ def _shift(x: Tensor, bits: int) -> Tensor:
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
+_ONE = threading.RLock()
+
+
 @contextlib.contextmanager
 def global_generators(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's own generators for a while, and leave them as they were."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    """Seed torch's own generators for a while, one thread at a time; leave them as they were."""
+    with _ONE, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

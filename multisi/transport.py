@@ -47,7 +47,7 @@ class Autocast(ConditionalMeans):
 
     def __init__(self, means: ConditionalMeans, precision: str) -> None:
         super().__init__(means)
-        if precision not in _PRECISIONS:
+        if not isinstance(precision, str) or precision not in _PRECISIONS:
             raise ConfigError(
                 f"precision must be one of {', '.join(_PRECISIONS)}; got {precision!r}."
             )
@@ -175,9 +175,10 @@ class Journey:
     def _has_rows(path: Path, count: int) -> bool:
         """Whether a path differs from row to row, of which it must have as many as the batch."""
         points = path(torch.zeros(1, dtype=torch.float64))
-        if points.ndim > 2 and points.shape[1] != count:
+        differs = isinstance(points, Tensor) and points.ndim > 2
+        if differs and points.shape[1] != count:
             raise ShapeError(f"{path!r} is of {points.shape[1]} rows; x has {count}.")
-        return points.ndim > 2
+        return differs
 
     def _part(
         self,

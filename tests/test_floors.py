@@ -12,7 +12,7 @@ import multisi
 PACKAGE = pathlib.Path(multisi.__file__).parent
 FLOORS = {
     0: ("_version", "checks", "distributed", "errors", "files", "progress", "registry", "seeds",
-        "simplex"),
+        "simplex", "slopes"),
     1: ("arrays", "couplings", "devices", "interpolants", "marginals", "networks", "paths",
         "points", "sources", "units"),
     2: ("means", "mixture"),

@@ -107,10 +107,11 @@ class MLP(nn.Module):
 
     def _read(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """What the first layer sees, shape `(b, ...)`."""
-        told = 0 if condition is None else condition.shape[-1]
-        if told != self.condition:
+        told = 0 if condition is None else condition
+        told = told.shape[-1] if isinstance(told, Tensor) and told.ndim else told
+        if not isinstance(told, int) or told != self.condition:
             raise ShapeError(
-                f"The network takes a condition of {self.condition} features; got {told}."
+                f"The network takes a condition of {self.condition} features; got {told!r}."
             )
         h = x.reshape(len(x), math.prod(self.event_shape))
         parts = [h]

@@ -68,7 +68,7 @@ class Batches:
             (m.condition.shape[1] for m in self.data if m.condition is not None), 0
         )
         self.units = Standardiser.of(self.data)
-        options = dict(coupling_options or {})
+        options = checks.options(coupling_options, "coupling_options")
         if options and not isinstance(coupling, str):
             raise ConfigError("coupling_options are for a coupling that is given by its name.")
         self.coupling = registry.create(
@@ -91,8 +91,9 @@ class Batches:
         except (DataError, ShapeError) as error:
             raise type(error)(f"At step {step}: {error}") from error
         expected = (self.batch_size, len(self.names), *self.event_shape)
-        if xs.shape != expected:
-            raise ShapeError(f"The coupling must draw shape {expected}; got {tuple(xs.shape)}.")
+        if not isinstance(xs, Tensor) or xs.shape != expected or not xs.is_floating_point():
+            got = (tuple(xs.shape), xs.dtype) if isinstance(xs, Tensor) else type(xs).__name__
+            raise ShapeError(f"The coupling must draw floats of shape {expected}; got {got}.")
         alpha, of_heads = self._at(step)
         told = None if told is None else told.to(self.device, self.dtype)
         return Batch.mixed(self._enter(xs), alpha, of_heads, told)

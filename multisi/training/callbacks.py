@@ -8,6 +8,8 @@ from typing import Any
 from multisi import checks, report
 from multisi.errors import ConfigError, DataError
 from multisi.marginals import Marginal, prepare
+from multisi.points import index_of
+from multisi.training.batches import Batches
 from multisi.training.loop import Training
 
 
@@ -92,6 +94,7 @@ class EarlyStopping:
     ) -> None:
         ready = prepare(held_out)
         self._data = {n: m for n, m in ready.items() if isinstance(m, Marginal)}
+        self._known = False
         if len(self._data) < 2:
             raise DataError("Early stopping needs held-out samples of two or more data marginals.")
         self.every, self.patience = (
@@ -103,6 +106,8 @@ class EarlyStopping:
 
     def __call__(self, training: Training) -> bool:
         """Whether it is time to end; the averaged weights are then the best ones."""
+        if not self._known:
+            self._check(training.batches)
         if training.step % self.every == 0:
             model = training.batches.model(training.average.means)
             options = {"samples": self.samples, **self.options}
@@ -111,6 +116,17 @@ class EarlyStopping:
         if ended:
             training.use_best()
         return ended
+
+    def _check(self, batches: Batches) -> None:
+        """See at the first step, not at the first measurement, whether there will be one."""
+        for name, marginal in self._data.items():
+            index_of(name, batches.names, "held_out")
+            if marginal.event_shape != batches.event_shape or len(marginal) < 4:
+                raise DataError(
+                    f"held_out {name!r} must have at least 4 rows of shape {batches.event_shape}; "
+                    f"got {len(marginal)} of shape {marginal.event_shape}."
+                )
+        self._known = True
 
 
 def figures(training: Training) -> dict[str, float]:

@@ -67,6 +67,10 @@ class Training:
         self.means, self.batches, self.schedule = means, batches, schedule
         self.clip = math.inf if clip is None else checks.number(clip, "clip", positive=True)
         self.accumulate = checks.integer(accumulate, "accumulate")
+        if self.accumulate > batches.batch_size:
+            raise ConfigError(
+                f"accumulate must be at most batch_size, {batches.batch_size}; got {accumulate}."
+            )
         self.callbacks = [checks.function(callback, "A callback") for callback in callbacks]
         self.world = World() if world is None else world
         if self.world.size > batches.batch_size:
@@ -225,7 +229,7 @@ class Training:
         current = self.loss
         if current <= 2 * self._least:
             self._kept = copy.deepcopy(self.average.means.state_dict())
-            self._kept_at = self.step
+            self._kept_at = self.step - self._failed
         if current > _TOO_MUCH * self._least:
             self._diverged(f"has grown from {self._least:.3g} to {current:.3g}")
         self._least = min(self._least, current)

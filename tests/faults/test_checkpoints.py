@@ -13,7 +13,7 @@ from torch import nn
 
 import multisi
 from multisi import checkpoint, recipes
-from multisi.errors import CheckpointError, PluginWarning
+from multisi.errors import CheckpointError, MultisiError, PluginWarning
 from multisi.means import ConditionalMeans
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
@@ -121,7 +121,7 @@ def test_row_20_weights_that_are_not_finite(fitted, name, value, tmp_path):
     tensors[name] = tensors[name].clone()
     tensors[name].view(-1)[-1] = value
     checkpoint.write(tmp_path / "m", tensors, description)
-    with pytest.raises(CheckpointError, match="NaN or infinity|finite"):
+    with pytest.raises(CheckpointError, match=r"NaN or infinity|finite"):
         multisi.load(tmp_path / "m")
 
 
@@ -220,3 +220,45 @@ def test_models_can_be_copied_moved_and_pickled(fitted):
     moved = pickle.loads(pickle.dumps(exact)).transport(X, "a", "b")
     assert torch.equal(moved, exact.transport(X, "a", "b"))
     assert isinstance(copy.deepcopy(fitted)._means, ConditionalMeans)
+
+
+class Tied(Own):
+    def __init__(self):
+        super().__init__()
+        self.again = self.layer
+
+
+def test_networks_with_tied_weights(tmp_path):
+    model = multisi.fit({"a": X, "b": X + 1}, network=Tied(), steps=2, progress=False)
+    model.save(tmp_path / "m")
+    loaded = multisi.load(tmp_path / "m", network=Tied())
+    assert torch.equal(loaded.transport(X, "a", "b"), model.transport(X, "a", "b"))
+    one = torch.eye(2)[None]
+    means = multisi.GaussianMixtureMeans([torch.ones(1)] * 2, [X[:1], X[1:2]], [one, one])
+    multisi.Model(means, ["a", "b"]).save(tmp_path / "m")
+    assert multisi.load(tmp_path / "m").marginals == ("a", "b")
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", 3, None, b"m", ["m"]])
+def test_paths_that_are_none(fitted, path):
+    with pytest.raises(MultisiError):
+        fitted.save(path)
+    with pytest.raises(MultisiError):
+        multisi.load(path)
+
+
+def test_links_are_followed_and_devices_left(fitted, tmp_path):
+    (tmp_path / "link").symlink_to("target")
+    fitted.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and multisi.load(tmp_path / "target")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="is no regular file"):
+        fitted.save(tmp_path / "pipe")
+
+
+def test_what_json_cannot_hold_is_told(fitted, tmp_path):
+    model = copy.deepcopy(fitted)
+    model.card["own"] = {1, 2}
+    with pytest.raises(CheckpointError, match="not for JSON"):
+        model.save(tmp_path / "m")
+    assert not list(tmp_path.iterdir())

@@ -28,12 +28,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # As in `multisi plugins | head`: the reader has what it wants.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return 141
     except OSError as error:
         print(f"multisi {options.command}: {error}", file=sys.stderr)
+        _silence()
         return 2
     return 0
+
+
+def _silence() -> None:
+    """Send what standard output still holds to nowhere, or Python would try again at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -110,6 +110,7 @@ def evaluate(options: argparse.Namespace) -> None:
     files = _pairs(options.marginal, "--marginal", "NAME=FILE")
     if options.picture:
         formats.check_place(options.picture)
+        plots.empty()
     model = load(options.model, device=options.device)
     held_out = {name: formats.read(file).rows for name, file in files.items()}
     report = model.evaluate(held_out, samples=options.samples, **_moving(options))

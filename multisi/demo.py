@@ -47,6 +47,7 @@ def run(
         ConfigError: one image only, repeated names, or a package that is missing.
         DataError: an image that cannot be read, or a folder that cannot be made.
     """
+    plots.empty()  # Without matplotlib fail now, not after the training.
     pictures = _files(images) if images else _photographs()
     folder = pathlib.Path(out)
     try:

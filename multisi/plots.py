@@ -27,7 +27,7 @@ def matrix(report: Report, figure: str = "energy_distance") -> bytes:
     for pair in report.pairs:
         values[names.index(pair.source), names.index(pair.target)] = getattr(pair, figure)
     size = max(4.0, 1.1 * len(names) + 2)
-    chart = _figure(size, 0.8 * size)
+    chart = empty(size, 0.8 * size)
     axis = chart.subplots()
     shown = axis.imshow(values, cmap="viridis")
     for (i, j), value in np.ndenumerate(values):
@@ -56,7 +56,7 @@ def image_grid(
         ConfigError: matplotlib is not installed.
     """
     tall = [max(len(p) / p.shape[1] for p in pictures) for pictures in rows.values()]
-    figure = _figure(2 * len(columns), 2.05 * sum(tall) + 0.2)
+    figure = empty(2 * len(columns), 2.05 * sum(tall) + 0.2)
     axes = figure.subplots(
         len(rows), len(columns), squeeze=False, gridspec_kw={"height_ratios": tall}
     )
@@ -71,8 +71,12 @@ def image_grid(
     return _png(figure)
 
 
-def _figure(width: float, height: float) -> Any:
-    """An empty figure of that size, in inches."""
+def empty(width: float = 1, height: float = 1) -> Any:
+    """An empty figure of that size, in inches.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -32,13 +32,29 @@ def stop(run):
         if run.world.rank == int(options.get("rank", 0)):
             os.kill(os.getpid(), getattr(signal, options["signal"]))
 
+bad = options.get("nan", "none")
+if bad != "none" and int(os.environ.get("RANK", 0)) == 1:
+    calls = []
+
+    def spoil(module, arguments, answer):
+        if module.training:
+            calls.append(1)
+            return answer * float("nan") if eval(bad)(len(calls)) else answer
+
+    network.register_forward_hook(spoil)
+
+def fail(run):
+    if run.step == 20 and run.world.rank == 1 and "raise" in options:
+        raise getattr(multisi.errors, options["raise"], OSError)("on one of them")
+
 model = multisi.fit(
     {"a": x, "b": 2 * x.flip(0) + 1}, network=network, steps=steps, batch_size=33,
-    coupling=options.get("coupling", "independent"), progress=False, callbacks=[stop],
+    coupling=options.get("coupling", "independent"), progress=False, callbacks=[stop, fail],
     run_dir=name, resume=resume, save_seconds=0.0, keep=100,
 )
-if int(os.environ.get("RANK", 0)) == 0:
-    model.save(name + ".safetensors")
+rank = int(os.environ.get("RANK", 0))
+model.save(name + (f"-{rank}" if rank else "") + ".safetensors")
+print(rank, model.card["training"]["skipped"], flush=True)
 """
 
 
@@ -118,6 +134,29 @@ def stop"""
     assert done.returncode == 0, done.stderr
     assert train(1, "whole", 200, "new").returncode == 0
     assert (weights("run") - weights("whole")).abs().max() < 1e-10
+
+
+@pytest.mark.slow
+def test_row_53_a_value_that_is_not_finite_in_one_process(place):
+    done = train(2, "run", 60, "new", "nan=lambda i: i in (12, 30)")
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split("\n")) == ["", "0 2", "1 2"]
+    assert torch.equal(weights("run"), weights("run-1"))
+    start = time.monotonic()
+    done = train(2, "lost", 60, "new", "nan=lambda i: i > 20")
+    assert done.returncode != 0 and time.monotonic() - start < 60
+    assert "TrainingDivergedError: The loss has not been finite for 20 steps" in done.stderr
+
+
+@pytest.mark.slow
+def test_row_54_a_callback_that_fails_in_one_process(place):
+    done = train(2, "run", 40, "new", "raise=OSError")
+    assert done.returncode == 0 and "failed at step 20" in done.stderr, done.stderr
+    assert torch.equal(weights("run"), weights("run-1"))
+    start = time.monotonic()
+    done = train(2, "lost", 40, "new", "raise=DataError")
+    assert done.returncode != 0 and time.monotonic() - start < 60
+    assert "DataError: on one of them" in done.stderr
 
 
 @pytest.mark.slow

@@ -18,17 +18,17 @@ def floats(x: Any, what: str = "x") -> Tensor:
     """
     try:
         tensor = x if isinstance(x, Tensor) else torch.from_numpy(_array(x))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{what} must be an array of numbers: {error}.") from None
-    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+    plain = tensor.layout == torch.strided and not tensor.is_nested
+    if not plain or tensor.is_meta or tensor.is_quantized:
         kind = "a tensor without values" if tensor.is_meta else f"{tensor.layout}, {tensor.dtype}"
         raise DataError(f"{what} must be a plain, dense array; got {kind}.")
     if tensor.is_complex():
         raise DataError(f"{what} must be real numbers; got {tensor.dtype}.")
     if tensor.ndim == 0:
         raise ShapeError(f"{what} must have an axis of rows; got a single number.")
-    wide = tensor.dtype in (torch.float64, torch.int64, torch.int32)
-    tensor = tensor.detach().to(torch.float64 if wide else torch.float32)
+    tensor = tensor.detach().to(floating(tensor.dtype))
     bad = bad_rows(tensor)
     if len(bad):
         raise DataError(
@@ -36,6 +36,12 @@ def floats(x: Any, what: str = "x") -> Tensor:
             f"the first is row {bad[0].item()}."
         )
     return tensor
+
+
+def floating(kind: Any) -> torch.dtype:
+    """float32 or float64, whichever holds all numbers of a type of torch or numpy."""
+    is_float = kind.is_floating_point if isinstance(kind, torch.dtype) else kind.kind == "f"
+    return torch.float32 if kind.itemsize <= (4 if is_float else 2) else torch.float64
 
 
 def condition(value: Any, rows: int, like: Tensor) -> Any:
@@ -83,11 +89,11 @@ def back(y: Tensor, x: Any) -> Any:
 
 
 def _array(values: Any) -> "np.ndarray[Any, Any]":
+    if np.ma.is_masked(values):
+        raise TypeError("some of them are masked")
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"their type is {array.dtype}")
     # A copy, so that foreign byte order, negative strides and read-only memory are no matter.
-    narrow = array.dtype.kind == "b" or array.dtype.itemsize <= (
-        4 if array.dtype.kind == "f" else 2
-    )
-    return np.array(array, dtype=np.float32 if narrow else np.float64, order="C")
+    kind = np.float32 if floating(array.dtype) == torch.float32 else np.float64
+    return np.array(array, dtype=kind, order="C")

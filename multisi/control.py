@@ -87,6 +87,13 @@ class Calibration:
     samples: Mapping[str, Any]
     exact: bool
 
+    def __post_init__(self) -> None:
+        theirs = checks.instance(self.other, Field, "The twin").marginals
+        if theirs != self.model.marginals:
+            raise ConfigError(
+                f"The twin must be of the marginals {self.model.marginals}; got {theirs}."
+            )
+
     def noise(
         self, source: Any, target: Any, path: str | Path | None, interpolant: str | Interpolant
     ) -> Noise:
@@ -159,7 +166,7 @@ def bounds(
     ends = [points.resolve(name, model.marginals, None, name) for name in (source, target)]
     if isinstance(path, str):
         path = registry.create("path", path, Path, ends)
-    on_path(path, ends)
+    on_path(checks.instance(path, Path, "path"), ends)
     chosen = registry.create("interpolant", interpolant, Interpolant)
     theirs = ProbabilityFlow(other.conditional_means, path, chosen)
     ours = Diffusion(model.conditional_means, path, chosen, 1.0 if noise is None else noise)

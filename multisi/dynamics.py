@@ -6,8 +6,6 @@ $\sum_k \dot\alpha_k g_k(y, \alpha)$, whatever the interpolant.
 """
 
 import functools
-import importlib
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -20,10 +18,6 @@ from multisi.means import ConditionalMeans, combination
 from multisi.paths import Path
 from multisi.slopes import slope
 from multisi.tables import Table
-
-with warnings.catch_warnings():  # Forward derivatives load this module, which warns.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    importlib.import_module("torch._decomp.decompositions_for_jvp")
 
 _ROUNDING = 1e-9
 Increment: TypeAlias = Callable[[int, Tensor], Tensor]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from multisi.errors import DataError
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -24,6 +26,8 @@ class Estimate:
     @classmethod
     def of(cls, values: Tensor) -> "Estimate":
         """Mean and standard error of independent values, shape `(n,)`."""
+        if not len(values):
+            raise DataError("An estimate needs at least one row; got none.")
         values = values.double()
         spread = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
         return cls(values.mean().item(), spread)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from multisi import checks
 from multisi.errors import ConfigError, DataError
 from multisi.files import write_whole
 
@@ -66,6 +68,9 @@ def check_writable(path: Any, like: Samples) -> None:
     check_place(path)
     if path.suffix.lower() in IMAGES and like.picture is None:
         raise ConfigError(f"{str(path)!r}: only an image can be written as an image.")
+    names = like.columns or ()
+    if path.suffix.lower() == ".parquet" and len(set(names)) < len(names):
+        raise ConfigError(f"{str(path)!r}: names of columns repeat: {', '.join(names)}.")
     if path.suffix.lower() in (".csv", ".parquet") and like.rows.ndim > 2:
         raise ConfigError(
             f"{str(path)!r}: a table holds vectors; got rows of shape {like.rows.shape[1:]}. "
@@ -79,11 +84,16 @@ def check_place(path: Any) -> None:
     Raises:
         DataError: there is no such folder, or the path is a folder.
     """
-    path = pathlib.Path(path)
-    if not path.parent.is_dir():
-        raise DataError(f"{str(path)!r}: there is no folder {str(path.parent)!r}.")
-    if path.is_dir():
-        raise DataError(f"{str(path)!r} is a folder; name a file.")
+    path = checks.path(path, "A file")
+    try:
+        if not path.parent.is_dir():
+            raise DataError(f"{str(path)!r}: there is no folder {str(path.parent)!r}.")
+        if path.is_dir():
+            raise DataError(f"{str(path)!r} is a folder; name a file.")
+        if path.exists() and not path.is_file():
+            raise DataError(f"{str(path)!r} is no regular file; name another.")
+    except OSError as error:  # Such as a name that is too long.
+        raise DataError(f"{str(path)!r} cannot be written: {error}.") from None
 
 
 def write(path: Any, rows: "np.ndarray[Any, Any]", like: Samples) -> None:
@@ -157,7 +167,7 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell  # Which Python allows between digits.
 
 
 def _read_parquet(path: pathlib.Path) -> Samples:
@@ -191,6 +201,11 @@ def _write_npy(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> byte
     return buffer.getvalue()
 
 
+def _flat(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Rows as vectors, also where there is none."""
+    return rows.reshape(len(rows), math.prod(rows.shape[1:]))
+
+
 def _columns(rows: "np.ndarray[Any, Any]", like: Samples) -> list[str]:
     return list(like.columns or (f"x{i}" for i in range(rows.shape[1])))
 
@@ -198,7 +213,7 @@ def _columns(rows: "np.ndarray[Any, Any]", like: Samples) -> list[str]:
 def _write_csv(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    rows = rows.reshape(len(rows), -1)
+    rows = _flat(rows)
     if like.columns or like.picture:
         writer.writerow(_columns(rows, like))
     writer.writerows(rows.tolist())
@@ -209,7 +224,7 @@ def _write_parquet(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> 
     import pandas
 
     buffer = io.BytesIO()
-    rows = rows.reshape(len(rows), -1)
+    rows = _flat(rows)
     pandas.DataFrame(rows, columns=_columns(rows, like)).to_parquet(buffer)
     return buffer.getvalue()
 

@@ -127,7 +127,7 @@ def log_prob(
     route = [start, points.resolve(field.noise, field.marginals, None, "noise")]
     if path is None or isinstance(path, str):
         path = registry.create("path", path or "polyline", Path, route)
-    on_path(path, route)
+    on_path(checks.instance(path, Path, "path"), route)
     chosen = registry.create("interpolant", interpolant, Interpolant)
     if stochastic := not noises.is_zero(noise):
         field.check_score("noise > 0")
@@ -164,7 +164,7 @@ def posterior(
 ) -> dict[str, Tensor]:
     """Name to the probability of each row to come from a dataset; as `Model.classify`."""
     data = field.marginals[0 if field.noise is None else 1 :]
-    shares = dict.fromkeys(data, 1.0) if prior is None else dict(prior)
+    shares = dict.fromkeys(data, 1.0) if prior is None else checks.options(prior, "prior")
     if not shares:
         raise ConfigError(f"prior must name at least one of {', '.join(data)}; it is empty.")
     for name, share in shares.items():

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multisi import arrays, seeds
+from multisi import arrays, checks, seeds
 from multisi.couplings.assignment import assign
 from multisi.errors import DataError, ShapeError
 
@@ -34,11 +34,11 @@ def energy_distance(x: Any, y: Any, biased: bool = False) -> float:
         >>> energy_distance([[0.0], [1.0]], [[2.0], [3.0]])
         2.0
     """
-    a, b = _pair(x, y)
+    a, b, unit = _scaled(x, y)
     n, m = len(a), len(b)
     shrink = (1.0, 1.0) if biased else (n / (n - 1), m / (m - 1))
     within = shrink[0] * mean_distance(a, a) + shrink[1] * mean_distance(b, b)
-    return 2 * mean_distance(a, b) - within
+    return _told((2 * mean_distance(a, b) - within) * unit)
 
 
 def mean_distance(a: Tensor, b: Tensor) -> float:
@@ -63,11 +63,11 @@ def wasserstein(x: Any, y: Any) -> float:
         >>> wasserstein([[0.0], [1.0]], [[3.0], [2.0]])
         2.0
     """
-    a, b = _pair(x, y)
+    a, b, unit = _scaled(x, y)
     few = min(len(a), len(b))
     distances = torch.cdist(a[:few], b[:few], compute_mode="donot_use_mm_for_euclid_dist")
     cost = distances.square()
-    return math.sqrt(cost[torch.arange(few), assign(cost)].mean().item())
+    return _told(math.sqrt(cost[torch.arange(few), assign(cost)].mean().item()) * unit)
 
 
 def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) -> float:
@@ -83,13 +83,13 @@ def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) ->
         >>> sliced_wasserstein([[0.0], [1.0]], [[3.0], [2.0]])
         2.0
     """
-    a, b = _pair(x, y)
-    few = min(len(a), len(b))
+    a, b, unit = _scaled(x, y)
+    few, projections = min(len(a), len(b)), checks.integer(projections, "projections")
     source = seeds.generator(seeds.check(seed))
     directions = torch.randn(a.shape[1], projections, generator=source, dtype=a.dtype)
     directions = directions / directions.norm(dim=0)
     low, high = ((part[:few] @ directions).sort(0).values for part in (a, b))
-    return math.sqrt((high - low).square().mean().item())
+    return _told(math.sqrt((high - low).square().mean().item()) * unit)
 
 
 class PermutationTest(NamedTuple):
@@ -112,7 +112,8 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
         >>> permutation_test([[0.0], [0.1], [0.2]] * 9, [[1.0], [1.1]] * 9).p_value
         0.001
     """
-    a, b = _pair(x, y)
+    a, b, unit = _scaled(x, y)
+    permutations = checks.integer(permutations, "permutations")
     both = torch.cat([a, b])
     n, m = len(a), len(b)
     source = seeds.generator(seeds.check(seed))
@@ -128,7 +129,9 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
         distances = (torch.cdist(both[i : i + _ROWS], both) - centre).float()
         statistics -= ((signs @ distances.T) * signs[:, i : i + _ROWS]).sum(1)
     as_large = (statistics[1:] >= statistics[0]).sum().item()
-    return PermutationTest(energy_distance(a, b), (1 + as_large) / (1 + permutations))
+    return PermutationTest(
+        _told(energy_distance(a, b) * unit), (1 + as_large) / (1 + permutations)
+    )
 
 
 def gaussian_map(source: Any, target: Any) -> Any:
@@ -151,7 +154,10 @@ def gaussian_map(source: Any, target: Any) -> Any:
     matrix = inverse @ _root(root @ c1 @ root, 0.5) @ inverse
 
     def transport(x: Any) -> Tensor:
-        return m1 + (_rows(x, "x") - m0) @ matrix.T
+        rows = _rows(x, "x")
+        if rows.shape[1] != len(m0):
+            raise ShapeError(f"x must have rows of {len(m0)} numbers; got {rows.shape[1]}.")
+        return m1 + (rows - m0) @ matrix.T
 
     return transport
 
@@ -173,7 +179,23 @@ def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
         )
     if min(len(a), len(b)) < 2:
         raise DataError(f"At least 2 rows are needed on each side; got {len(a)} and {len(b)}.")
+    if not a.shape[1]:
+        raise DataError(f"Rows must not be empty; got shape {np.shape(x)}.")
     return a, b
+
+
+def _scaled(x: Any, y: Any) -> tuple[Tensor, Tensor, float]:
+    """Both in a unit, a power of two, in which squares neither overflow nor vanish."""
+    a, b = _pair(x, y)
+    peak = max(a.abs().max().item(), b.abs().max().item())
+    unit = 2.0 ** math.floor(math.log2(peak)) if peak else 1.0
+    return a / unit, b / unit, unit
+
+
+def _told(distance: float) -> float:
+    if not math.isfinite(distance):
+        raise DataError("The distance is beyond what float64 holds. Choose other units.")
+    return distance
 
 
 def _rows(x: Any, what: str) -> Tensor:

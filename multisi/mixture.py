@@ -61,6 +61,10 @@ class _Heads(nn.Module):
         self, weights: Sequence[Any], means: Sequence[Any], covariances: Sequence[Any]
     ) -> None:
         super().__init__()
+        given = {"weights": weights, "means": means, "covariances": covariances}
+        for name, parts in given.items():
+            if not hasattr(parts, "__len__") or not len(parts):
+                raise ShapeError(f"{name} must be a list of one entry a marginal; got {parts!r}.")
         if not len(weights) == len(means) == len(covariances):
             raise ShapeError(
                 "weights, means and covariances must be lists of one entry a marginal; "

@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from multisi import arrays, checkpoint, points, recipes, registry, seeds
+from multisi import arrays, checkpoint, checks, points, recipes, registry, seeds
 from multisi.control import Calibration
 from multisi.errors import ConfigError
 from multisi.estimates import Estimate
@@ -227,7 +227,7 @@ class Model(Field):
         References:
             Stochastic interpolants: a unifying framework, arXiv:2303.08797, section 2.4.
         """
-        self._calibration = Calibration(self, other, dict(samples), exact)
+        self._calibration = Calibration(self, other, checks.options(samples, "samples"), exact)
         return self
 
     def compile(self, **options: Any) -> Self:
@@ -251,7 +251,7 @@ class Model(Field):
 
         The report is noted on the model's card, which is saved with it.
         """
-        for name in held_out:
+        for name in checks.options(held_out, "held_out"):
             points.index_of(name, self.marginals, "evaluate")
         report = evaluate(self.transport, held_out, **options)
         self.card["evaluation"] = report.to_dict()

@@ -134,7 +134,7 @@ def evaluate(
 def _draw(name: str, marginal: Marginal, samples: int, seed: int) -> Tensor:
     if len(marginal) < 4:
         raise DataError(f"Marginal {name!r}: at least 4 rows are needed; got {len(marginal)}.")
-    return marginal.some(samples, seeds.generator(seed))
+    return marginal.some(samples, seeds.generator(seeds.check(seed)))
 
 
 def ring(
@@ -199,5 +199,6 @@ def _moved(
     states = transport(x, source, target, **given)
     if len(states) != len(grid):  # The interpolant has kinks, which the grid now has as well.
         return states[-1], math.nan
-    squares = (states[1:] - states[:-1]).double().square().flatten(2).sum(2).mean(1)
+    moves = (states[1:] - states[:-1]).double()
+    squares = moves.reshape(*moves.shape[:2], math.prod(moves.shape[2:])).square().sum(2).mean(1)
     return states[-1], (squares.sum() * steps).item()

@@ -3,9 +3,12 @@ r"""Points of the simplex $\{\alpha \ge 0, \sum_k \alpha_k = 1\}$, whose corners
 Points are plain tensors whose last axis runs over the marginals.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from multisi import checks
 from multisi.errors import SimplexError
 
 TOLERANCE = 1e-3
@@ -15,21 +18,34 @@ _ROUNDING = 1e-6
 def corner(index: int, marginals: int, dtype: torch.dtype = torch.float64) -> Tensor:
     r"""The corner $e_i$, that is the marginal `index` itself; shape `(k,)`.
 
+    Raises:
+        ConfigError: no whole numbers.
+        SimplexError: no marginal has this index.
+
     Example:
         >>> corner(1, 3)
         tensor([0., 1., 0.], dtype=torch.float64)
     """
+    marginals = checks.integer(marginals, "marginals")
+    if checks.integer(index, "index", least=0) >= marginals:
+        raise SimplexError(
+            f"index must be below {marginals}, the number of marginals; got {index}."
+        )
     return torch.eye(marginals, dtype=dtype)[index]
 
 
 def barycenter(marginals: int, noise: bool = False) -> Tensor:
     r"""The uniform mixture, shape `(k,)`; with `noise`, marginal 0 is left out.
 
+    Raises:
+        ConfigError: no whole number, or too few marginals.
+
     Example:
         >>> barycenter(3, noise=True)
         tensor([0.0000, 0.5000, 0.5000], dtype=torch.float64)
     """
-    alpha = torch.ones(marginals, dtype=torch.float64)
+    least = 2 if noise else 1
+    alpha = torch.ones(checks.integer(marginals, "marginals", least), dtype=torch.float64)
     alpha[0] = 0.0 if noise else 1.0
     return alpha / alpha.sum()
 
@@ -43,7 +59,7 @@ def check(alpha: Tensor, marginals: int, what: str = "alpha") -> Tensor:
         SimplexError: wrong number of coordinates, negative or non-finite ones, or a sum other
             than one.
     """
-    alpha = torch.as_tensor(alpha, dtype=torch.float64)
+    alpha = _numbers(alpha, what)
     if alpha.ndim == 0 or alpha.shape[-1] != marginals:
         raise SimplexError(
             f"{what} must have {marginals} coordinates, one a marginal; "
@@ -64,6 +80,16 @@ def check(alpha: Tensor, marginals: int, what: str = "alpha") -> Tensor:
             f"{what} must sum to 1; got a sum of {worst:.6g}. Divide it by its sum."
         )
     return alpha / total
+
+
+def _numbers(alpha: Any, what: str) -> Tensor:
+    try:
+        given = torch.as_tensor(alpha)
+        if not given.is_complex():
+            return given.to(torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise SimplexError(f"{what} must be real numbers; got {alpha!r}.")
 
 
 def _first_bad(alpha: Tensor) -> list[float]:

@@ -1,11 +1,17 @@
 """Values and slopes of curves that are written as functions of time."""
 
+import importlib
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+with warnings.catch_warnings():  # Forward derivatives load this module, which warns.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    importlib.import_module("torch._decomp.decompositions_for_jvp")
 
 _ONE = threading.RLock()
 

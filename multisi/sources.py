@@ -1,6 +1,8 @@
 """Where the rows of a dataset are: in memory, a mapped file, a torch dataset, a stream."""
 
+import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from multisi.arrays import bad_rows, floats
+from multisi.arrays import bad_rows, floating, floats
 from multisi.errors import DataError, ShapeError
 
 BUFFER = 8192
@@ -74,14 +76,16 @@ class Mapped(Source):
     def __init__(self, array: "np.memmap[Any, Any]") -> None:
         self._array = array
         self.event_shape = tuple(array.shape[1:])
-        self.dtype = torch.float64 if array.dtype in (np.float64, np.int64) else torch.float32
+        self.dtype = floating(array.dtype)
+        self._kind = np.float64 if self.dtype == torch.float64 else np.float32
 
     def __len__(self) -> int:
         return len(self._array) if self._array.ndim else 0
 
     def take(self, rows: Tensor) -> Tensor:
         """The rows, read from the file."""
-        return checked(torch.from_numpy(np.asarray(self._array[rows.numpy()])), rows, self)
+        found = np.asarray(self._array[rows.numpy()]).astype(self._kind, copy=False)
+        return checked(torch.from_numpy(found), rows, self)
 
 
 class Items(Source):
@@ -93,7 +97,10 @@ class Items(Source):
         self.event_shape, self.dtype = tuple(first.shape), _floating(first)
 
     def __len__(self) -> int:
-        return len(self._dataset)  # type: ignore[arg-type]
+        try:
+            return len(self._dataset)  # type: ignore[arg-type]
+        except Exception as error:
+            raise DataError(f"the dataset does not say its length: {error!r}.") from error
 
     def take(self, rows: Tensor) -> Tensor:
         """The items, one by one."""
@@ -112,7 +119,9 @@ class Items(Source):
             raise DataError(
                 f"the dataset has no item {row}, though its length is {len(self)}: {error!r}."
             ) from error
-        return torch.as_tensor(np.asarray(_first(item)))
+        except Exception as error:
+            raise DataError(f"item {row} of the dataset cannot be read: {error!r}.") from error
+        return _numbers(item, f"item {row}")
 
 
 class Stream(Source):
@@ -123,9 +132,11 @@ class Stream(Source):
 
     def __init__(self, data: Any) -> None:
         batched = isinstance(data, DataLoader)
-        self._loader = data if batched else DataLoader(data, batch_size=256)
-        self._iterator, self._read, self._rest = iter(self._loader), 0, torch.empty(0)
-        first = torch.as_tensor(_first(self._next_batch()))
+        self._data, self._loader = data, data if batched else DataLoader(data, batch_size=256)
+        self._random = torch.Generator().manual_seed(0).get_state()
+        self._iterator: Iterator[Any] = iter(())
+        self._read, self._rest = 0, torch.empty(0)
+        first = self._next_batch()
         self._rest, self.event_shape = first, tuple(first.shape[1:])
         self.dtype = _floating(first)
         self._buffer = self._next_rows(BUFFER)
@@ -150,7 +161,7 @@ class Stream(Source):
         parts, missing = [], count
         while missing > 0:
             if not len(self._rest):
-                self._rest = torch.as_tensor(_first(self._next_batch()))
+                self._rest = self._next_batch()
             if tuple(self._rest.shape[1:]) != self.event_shape:
                 raise ShapeError(
                     f"after {self._read} rows the stream gives shape "
@@ -162,16 +173,36 @@ class Stream(Source):
             missing -= len(part)
         return torch.cat(parts)
 
-    def _next_batch(self) -> Any:
+    def _next_batch(self) -> Tensor:
         for _ in range(2):
             try:
-                return next(self._iterator)
+                with self._own_generator():
+                    return _numbers(next(self._iterator), "a batch")
             except StopIteration:
-                self._iterator = iter(self._loader)
+                with self._own_generator():
+                    self._iterator = iter(self._loader)
+            except DataError:
+                raise
+            except Exception as error:
+                raise DataError(f"after {self._read} rows the stream fails: {error!r}.") from error
         raise DataError(
             f"the stream ended after {self._read} rows, and gave none when it was read again. "
             "Its __iter__ must begin anew each time."
         )
+
+    @contextlib.contextmanager
+    def _own_generator(self) -> Iterator[None]:
+        """Loaders shuffle by torch's global generator: lend them a state of the stream's own."""
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self._random)
+            try:
+                yield
+            finally:
+                self._random = torch.get_rng_state()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies read the data anew: what is on its way cannot be copied."""
+        return Stream, (self._data,)
 
 
 def checked(found: Tensor, rows: Tensor, source: Source) -> Tensor:
@@ -186,14 +217,19 @@ def checked(found: Tensor, rows: Tensor, source: Source) -> Tensor:
     return found
 
 
-def _first(item: Any) -> Any:
-    """The sample of an item that has more than it, such as a label."""
-    if isinstance(item, dict):
-        raise DataError(f"items must be arrays, or tuples that start with one; got {item!r:.80}.")
-    return item[0] if isinstance(item, tuple | list) else item
+def _numbers(item: Any, what: str) -> Tensor:
+    """The sample of an item, which may have more than it, such as a label."""
+    if isinstance(item, tuple | list) and item:
+        item = item[0]
+    try:
+        return item.detach() if isinstance(item, Tensor) else torch.as_tensor(np.asarray(item))
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(
+            f"{what} must be an array, or a tuple that starts with one; got {item!r:.80}."
+        ) from None
 
 
 def _floating(values: Tensor) -> torch.dtype:
     if values.is_complex() or values.dtype == torch.bool:
         raise DataError(f"items must be real numbers; got {values.dtype}.")
-    return torch.float64 if values.dtype in (torch.float64, torch.int64) else torch.float32
+    return floating(values.dtype)

@@ -142,7 +142,9 @@ def test_couplings_of_a_wrong_shape():
         def sample(self, n, *, seed, step):
             return torch.zeros(n, 2)
 
-    with pytest.raises(ShapeError, match=r"must draw shape \(256, 3, 2\); got \(256, 2\)"):
+    with pytest.raises(
+        ShapeError, match=r"must draw shape \(256, 3, 2\), floating; got \(256, 2\)"
+    ):
         fit(coupling=Flat())
 
 

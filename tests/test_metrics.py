@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from multisi import metrics
-from multisi.errors import DataError, ShapeError
+from multisi.errors import ConfigError, DataError, MultisiError, ShapeError
 
 
 def normal(seed, n, d=3):
@@ -106,3 +106,38 @@ def test_wasserstein_of_sets_of_two_sizes():
     assert metrics.wasserstein(x, y) == pytest.approx(metrics.wasserstein(x[:20], y))
     with pytest.raises(ShapeError):
         metrics.sliced_wasserstein(x, y[:, :2])
+
+
+@pytest.mark.parametrize("unit", [1e200, 1e-200, 2.0**-1000])
+def test_any_scale(unit):
+    source = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, 40, 2, generator=source, dtype=torch.float64)
+    y = y + 2
+    for metric in (
+        metrics.energy_distance,
+        metrics.wasserstein,
+        metrics.sliced_wasserstein,
+        lambda a, b: metrics.permutation_test(a, b, 99).statistic,
+    ):
+        assert metric(unit * x, unit * y) == pytest.approx(unit * metric(x, y), rel=1e-6)
+    assert metrics.permutation_test(unit * x, unit * y, 99).p_value == 0.01
+    big = torch.full((2, 2), 1.7e308, dtype=torch.float64)
+    with pytest.raises(MultisiError, match="beyond what float64 holds"):
+        metrics.wasserstein(big, -big)
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5, "x", None, True])
+def test_counts_that_are_none(count):
+    x = torch.zeros(3, 1)
+    with pytest.raises(ConfigError, match="projections"):
+        metrics.sliced_wasserstein(x, x, projections=count)
+    with pytest.raises(ConfigError, match="permutations"):
+        metrics.permutation_test(x, x, permutations=count)
+
+
+def test_the_gaussian_map_is_of_one_dimension():
+    x = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ShapeError, match="rows of 2 numbers; got 3"):
+        metrics.gaussian_map(x, x)(torch.zeros(2, 3))
+    with pytest.raises(DataError, match="must not be empty"):
+        metrics.gaussian_map(x[:, :0], x[:, :0])

@@ -7,7 +7,7 @@ import torch
 
 import multisi
 from multisi import plots
-from multisi.errors import ConfigError, DataError
+from multisi.errors import ConfigError, DataError, MultisiError
 from multisi.report import FIGURES, Pair, evaluate
 from tests.closed_forms import mixtures, sample_mixture
 
@@ -92,3 +92,24 @@ def test_bad_input():
         EXACT.evaluate({"a": torch.zeros(3, 2), "b": DATA["b"]})
     with pytest.raises(ConfigError, match="samples"):
         EXACT.evaluate(DATA, samples=2)
+
+
+def test_events_that_are_single_numbers():
+    x = torch.randn(40, generator=torch.Generator().manual_seed(0))
+    model = multisi.fit({"a": x, "b": x + 3}, steps=2, progress=False)
+    report = model.evaluate({"a": x, "b": x + 3}, samples=20, steps=4)
+    assert all(pair.w2 >= 0 for pair in report.pairs)
+
+
+@pytest.mark.parametrize(
+    "options", [{"held_out": None}, {"seed": -1}, {"seed": "x"}, {"seed": 2.5}, {"samples": 3}]
+)
+def test_options_that_are_none(options):
+    x = torch.randn(40, generator=torch.Generator().manual_seed(0))
+    model = multisi.fit({"a": x, "b": x + 3}, steps=2, progress=False)
+    with pytest.raises(MultisiError):
+        model.evaluate(**{"held_out": {"a": x, "b": x}} | options)
+    with pytest.raises(MultisiError):
+        model.classify(x, prior=3)
+    with pytest.raises(MultisiError):
+        model.calibrate("twin", {"a": x})

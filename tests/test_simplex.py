@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multisi import simplex
-from multisi.errors import SimplexError
+from multisi.errors import MultisiError, SimplexError
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda w: sum(w) > 1e-3))
@@ -34,3 +34,23 @@ def test_rounding_is_normalised():
 def test_points_off_the_simplex(alpha, message):
     with pytest.raises(SimplexError, match=message):
         simplex.check(torch.tensor(alpha), 3)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: simplex.corner(3, 3),
+        lambda: simplex.corner(-1, 3),
+        lambda: simplex.corner(0.5, 3),
+        lambda: simplex.corner(0, "x"),
+        lambda: simplex.barycenter(0),
+        lambda: simplex.barycenter(1, noise=True),
+        lambda: simplex.barycenter(None),
+        lambda: simplex.check("x", 3),
+        lambda: simplex.check([1j, 0, 0], 3),
+        lambda: simplex.check(None, 3),
+    ],
+)
+def test_what_is_no_point(call):
+    with pytest.raises(MultisiError):
+        call()

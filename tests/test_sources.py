@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import multisi
 from multisi import Marginal
-from multisi.errors import DataError, ShapeError
+from multisi.errors import DataError, MultisiError, ShapeError
 from multisi.sources import BUFFER
 from multisi.units import Standardiser
 
@@ -119,7 +121,7 @@ BAD = [
     (lambda: Once(100), DataError, "stream ended after 100 rows, and gave none"),
     (lambda: Rows(9000, lambda i: X[0] * torch.nan, 10**6), DataError, "At step .*'a': row 9000"),
     (lambda: Rows(9000, lambda i: X[0, :1], 10**6), Exception, "stack|shape"),
-    (lambda: Items(lambda i: {"x": X[i]}), DataError, "tuples that start with one"),
+    (lambda: Items(lambda i: {"x": X[i]}), DataError, "a tuple that starts with one"),
     (lambda: Items(lambda i: X[i] * 1j), DataError, "real numbers"),
     (lambda: Items(lambda i: X[i] / (i != 77)), DataError, "row 77 has NaN or infinity"),
     (lambda: Items(lambda i: X[i, : 1 + (i != 77)]), ShapeError, r"item 77 has shape \(1,\)"),
@@ -175,3 +177,62 @@ def test_some_rows_of_many(tmp_path):
     huge = Marginal(np.memmap(file, dtype=np.float32, mode="r", shape=(10**9, 2)))
     assert huge.some(100, torch.Generator().manual_seed(0)).shape == (100, 2)
     assert len(huge.draw(5, torch.Generator())) == 5
+
+
+def test_whole_numbers_keep_their_digits(tmp_path):
+    big = 2**24 + 1
+    plain = np.array([[big, 0], [1, 2]], dtype="int32")
+    kinds = ("int32", "uint32", "uint64", ">i4", ">f8", "longdouble")
+    data = []
+    for kind in kinds:
+        (tmp_path / kind).mkdir()
+        data.append(mapped(tmp_path / kind, plain.astype(kind)))
+    data += [torch.from_numpy(plain).to(kind) for kind in (torch.uint32, torch.uint64)]
+    data += [plain, Items(lambda i: plain[i % 2])]
+    for x in data:
+        assert Marginal(x).take(torch.tensor([0]))[0, 0].item() == big
+
+
+def test_loaders_have_an_order_of_their_own():
+    def first(seed):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        marginal = Marginal(DataLoader(X, batch_size=7, shuffle=True))
+        rows = marginal.take(torch.arange(50))
+        assert torch.equal(torch.get_rng_state(), before)
+        return rows
+
+    with torch.random.fork_rng():
+        assert torch.equal(first(1), first(2))
+    marginal = Marginal(DataLoader(X, batch_size=7))
+    again = copy.deepcopy(marginal)
+    assert torch.equal(again.take(torch.arange(9)), marginal.take(torch.arange(9)))
+
+
+def fails(*_):
+    raise ZeroDivisionError("deep inside")
+
+
+class Wordless(Dataset):
+    def __getitem__(self, i):
+        return X[i]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (lambda: Items(fails), "item 0 of the dataset cannot be read: ZeroDivisionError"),
+        (lambda: Items(lambda i: "cat"), "'b': item"),
+        (lambda: Items(lambda i: None), "'b': item"),
+        (lambda: Items(lambda i: ()), "'b': "),
+        (lambda: Wordless(), "does not say its length"),
+        (lambda: Rows(300, fails), r"after \d+ rows the stream fails: ZeroDivisionError"),
+        (lambda: DataLoader(["cat", "dog"]), "a batch must be an array"),
+        (lambda: np.ma.masked_array(X.numpy(), X.numpy() > 0), "some of them are masked"),
+        (lambda: torch.nested.nested_tensor([X, X[:3]], layout=torch.jagged), "plain, dense"),
+        (lambda: [X[0].requires_grad_(), X[1]], "array of numbers"),
+    ],
+)
+def test_data_that_fail_are_named(data, message):
+    with pytest.raises(MultisiError, match=message):
+        multisi.fit({"a": X, "b": data()}, steps=2, progress=False)

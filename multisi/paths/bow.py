@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from multisi import checks
 from multisi.errors import ConfigError
 from multisi.paths.polyline import Polyline
 
@@ -33,7 +34,7 @@ class Bow(Polyline):
     needs_noise = True
 
     def __init__(self, points: Sequence[Tensor], depth: float = 0.5) -> None:
-        if not 0 < depth < 1:
+        if checks.number(depth, "depth", positive=True) >= 1:
             raise ConfigError(f"depth must lie strictly between 0 and 1; got {depth}.")
         super().__init__(points)
         self.depth = depth

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from multisi.errors import SimplexError
+from multisi import checks, simplex
+from multisi.errors import ShapeError, SimplexError
 from multisi.paths.base import Path
 
 
@@ -17,7 +19,8 @@ class Polyline(Path):
             that differs from row to row; then every leg takes the same time.
 
     Raises:
-        SimplexError: fewer than two points.
+        SimplexError: fewer than two points, or points off the simplex.
+        ShapeError: points of different numbers of rows.
 
     Example:
         >>> path = Polyline([torch.eye(3)[0], torch.eye(3)[2], torch.eye(3)[1]])
@@ -26,11 +29,17 @@ class Polyline(Path):
     """
 
     def __init__(self, points: Sequence[Tensor]) -> None:
-        if len(points) < 2:
-            raise SimplexError(f"A path joins at least 2 points; got {len(points)}.")
-        rows = max(points, key=lambda point: point.ndim)
-        self.points = torch.stack([point.expand(rows.shape) for point in points])
-        lengths = torch.ones(len(points) - 1, dtype=torch.float64)
+        given = checks.several(points, "points")
+        if len(given) < 2:
+            raise SimplexError(f"A path joins at least 2 points; got {len(given)}.")
+        marginals = (0, *np.shape(given[0]))[-1]
+        on = [simplex.check(p, marginals, f"points[{i}]") for i, p in enumerate(given)]
+        rows = max(on, key=lambda point: point.ndim)
+        if any(point.shape not in (rows.shape, rows.shape[-1:]) for point in on):
+            shapes = [tuple(point.shape) for point in on]
+            raise ShapeError(f"Points of a path must be of equal numbers of rows; got {shapes}.")
+        self.points = torch.stack([point.expand(rows.shape) for point in on])
+        lengths = torch.ones(len(given) - 1, dtype=torch.float64)
         if self.points.ndim == 2:
             lengths = self.points.diff(dim=0).norm(dim=-1).to(torch.float64)
         if not (lengths > 0).all():
@@ -74,8 +83,8 @@ class Segment(Polyline):
     """
 
     def __init__(self, points: Sequence[Tensor]) -> None:
-        if len(points) != 2:
+        if len(given := checks.several(points, "points")) != 2:
             raise SimplexError(
-                f"A segment joins exactly 2 points; got {len(points)}. Use a polyline for more."
+                f"A segment joins exactly 2 points; got {len(given)}. Use a polyline for more."
             )
         super().__init__(points)

@@ -92,8 +92,9 @@ class Batches:
             raise type(error)(f"At step {step}: {error}") from error
         expected = (self.batch_size, len(self.names), *self.event_shape)
         if not isinstance(xs, Tensor) or xs.shape != expected or not xs.is_floating_point():
-            got = (tuple(xs.shape), xs.dtype) if isinstance(xs, Tensor) else type(xs).__name__
-            raise ShapeError(f"The coupling must draw floats of shape {expected}; got {got}.")
+            shaped = isinstance(xs, Tensor)
+            got = f"{tuple(xs.shape)}, {xs.dtype}" if shaped else type(xs).__name__
+            raise ShapeError(f"The coupling must draw shape {expected}, floating; got {got}.")
         alpha, of_heads = self._at(step)
         told = None if told is None else told.to(self.device, self.dtype)
         return Batch.mixed(self._enter(xs), alpha, of_heads, told)

@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import multisi.dynamics  # noqa: F401  Its import quietens that of forward derivatives.
-from multisi.errors import ConfigError, SimplexError
+import multisi.slopes  # noqa: F401  Its import quietens that of forward derivatives.
+from multisi.errors import ConfigError, MultisiError, SimplexError
 from multisi.paths.bow import Bow
 from multisi.paths.polyline import Polyline, Segment
 
@@ -62,3 +63,34 @@ def test_bad_paths():
         Polyline([E[0]])
     with pytest.raises(ConfigError, match="between 0 and 1; got 1"):
         Bow([E[1], E[2]], depth=1)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[0.5, 0.6], [1, 0]],
+        [[float("nan"), 1], [1, 0]],
+        [[1, 0], [1, 0, 0]],
+        [torch.eye(2), torch.eye(3)[:, :2]],
+        [torch.eye(2), torch.eye(2)[[0, 1, 0]]],
+        [[1j, 0], [1, 0]],
+        ["a", "b"],
+        [3, 4],
+        3,
+        None,
+    ],
+    ids=str,
+)
+def test_points_that_are_none(points):
+    for kind in (Polyline, Segment, Bow):
+        with pytest.raises(MultisiError):
+            kind(points)
+
+
+def test_lists_and_whole_numbers_are_points():
+    plain = Polyline([torch.eye(3)[0], torch.eye(3)[1]])(torch.tensor(0.3))
+    for ends in ([[1, 0, 0], [0, 1, 0]], [np.eye(3)[0], torch.eye(3, dtype=torch.int64)[1]]):
+        assert torch.equal(Polyline(ends)(torch.tensor(0.3)), plain)
+    for depth in ("x", float("nan"), 0, 1, True):
+        with pytest.raises(ConfigError, match="depth"):
+            Bow([[1, 0], [0, 1]], depth=depth)

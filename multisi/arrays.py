@@ -80,12 +80,28 @@ def bad_rows(tensor: Tensor) -> Tensor:
 
 
 def back(y: Tensor, x: Any) -> Any:
-    """`y` as the kind of array that `x` is: its library, its device, its floating type."""
+    """`y` as the kind of array that `x` is: its library, its device, its floating type.
+
+    Raises:
+        DataError: numbers that this type cannot hold.
+    """
     if isinstance(x, Tensor):
-        return y.to(device=x.device, dtype=x.dtype if x.is_floating_point() else y.dtype)
-    array = y.cpu().numpy()
+        kind = x.dtype if x.is_floating_point() else y.dtype
+        return _held(y, y.to(kind)).to(x.device)
     kept = isinstance(x, np.ndarray) and x.dtype.kind == "f"
+    if kept and x.dtype == np.float16:
+        y = _held(y, y.half())
+    array = y.cpu().numpy()
     return array.astype(x.dtype, copy=False) if kept else array
+
+
+def _held(wide: Tensor, narrow: Tensor) -> Tensor:
+    if narrow.dtype.itemsize < wide.dtype.itemsize and narrow.isinf().sum() > wide.isinf().sum():
+        raise DataError(
+            f"The result reaches {wide.abs().max().item():.3g}, which {narrow.dtype} cannot hold. "
+            "Pass x in a wider type."
+        )
+    return narrow
 
 
 def _array(values: Any) -> "np.ndarray[Any, Any]":

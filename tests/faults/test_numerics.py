@@ -231,3 +231,13 @@ def test_far_rows_are_told():
     model = multisi.fit({"a": X, "b": X + 1}, steps=2, progress=False)
     with pytest.raises(DataError, match="too far from the data"):
         model.transport(X * 1e300, "a", "b")
+
+
+@pytest.mark.parametrize("kind", [np.float16, torch.float16])
+def test_results_that_a_type_cannot_hold(kind):
+    one, wide = torch.ones(1), torch.eye(2)[None]
+    ends = [torch.zeros(1, 2), torch.full((1, 2), 1e6)]
+    model = multisi.Model(multisi.GaussianMixtureMeans([one] * 2, ends, [wide] * 2), ("a", "b"))
+    x = X.to(kind) if isinstance(kind, torch.dtype) else X.numpy().astype(kind)
+    with pytest.raises(DataError, match="float16 cannot hold"):
+        model.transport(x, "a", "b")

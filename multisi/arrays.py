@@ -16,19 +16,10 @@ def floats(x: Any, what: str = "x") -> Tensor:
         DataError: no array of real numbers, or NaN or infinity in it.
         ShapeError: no axis of rows.
     """
-    try:
-        tensor = x if isinstance(x, Tensor) else torch.from_numpy(_array(x))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{what} must be an array of numbers: {error}.") from None
-    plain = tensor.layout == torch.strided and not tensor.is_nested
-    if not plain or tensor.is_meta or tensor.is_quantized:
-        kind = "a tensor without values" if tensor.is_meta else f"{tensor.layout}, {tensor.dtype}"
-        raise DataError(f"{what} must be a plain, dense array; got {kind}.")
-    if tensor.is_complex():
-        raise DataError(f"{what} must be real numbers; got {tensor.dtype}.")
+    tensor = dense(x, what)
     if tensor.ndim == 0:
         raise ShapeError(f"{what} must have an axis of rows; got a single number.")
-    tensor = tensor.detach().to(floating(tensor.dtype))
+    tensor = tensor.to(floating(tensor.dtype), copy=not isinstance(x, Tensor))
     bad = bad_rows(tensor)
     if len(bad):
         raise DataError(
@@ -36,6 +27,22 @@ def floats(x: Any, what: str = "x") -> Tensor:
             f"the first is row {bad[0].item()}."
         )
     return tensor
+
+
+def dense(x: Any, what: str) -> Tensor:
+    """Any real numbers as a tensor of their own type, on the memory of `x` where that can be.
+
+    Raises:
+        DataError: no array of real numbers.
+    """
+    tensor = x if isinstance(x, Tensor) else torch.from_numpy(_array(x, what))
+    plain = tensor.layout == torch.strided and not tensor.is_nested
+    if not plain or tensor.is_meta or tensor.is_quantized:
+        kind = "a tensor without values" if tensor.is_meta else f"{tensor.layout}, {tensor.dtype}"
+        raise DataError(f"{what} must be a plain, dense array; got {kind}.")
+    if tensor.is_complex():
+        raise DataError(f"{what} must be real numbers; got {tensor.dtype}.")
+    return tensor.detach()
 
 
 def floating(kind: Any) -> torch.dtype:
@@ -55,7 +62,7 @@ def condition(value: Any, rows: int, like: Tensor) -> Any:
     """
     if not isinstance(value, Tensor | np.ndarray | list | tuple):
         return value
-    given = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+    given = dense(value, "condition")
     if given.is_floating_point():
         given = floats(given, "condition").to(like)
         given = given.expand(rows, -1) if given.ndim == 1 else given
@@ -104,12 +111,15 @@ def _held(wide: Tensor, narrow: Tensor) -> Tensor:
     return narrow
 
 
-def _array(values: Any) -> "np.ndarray[Any, Any]":
-    if np.ma.is_masked(values):
-        raise TypeError("some of them are masked")
-    array = np.asarray(values)
+def _array(values: Any, what: str) -> "np.ndarray[Any, Any]":
+    try:
+        array = np.asarray(values)
+    except Exception as error:
+        raise DataError(f"{what} must be an array of numbers; there was {error!r}.") from error
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"their type is {array.dtype}")
-    # A copy, so that foreign byte order, negative strides and read-only memory are no matter.
-    kind = np.float32 if floating(array.dtype) == torch.float32 else np.float64
-    return np.array(array, dtype=kind, order="C")
+        raise DataError(f"{what} must be an array of numbers; their type is {array.dtype}.")
+    if np.ma.is_masked(values):
+        raise DataError(f"{what} must be an array of numbers; some are masked. Leave them out.")
+    # Torch takes no foreign byte order, negative strides, longdouble, nor read-only memory.
+    native = np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
+    return np.require(array, native, ["C", "W"])

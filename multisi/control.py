@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi import checks, points, registry
+from multisi import arrays, checks, points, registry
 from multisi.diffusion import Diffusion
 from multisi.draws import Draws, nodes
 from multisi.dynamics import ProbabilityFlow
-from multisi.errors import ConfigError
+from multisi.errors import ConfigError, DataError, ShapeError
 from multisi.estimates import Estimate
 from multisi.field import Field
 from multisi.integration import time_grid
@@ -88,11 +88,9 @@ class Calibration:
     exact: bool
 
     def __post_init__(self) -> None:
-        theirs = checks.instance(self.other, Field, "The twin").marginals
-        if theirs != self.model.marginals:
-            raise ConfigError(
-                f"The twin must be of the marginals {self.model.marginals}; got {theirs}."
-            )
+        _check_models(self.model, self.other)
+        if not checks.options(self.samples, "samples"):
+            raise DataError("samples must have samples of the data marginals; got none.")
 
     def noise(
         self, source: Any, target: Any, path: str | Path | None, interpolant: str | Interpolant
@@ -154,12 +152,10 @@ def bounds(
         ScoreError: the models have no score.
         ConfigError: models of different marginals, or a Fisher term without its density.
         DataError: no samples for a marginal on the path.
+        ShapeError: samples of different event shapes.
     """
-    if model.marginals != other.marginals:
-        raise ConfigError(
-            f"Both models must have the same marginals; got {model.marginals} and "
-            f"{other.marginals}."
-        )
+    _check_models(model, other)
+    samples, steps = checks.options(samples, "samples"), checks.integer(steps, "steps")
     model.check_score("A bound")
     if fisher and not (exact and source == model.noise):
         raise ConfigError("The Fisher term needs the truth, and the noise as the source.")
@@ -170,6 +166,7 @@ def bounds(
     chosen = registry.create("interpolant", interpolant, Interpolant)
     theirs = ProbabilityFlow(other.conditional_means, path, chosen)
     ours = Diffusion(model.conditional_means, path, chosen, 1.0 if noise is None else noise)
+    _check_samples(samples, [model.marginals[k] for k in theirs.support if k > 0])
     draws = Draws(model, samples, theirs, checks.integer(count, "count", 2), seed)
     half = 1.0 if exact else 0.5  # Two independent errors have twice the variance of one.
     with torch.inference_mode(False), torch.no_grad():
@@ -181,6 +178,21 @@ def bounds(
     flow = math.sqrt(velocity.value * fishers.value) if fishers is not None else None
     along = Estimate.of(share[2]) if noise is not None else None
     return Bounds(velocity, score, along, flow, fishers, exact)
+
+
+def _check_models(model: Any, other: Any) -> None:
+    mine = checks.instance(model, Field, "The model").marginals
+    theirs = checks.instance(other, Field, "The other model, a twin or the truth,").marginals
+    if mine != theirs:
+        raise ConfigError(f"Both models must have the same marginals; got {mine} and {theirs}.")
+
+
+def _check_samples(samples: Mapping[str, Any], names: list[str]) -> None:
+    shapes = {n: tuple(arrays.floats(samples[n], n).shape) for n in names if n in samples}
+    if empty := [name for name, shape in shapes.items() if not shape[0]]:
+        raise DataError(f"Samples of {', '.join(empty)} must have at least one row; got none.")
+    if len({shape[1:] for shape in shapes.values()}) > 1:
+        raise ShapeError(f"All samples must have one event shape; got {shapes}.")
 
 
 def _errors(ours: Diffusion, theirs: ProbabilityFlow, t: Tensor, draws: Draws) -> Tensor:

@@ -39,17 +39,14 @@ def read(path: Any) -> Samples:
         DataError: a missing or damaged file, or contents that are not numbers.
         ConfigError: a format that is not known, or that needs a package that is not here.
     """
-    path = pathlib.Path(path)
+    path = checks.path(path, "A file")
     reader: Callable[[pathlib.Path], Samples] = _of(_READERS, path)
     try:
         return reader(path)
     except (DataError, ConfigError):
         raise
     except ImportError as error:
-        raise ConfigError(
-            f"{path.suffix} files need {error.name}, which is not installed. "
-            "Try: pip install 'multisi[files]'"
-        ) from None
+        raise _missing(path, error) from None
     except FileNotFoundError:
         raise DataError(f"There is no file {str(path)!r}.") from None
     except Exception as error:
@@ -63,14 +60,16 @@ def check_writable(path: Any, like: Samples) -> None:
         DataError: there is no such folder, or the path is a folder.
         ConfigError: a format that is not known or cannot hold the samples.
     """
-    path = pathlib.Path(path)
+    path = checks.path(path, "A file")
     _of(_WRITERS, path)
     check_place(path)
     if path.suffix.lower() in IMAGES and like.picture is None:
         raise ConfigError(f"{str(path)!r}: only an image can be written as an image.")
     names = like.columns or ()
     if path.suffix.lower() == ".parquet" and len(set(names)) < len(names):
-        raise ConfigError(f"{str(path)!r}: names of columns repeat: {', '.join(names)}.")
+        raise ConfigError(
+            f"{str(path)!r}: names of columns must differ; got {', '.join(names)}. Write .csv."
+        )
     if path.suffix.lower() in (".csv", ".parquet") and like.rows.ndim > 2:
         raise ConfigError(
             f"{str(path)!r}: a table holds vectors; got rows of shape {like.rows.shape[1:]}. "
@@ -106,15 +105,23 @@ def write(path: Any, rows: "np.ndarray[Any, Any]", like: Samples) -> None:
 
     Raises:
         ConfigError: a format that is not known or cannot hold the samples.
-        DataError: the place cannot be written to.
+        DataError: the place cannot be written to, or the format fails at these rows.
     """
     check_writable(path, like)
     path = pathlib.Path(path)
-    data = _of(_WRITERS, path)(rows, like, path.suffix.lower())
     try:
-        write_whole(path, data)
-    except OSError as error:
-        raise DataError(f"{str(path)!r} could not be written: {error}.") from None
+        write_whole(path, _of(_WRITERS, path)(rows, like, path.suffix.lower()))
+    except ImportError as error:
+        raise _missing(path, error) from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{str(path)!r} could not be written: {error}.") from error
+
+
+def _missing(path: pathlib.Path, error: ImportError) -> ConfigError:
+    return ConfigError(
+        f"{path.suffix} files need {error.name or 'pyarrow'}, which is not installed. "
+        "Try: pip install 'multisi[files]'"
+    )
 
 
 def _of(table: dict[str, Callable[..., Any]], path: pathlib.Path) -> Callable[..., Any]:
@@ -146,7 +153,8 @@ def _read_csv(path: pathlib.Path) -> Samples:
         lines = [line for line in csv.reader(file) if line]
     if not lines:
         raise DataError(f"{str(path)!r} is empty.")
-    header = None if all(_is_number(cell) for cell in lines[0]) else tuple(lines[0])
+    numbers = all(_is_number(cell.replace("_", "")) for cell in lines[0])
+    header = None if numbers else tuple(lines[0])
     body = lines[0 if header is None else 1 :]
     for number, line in enumerate(body, 1 if header is None else 2):
         if len(line) != len(lines[0]):

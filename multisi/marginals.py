@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multisi.arrays import floats
+from multisi.arrays import dense, floats
 from multisi.errors import ConfigError, DataError, ShapeError
 from multisi.sources import Stream, Table, source_of
 
@@ -236,10 +236,13 @@ def _as_marginal(name: str, value: Any) -> AnyMarginal:
 
 
 def _integers(labels: Any) -> Tensor:
-    array = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-    if array.dtype.kind not in "biu":
+    try:
+        values = dense(labels, "labels")
+        if values.is_floating_point():
+            raise DataError(f"labels must be integers; got {values.dtype}.")
+    except DataError as error:
         raise DataError(
-            f"labels must be integers; got {array.dtype}. Number them: "
-            "np.unique(labels, return_inverse=True)[1], over all marginals together."
-        )
-    return torch.from_numpy(array.astype(np.int64))
+            f"{error} Number them: np.unique(labels, return_inverse=True)[1], over all marginals "
+            "together."
+        ) from None
+    return values.to("cpu", torch.int64, copy=True)

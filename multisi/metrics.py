@@ -115,6 +115,7 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
     a, b, unit = _scaled(x, y)
     permutations = checks.integer(permutations, "permutations")
     both = torch.cat([a, b])
+    both -= both.mean(0)  # As `cdist` multiplies squares out, far from zero it would cancel.
     n, m = len(a), len(b)
     source = seeds.generator(seeds.check(seed))
     signs = torch.full((permutations + 1, n + m), -1.0 / m)
@@ -148,6 +149,8 @@ def gaussian_map(source: Any, target: Any) -> Any:
         A function of samples that gives samples, float64 tensors of shape `(b, d)`.
     """
     a, b = _pair(source, target)
+    unit, scale = _unit(a), _unit(b)
+    a, b = a / unit, b / scale
     m0, m1 = a.mean(0), b.mean(0)
     c0, c1 = (torch.cov(part.T).reshape(part.shape[1], -1) for part in (a, b))
     root, inverse = _root(c0, 0.5), _root(c0, -0.5)
@@ -157,7 +160,7 @@ def gaussian_map(source: Any, target: Any) -> Any:
         rows = _rows(x, "x")
         if rows.shape[1] != len(m0):
             raise ShapeError(f"x must have rows of {len(m0)} numbers; got {rows.shape[1]}.")
-        return m1 + (rows - m0) @ matrix.T
+        return (m1 + (rows / unit - m0) @ matrix.T) * scale
 
     return transport
 
@@ -185,11 +188,18 @@ def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
 
 
 def _scaled(x: Any, y: Any) -> tuple[Tensor, Tensor, float]:
-    """Both in a unit, a power of two, in which squares neither overflow nor vanish."""
+    """Both in a unit of theirs, and that unit."""
     a, b = _pair(x, y)
-    peak = max(a.abs().max().item(), b.abs().max().item())
-    unit = 2.0 ** math.floor(math.log2(peak)) if peak else 1.0
+    unit = _unit(torch.cat([a, b]))
     return a / unit, b / unit, unit
+
+
+def _unit(rows: Tensor) -> float:
+    """A power of two, in units of which squares of differences neither overflow nor vanish."""
+    # Halves, as a difference may overflow; a bound below, as what rows have in common may then.
+    spread = (rows.amax(0) / 2 - rows.amin(0) / 2).max().item()
+    size = max(spread, math.ldexp(rows.abs().max().item(), -500))
+    return math.ldexp(1.0, math.frexp(size)[1] - 1) if size else 1.0
 
 
 def _told(distance: float) -> float:

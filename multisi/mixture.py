@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from multisi import arrays
 from multisi.errors import ConfigError, DataError, ShapeError
 from multisi.means import ConditionalMeans
 
@@ -61,10 +62,9 @@ class _Heads(nn.Module):
         self, weights: Sequence[Any], means: Sequence[Any], covariances: Sequence[Any]
     ) -> None:
         super().__init__()
-        given = {"weights": weights, "means": means, "covariances": covariances}
-        for name, parts in given.items():
-            if not hasattr(parts, "__len__") or not len(parts):
-                raise ShapeError(f"{name} must be a list of one entry a marginal; got {parts!r}.")
+        weights = _entries(weights, "weights")
+        means = _entries(means, "means")
+        covariances = _entries(covariances, "covariances")
         if not len(weights) == len(means) == len(covariances):
             raise ShapeError(
                 "weights, means and covariances must be lists of one entry a marginal; "
@@ -145,17 +145,36 @@ class _Heads(nn.Module):
         return torch.stack(heads, 1)
 
 
+def _entries(parts: Any, what: str) -> list[Any]:
+    try:
+        entries = list(parts)
+    except TypeError:
+        entries = []
+    if not entries:
+        raise ShapeError(f"{what} must be a list of one entry a marginal; got {parts!r}.")
+    return entries
+
+
 def _checked(k: int, weights: Any, means: Any, covariances: Any) -> tuple[Tensor, Tensor, Tensor]:
-    p, m, c = (torch.as_tensor(part) for part in (weights, means, covariances))
-    if m.ndim != 2 or p.shape != m.shape[:1] or c.shape != (*m.shape, m.shape[-1]):
+    try:
+        p, m, c = (torch.as_tensor(part) for part in (weights, means, covariances))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"Marginal {k}: weights, means and covariances must be arrays of numbers: {error}."
+        ) from None
+    if (
+        m.ndim != 2
+        or not m.numel()
+        or p.shape != m.shape[:1]
+        or c.shape != (*m.shape, m.shape[-1])
+    ):
         raise ShapeError(
             f"Marginal {k}: weights, means and covariances must have shapes (n,), (n, d) and "
-            f"(n, d, d); got {tuple(p.shape)}, {tuple(m.shape)} and {tuple(c.shape)}."
+            f"(n, d, d), not empty; got {tuple(p.shape)}, {tuple(m.shape)} and {tuple(c.shape)}."
         )
     kind = torch.promote_types(torch.promote_types(m.dtype, c.dtype), torch.float32)
-    p, m, c = p.to(kind), m.to(kind), c.to(kind)
-    if not all(torch.isfinite(part).all() for part in (p, m, c)):
-        raise DataError(f"Marginal {k}: weights, means and covariances must be finite.")
+    named = {"weights": p, "means": m, "covariances": c}
+    p, m, c = (arrays.floats(x, f"Marginal {k}: {name}").to(kind) for name, x in named.items())
     if (p < 0).any() or abs(p.sum().item() - 1) > 1e-4:
         raise DataError(f"Marginal {k}: weights must be probabilities; got {p.tolist()}.")
     _, failed = torch.linalg.cholesky_ex(c)

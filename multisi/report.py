@@ -113,14 +113,17 @@ def evaluate(
         options: Options of `transport`.
 
     Raises:
-        DataError: fewer than four rows, or other bad samples.
+        DataError: fewer than two data marginals or than four rows, or other bad samples.
     """
     checks.integer(samples, "samples", least=4)
+    seed = seeds.check(seed)
     data = {
         name: marginal
         for name, marginal in prepare(held_out).items()
         if not isinstance(marginal, StandardNormal)
     }
+    if len(data) < 2:
+        raise DataError(f"At least 2 data marginals are needed; got {', '.join(data)}.")
     chosen = {name: _draw(name, m, samples, seed) for name, m in data.items()}
     pairs = [
         _measure(transport, chosen, source, target, {"seed": seed, **options})
@@ -134,7 +137,7 @@ def evaluate(
 def _draw(name: str, marginal: Marginal, samples: int, seed: int) -> Tensor:
     if len(marginal) < 4:
         raise DataError(f"Marginal {name!r}: at least 4 rows are needed; got {len(marginal)}.")
-    return marginal.some(samples, seeds.generator(seeds.check(seed)))
+    return marginal.some(samples, seeds.generator(seed))
 
 
 def ring(
@@ -146,6 +149,7 @@ def ring(
     **options: Any,
 ) -> float:
     """Mean energy distance after moving from each marginal to the next, and from the last."""
+    seed = seeds.check(seed)
     chosen = [(name, _draw(name, marginal, samples, seed)) for name, marginal in data.items()]
     following = [*chosen[1:], chosen[0]]
     return statistics.fmean(
@@ -168,7 +172,8 @@ def _measure(
     back = transport(moved, target, source, **options)
     half = len(y) // 2
     few = min(_FEW, len(moved), half)
-    squared = metrics.wasserstein(x[:_FEW], y[:_FEW]) ** 2
+    distance = metrics.wasserstein(x[:_FEW], y[:_FEW])
+    squared = distance * distance
     return Pair(
         source,
         target,
@@ -193,7 +198,7 @@ def _moved(
     whole = options.get("noise", 0.0) in (0.0, None) and options.get("grid") is None
     if not whole or options.get("return_path"):
         return transport(x, source, target, **options), math.nan
-    steps = options.get("steps", 32)
+    steps = checks.integer(options.get("steps", 32), "steps")
     grid = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     given = {**options, "grid": grid, "return_path": True}
     states = transport(x, source, target, **given)

@@ -5,6 +5,7 @@ Points are plain tensors whose last axis runs over the marginals.
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,19 +51,21 @@ def barycenter(marginals: int, noise: bool = False) -> Tensor:
     return alpha / alpha.sum()
 
 
-def check(alpha: Tensor, marginals: int, what: str = "alpha") -> Tensor:
+def check(alpha: Any, marginals: int | None, what: str = "alpha") -> Tensor:
     """Return `alpha` as float64 on the simplex, shape `(..., k)`, or say why it is not there.
 
     Sums within 1e-3 of one and coordinates above -1e-6 are accepted, as rounding, and corrected.
+    With `None` marginals there may be any number of them.
 
     Raises:
-        SimplexError: wrong number of coordinates, negative or non-finite ones, or a sum other
-            than one.
+        SimplexError: no numbers, a wrong number of coordinates, negative or non-finite ones, or a
+            sum other than one.
     """
     alpha = _numbers(alpha, what)
-    if alpha.ndim == 0 or alpha.shape[-1] != marginals:
+    if alpha.ndim == 0 or marginals not in (None, alpha.shape[-1]):
+        count = "an axis of" if marginals is None else marginals
         raise SimplexError(
-            f"{what} must have {marginals} coordinates, one a marginal; "
+            f"{what} must have {count} coordinates, one a marginal; "
             f"got shape {tuple(alpha.shape)}."
         )
     if not torch.isfinite(alpha).all():
@@ -79,17 +82,24 @@ def check(alpha: Tensor, marginals: int, what: str = "alpha") -> Tensor:
         raise SimplexError(
             f"{what} must sum to 1; got a sum of {worst:.6g}. Divide it by its sum."
         )
-    return alpha / total
+    result: Tensor = alpha / total
+    return result
 
 
 def _numbers(alpha: Any, what: str) -> Tensor:
     try:
-        given = torch.as_tensor(alpha)
-        if not given.is_complex():
+        given = alpha if isinstance(alpha, Tensor) else torch.from_numpy(_array(alpha))
+        if given.layout == torch.strided and not (given.is_complex() or given.is_meta):
             return given.to(torch.float64)
     except (TypeError, ValueError, RuntimeError):
         pass
     raise SimplexError(f"{what} must be real numbers; got {alpha!r}.")
+
+
+def _array(alpha: Any) -> "np.ndarray[Any, Any]":
+    array = np.asarray(alpha)
+    # float64 at once, as torch would make float32 of lists; a copy, whatever the strides.
+    return np.array(array, np.float64 if array.dtype.kind in "biuf" else None, order="C")
 
 
 def _first_bad(alpha: Tensor) -> list[float]:

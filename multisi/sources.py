@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from multisi.arrays import bad_rows, floating, floats
+from multisi.arrays import bad_rows, dense, floating, floats
 from multisi.errors import DataError, ShapeError
 
 BUFFER = 8192
@@ -93,14 +93,15 @@ class Items(Source):
 
     def __init__(self, dataset: "Dataset[Any]") -> None:
         self._dataset = dataset
+        try:
+            self._length = len(dataset)  # type: ignore[arg-type]
+        except Exception as error:
+            raise DataError(f"the dataset does not say its length: {error!r}.") from error
         first = self._item(0)
         self.event_shape, self.dtype = tuple(first.shape), _floating(first)
 
     def __len__(self) -> int:
-        try:
-            return len(self._dataset)  # type: ignore[arg-type]
-        except Exception as error:
-            raise DataError(f"the dataset does not say its length: {error!r}.") from error
+        return self._length
 
     def take(self, rows: Tensor) -> Tensor:
         """The items, one by one."""
@@ -117,7 +118,7 @@ class Items(Source):
             item = self._dataset[row]
         except (IndexError, KeyError) as error:
             raise DataError(
-                f"the dataset has no item {row}, though its length is {len(self)}: {error!r}."
+                f"the dataset has no item {row}, though its length is {self._length}: {error!r}."
             ) from error
         except Exception as error:
             raise DataError(f"item {row} of the dataset cannot be read: {error!r}.") from error
@@ -132,15 +133,18 @@ class Stream(Source):
 
     def __init__(self, data: Any) -> None:
         batched = isinstance(data, DataLoader)
-        self._data, self._loader = data, data if batched else DataLoader(data, batch_size=256)
+        self._loader = data if batched else DataLoader(data, batch_size=256)
         self._random = torch.Generator().manual_seed(0).get_state()
         self._iterator: Iterator[Any] = iter(())
-        self._read, self._rest = 0, torch.empty(0)
-        first = self._next_batch()
-        self._rest, self.event_shape = first, tuple(first.shape[1:])
-        self.dtype = _floating(first)
+        self._read = 0
+        self._rest = self._next_batch()
+        self.event_shape, self.dtype = tuple(self._rest.shape[1:]), _floating(self._rest)
         self._buffer = self._next_rows(BUFFER)
         self._place = 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Stream":
+        """The same data, read anew: a copy of what is on its way cannot be had."""
+        return Stream(self._loader)
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -174,35 +178,33 @@ class Stream(Source):
         return torch.cat(parts)
 
     def _next_batch(self) -> Tensor:
-        for _ in range(2):
-            try:
-                with self._own_generator():
-                    return _numbers(next(self._iterator), "a batch")
-            except StopIteration:
-                with self._own_generator():
+        """The next batch that has rows, from the next pass if this one has none left."""
+        try:
+            with self._generator():
+                for _ in range(2):
+                    for batch in self._iterator:
+                        rows = _numbers(batch, f"the batch after {self._read} rows")
+                        if rows.ndim == 0:
+                            raise ShapeError("batches must have an axis of rows.")
+                        if len(rows):
+                            return rows
                     self._iterator = iter(self._loader)
-            except DataError:
-                raise
-            except Exception as error:
-                raise DataError(f"after {self._read} rows the stream fails: {error!r}.") from error
+        except (DataError, ShapeError):
+            raise
+        except Exception as error:
+            raise DataError(f"after {self._read} rows the stream failed: {error!r}.") from error
         raise DataError(
             f"the stream ended after {self._read} rows, and gave none when it was read again. "
             "Its __iter__ must begin anew each time."
         )
 
     @contextlib.contextmanager
-    def _own_generator(self) -> Iterator[None]:
-        """Loaders shuffle by torch's global generator: lend them a state of the stream's own."""
+    def _generator(self) -> Iterator[None]:
+        """Lend torch's global generator, by which loaders shuffle, a state of the stream's own."""
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self._random)
-            try:
-                yield
-            finally:
-                self._random = torch.get_rng_state()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Copies read the data anew: what is on its way cannot be copied."""
-        return Stream, (self._data,)
+            yield
+            self._random = torch.get_rng_state()
 
 
 def checked(found: Tensor, rows: Tensor, source: Source) -> Tensor:
@@ -219,17 +221,15 @@ def checked(found: Tensor, rows: Tensor, source: Source) -> Tensor:
 
 def _numbers(item: Any, what: str) -> Tensor:
     """The sample of an item, which may have more than it, such as a label."""
-    if isinstance(item, tuple | list) and item:
-        item = item[0]
     try:
-        return item.detach() if isinstance(item, Tensor) else torch.as_tensor(np.asarray(item))
-    except (TypeError, ValueError, RuntimeError):
+        return dense(item[0] if isinstance(item, tuple | list) and item else item, what)
+    except DataError as error:
         raise DataError(
-            f"{what} must be an array, or a tuple that starts with one; got {item!r:.80}."
-        ) from None
+            f"{error} An item is an array, or a tuple that starts with one; got {item!r:.80}."
+        ) from error
 
 
 def _floating(values: Tensor) -> torch.dtype:
-    if values.is_complex() or values.dtype == torch.bool:
+    if values.dtype == torch.bool:
         raise DataError(f"items must be real numbers; got {values.dtype}.")
     return floating(values.dtype)

@@ -5,7 +5,7 @@ import torch
 
 import multisi
 from multisi import ConditionalMeans, Diffusion, ProbabilityFlow, control, noise
-from multisi.errors import ConfigError, DataError, ScoreError
+from multisi.errors import ConfigError, DataError, MultisiError, ScoreError, ShapeError
 from multisi.interpolants.barycentric import Barycentric
 from multisi.paths.polyline import Segment
 
@@ -140,3 +140,50 @@ def test_bad_input():
     with pytest.raises(ScoreError, match="needs a standard-normal marginal"):
         bare = multisi.Model(EXACT, ("c", "a"))
         control.bounds(bare, bare, x, "c", "a", exact=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "abc"}, "model must be an instance of Field"),
+        ({"other": None}, "truth, must be an instance of Field"),
+        ({"other": multisi.Model}, "must be an object, not a class"),
+        ({"samples": None}, "Samples are needed of a"),
+        ({"samples": 3}, "samples must be a dict"),
+        ({"samples": {"a": torch.zeros(0, 2)}}, "Samples of a must have at least one row"),
+        ({"path": 3}, "path must be an instance of Path"),
+        ({"steps": "x"}, "steps must be an integer"),
+    ],
+)
+def test_what_cannot_be_bounded(options, message):
+    given = dict(model=TRUTH, other=TRUTH, samples=samples(9), source="noise", target="a")
+    with pytest.raises(MultisiError, match=message):
+        control.bounds(**given | options, exact=True)
+
+
+def test_samples_are_of_one_shape():
+    one = [torch.ones(1)] * 3
+    eye = [torch.eye(2)[None]] * 3
+    model = multisi.Model(
+        multisi.GaussianMixtureMeans(one, [torch.zeros(1, 2)] * 3, eye), ["z", "a", "b"], "z"
+    )
+    with pytest.raises(ShapeError, match="one event shape"):
+        data = {"a": torch.zeros(4, 1), "b": torch.zeros(4, 2)}
+        control.bounds(model, model, data, "a", "b", exact=True)
+
+
+@pytest.mark.parametrize(
+    ("twin", "data", "message"),
+    [
+        ("abc", samples(9), "must be an instance of Field"),
+        (multisi.Model(EXACT, ("noise", "b"), "noise"), samples(9), "the same marginals"),
+        (TRUTH, None, "samples"),
+        (TRUTH, {}, "samples"),
+        (TRUTH, 3, "samples"),
+    ],
+)
+def test_what_cannot_calibrate(twin, data, message):
+    with pytest.raises(MultisiError, match=message):
+        TRUTH.calibrate(twin, data)
+    with pytest.raises(MultisiError, match=message):
+        control.Calibration(TRUTH, twin, data, exact=False)

@@ -89,6 +89,8 @@ def text(tmp_path, name, content):
         ("x.csv", b"", DataError, "is empty"),
         ("x.csv", b"a,b\n1,2\n3\n", DataError, "line 3: expected 2 cells; got 1"),
         ("x.csv", b"a,b\n1,dog\n", DataError, "line 2, column 'b': 'dog' is no number"),
+        ("x.csv", b"a,b\n1,1_000\n", DataError, "line 2, column 'b': '1_000' is no number"),
+        ("x.csv", b"1_000,1\n2,3\n", DataError, "line 1, column 0: '1_000' is no number"),
         ("x.csv", b"\xff\xfe\x00", DataError, "cannot be read"),
     ],
 )
@@ -118,6 +120,31 @@ def test_bad_arrays_and_places(tmp_path):
         formats.write(tmp_path / "x.png", ROWS, samples)
 
 
+def test_a_table_without_rows(tmp_path):
+    empty = formats.read(text(tmp_path, "x.csv", b"a,b\n"))
+    assert empty.rows.shape == (0, 2)
+    for suffix in (".csv", ".parquet", ".npy"):
+        formats.write(tmp_path / f"y{suffix}", empty.rows, empty)
+        assert formats.read(tmp_path / f"y{suffix}").rows.shape == (0, 2)
+    assert (tmp_path / "y.csv").read_text() == "a,b\n"
+
+
+def test_columns_of_one_name(tmp_path):
+    twins = formats.read(text(tmp_path, "x.csv", b"a,a\n1,2\n"))
+    formats.write(tmp_path / "y.csv", twins.rows, twins)
+    assert (tmp_path / "y.csv").read_text() == "a,a\n1.0,2.0\n"
+    with pytest.raises(ConfigError, match=r"must differ; got a, a\. Write \.csv"):
+        formats.check_writable(tmp_path / "y.parquet", twins)
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.png"])
+def test_rows_that_a_format_cannot_write(name, tmp_path):
+    like = formats.Samples(ROWS, ("a", "b"), (3, 2))
+    with pytest.raises(DataError, match="could not be written"):
+        formats.write(tmp_path / name, np.zeros((5, 3)), like)
+    assert not list(tmp_path.iterdir())
+
+
 def test_missing_packages_are_named(tmp_path, monkeypatch):
     import sys
 
@@ -125,3 +152,5 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ConfigError, match=r"pip install 'multisi\[files\]'"):
         formats.read(tmp_path / "x.parquet")
+    with pytest.raises(ConfigError, match=r"pip install 'multisi\[files\]'"):
+        formats.write(tmp_path / "x.parquet", ROWS, formats.Samples(ROWS))

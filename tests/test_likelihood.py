@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import multisi
-from multisi.errors import ConfigError, ScoreError, SimplexError
+from multisi.errors import ConfigError, DataError, ScoreError, SimplexError
 from multisi.paths.polyline import Polyline
 from multisi.units import Standardiser
 from tests.closed_forms import sample_mixture
@@ -140,3 +140,9 @@ def test_bad_input():
         MODEL.classify(x, {})
     with pytest.raises(ConfigError, match="prior of 'a' must be a finite number above 0"):
         MODEL.classify(x, {"a": 0.0, "b": 1.0})
+    with pytest.raises(ConfigError, match="prior must be a dict"):
+        MODEL.classify(x, 3)
+    with pytest.raises(ConfigError, match="path must be an instance of Path"):
+        MODEL.log_prob(x, "a", path=3)
+    with pytest.raises(DataError, match="at least one row"):
+        MODEL.cross_entropy(x[:0], "a")

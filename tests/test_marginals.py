@@ -22,6 +22,7 @@ def test_noise_comes_first():
         [[0, 1], [2, 3]],
         np.zeros((4, 2), dtype=bool),
         np.zeros((4, 2), dtype=np.float16),
+        np.ma.masked_array(np.zeros((4, 2))),
     ],
 )
 def test_arrays_of_numbers(samples):
@@ -75,6 +76,10 @@ def test_not_finite_names_marginal_count_and_first_row():
         ({"weights": [0, 0, 0, 0]}, DataError, "not all zero"),
         ({"weights": [1, 1, 1, float("nan")]}, DataError, "finite"),
         ({"labels": [0.5, 1, 2, 3]}, DataError, "integers"),
+        ({"labels": ["cat"] * 4}, DataError, "their type is <U3. Number them"),
+        ({"labels": np.ma.masked_array(range(4), [1, 0, 0, 0])}, DataError, "some are masked"),
+        ({"weights": np.ma.masked_array([1] * 4, [1, 0, 0, 0])}, DataError, "some are masked"),
+        ({"labels": torch.eye(4, dtype=torch.int64)[0].to_sparse()}, DataError, "plain, dense"),
         ({"labels": [1, 2]}, ShapeError, "one entry a row"),
     ],
 )

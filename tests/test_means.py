@@ -134,6 +134,25 @@ def test_bad_mixtures():
         GaussianMixtureMeans(p[:2], [m[0][:, :1], m[1]], [c[0][:, :1, :1], c[1]])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p, m, c: ([], [], []),
+        lambda p, m, c: (None, m, c),
+        lambda p, m, c: (torch.tensor(3.0), m, c),
+        lambda p, m, c: ([None] * 3, m, c),
+        lambda p, m, c: (p, ["x"] * 3, c),
+        lambda p, m, c: (p, [part + 0j for part in m], c),
+        lambda p, m, c: (p, m, [part.to("meta") for part in c]),
+        lambda p, m, c: (p, [part[:, :0] for part in m], [part[:, :0, :0] for part in c]),
+        lambda p, m, c: ([part[:0] for part in part_of] for part_of in (p, m, c)),
+    ],
+)
+def test_what_is_no_mixture(change):
+    with pytest.raises((DataError, ShapeError)):
+        GaussianMixtureMeans(*change(*mixtures()))
+
+
 def test_too_many_components_are_counted():
     big = GaussianMixtureMeans(
         [torch.full((200,), 1 / 200)] * 2,

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from multisi import metrics
-from multisi.errors import ConfigError, DataError, MultisiError, ShapeError
+from multisi.errors import ConfigError, DataError, ShapeError
 
 
 def normal(seed, n, d=3):
@@ -119,11 +121,24 @@ def test_any_scale(unit):
         metrics.sliced_wasserstein,
         lambda a, b: metrics.permutation_test(a, b, 99).statistic,
     ):
-        assert metric(unit * x, unit * y) == pytest.approx(unit * metric(x, y), rel=1e-6)
+        assert metric(unit * x, unit * y) == pytest.approx(unit * metric(x, y), rel=1e-12)
     assert metrics.permutation_test(unit * x, unit * y, 99).p_value == 0.01
-    big = torch.full((2, 2), 1.7e308, dtype=torch.float64)
-    with pytest.raises(MultisiError, match="beyond what float64 holds"):
-        metrics.wasserstein(big, -big)
+    mapped = metrics.gaussian_map(unit * x, y / unit)(unit * x)
+    assert torch.allclose(unit * mapped, metrics.gaussian_map(x, y)(x))
+
+
+def test_the_ends_of_float64():
+    big = torch.full((2, 2), sys.float_info.max, dtype=torch.float64)
+    assert metrics.wasserstein(big, big) == metrics.energy_distance(big, big) == 0
+    for metric in (metrics.wasserstein, metrics.energy_distance, metrics.sliced_wasserstein):
+        with pytest.raises(DataError, match="beyond what float64 holds"):
+            metric(big, -big)
+
+
+def test_differences_that_are_small_beside_the_values():
+    assert metrics.wasserstein([[1.0, 0.0]] * 2, [[1.0, 1e-170]] * 2) == pytest.approx(1e-170)
+    x, y = normal(0, 60) + 1e9, normal(1, 60) + 1e9 + 1
+    assert metrics.permutation_test(x, y, 99).p_value == 0.01
 
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, "x", None, True])

@@ -102,14 +102,19 @@ def test_events_that_are_single_numbers():
 
 
 @pytest.mark.parametrize(
-    "options", [{"held_out": None}, {"seed": -1}, {"seed": "x"}, {"seed": 2.5}, {"samples": 3}]
+    "options",
+    [
+        {"held_out": None},
+        {"held_out": {"a": DATA["a"], "z": multisi.StandardNormal()}},
+        {"seed": -1},
+        {"seed": "x"},
+        {"seed": 2.5},
+        {"samples": 3},
+        {"steps": "x"},
+        {"steps": 2.5},
+    ],
+    ids=str,
 )
 def test_options_that_are_none(options):
-    x = torch.randn(40, generator=torch.Generator().manual_seed(0))
-    model = multisi.fit({"a": x, "b": x + 3}, steps=2, progress=False)
     with pytest.raises(MultisiError):
-        model.evaluate(**{"held_out": {"a": x, "b": x}} | options)
-    with pytest.raises(MultisiError):
-        model.classify(x, prior=3)
-    with pytest.raises(MultisiError):
-        model.calibrate("twin", {"a": x})
+        EXACT.evaluate(**{"held_out": DATA} | options)

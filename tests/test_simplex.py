@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -19,6 +20,12 @@ def test_rounding_is_normalised():
     alpha = simplex.check(torch.tensor([0.3333, 0.3333, 0.3333]), 3)
     assert abs(alpha.sum().item() - 1) < 1e-15
     assert simplex.check(torch.tensor([1 + 1e-9, -1e-9]).double(), 2).tolist() == [1.0, 0.0]
+
+
+def test_lists_and_arrays_keep_their_digits():
+    alpha = np.array([0.1, 0.2, 0.7])
+    for same in (alpha.tolist(), alpha, alpha.astype(">f8"), alpha[::-1].copy()[::-1]):
+        assert simplex.check(same, 3).numpy() == pytest.approx(alpha, rel=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +56,9 @@ def test_points_off_the_simplex(alpha, message):
         lambda: simplex.check("x", 3),
         lambda: simplex.check([1j, 0, 0], 3),
         lambda: simplex.check(None, 3),
+        lambda: simplex.check([[1], [1, 0]], 2),
+        lambda: simplex.check(torch.ones(3, device="meta"), 3),
+        lambda: simplex.check(torch.eye(3)[0].to_sparse(), 3),
     ],
 )
 def test_what_is_no_point(call):

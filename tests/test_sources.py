@@ -182,13 +182,14 @@ def test_some_rows_of_many(tmp_path):
 def test_whole_numbers_keep_their_digits(tmp_path):
     big = 2**24 + 1
     plain = np.array([[big, 0], [1, 2]], dtype="int32")
-    kinds = ("int32", "uint32", "uint64", ">i4", ">f8", "longdouble")
-    data = []
-    for kind in kinds:
+    data = [plain, DataLoader(torch.from_numpy(plain))]
+    for kind in ("int32", "uint32", "uint64", ">i4", ">f8", "longdouble"):
         (tmp_path / kind).mkdir()
-        data.append(mapped(tmp_path / kind, plain.astype(kind)))
-    data += [torch.from_numpy(plain).to(kind) for kind in (torch.uint32, torch.uint64)]
-    data += [plain, Items(lambda i: plain[i % 2])]
+        array = plain.astype(kind)
+        data += [mapped(tmp_path / kind, array), Items(array.__getitem__, 2)]
+    for kind in (torch.uint32, torch.uint64):
+        tensor = torch.from_numpy(plain).to(kind)
+        data += [tensor, Items(tensor.__getitem__, 2)]
     for x in data:
         assert Marginal(x).take(torch.tensor([0]))[0, 0].item() == big
 
@@ -207,10 +208,27 @@ def test_loaders_have_an_order_of_their_own():
     marginal = Marginal(DataLoader(X, batch_size=7))
     again = copy.deepcopy(marginal)
     assert torch.equal(again.take(torch.arange(9)), marginal.take(torch.arange(9)))
+    noise = [Marginal(DataLoader(Items(lambda i: torch.randn(2)))) for _ in range(2)]
+    rows = torch.arange(100)
+    assert torch.equal(*(marginal.take(rows) for marginal in noise))
+    assert not torch.equal(*(noise[0].take(rows + 100 * k) for k in range(2)))
+
+
+def test_training_with_loaders_depends_on_the_seed_alone():
+    def trained(seed):
+        torch.manual_seed(seed)
+        return fit(DataLoader(X, batch_size=7, shuffle=True), seed=0).transport(X[:5], "a", "b")
+
+    with torch.random.fork_rng():
+        assert torch.equal(trained(1), trained(2))
 
 
 def fails(*_):
     raise ZeroDivisionError("deep inside")
+
+
+class Broken:
+    __array__ = fails
 
 
 class Wordless(Dataset):
@@ -226,9 +244,18 @@ class Wordless(Dataset):
         (lambda: Items(lambda i: None), "'b': item"),
         (lambda: Items(lambda i: ()), "'b': "),
         (lambda: Wordless(), "does not say its length"),
-        (lambda: Rows(300, fails), r"after \d+ rows the stream fails: ZeroDivisionError"),
-        (lambda: DataLoader(["cat", "dog"]), "a batch must be an array"),
-        (lambda: np.ma.masked_array(X.numpy(), X.numpy() > 0), "some of them are masked"),
+        (lambda: Rows(300, fails), r"after \d+ rows the stream failed: ZeroDivisionError"),
+        (lambda: DataLoader([1.0, 2.0], batch_size=None), "must have an axis of rows"),
+        (lambda: DataLoader(X, collate_fn=lambda rows: []), "gave none when it was read again"),
+        (lambda: DataLoader(Wordless()), r"after 0 rows the stream failed: TypeError"),
+        (lambda: Items(lambda i: Broken()), "item 0 must be .* ZeroDivisionError"),
+        (lambda: Items(lambda i: X[i].to_sparse()), "item 0 must be a plain"),
+        (lambda: Items(lambda i: np.ma.masked_less(X[i].numpy(), 9)), "some are masked"),
+        (
+            lambda: DataLoader(["cat", "dog"]),
+            "the batch after 0 rows must be an array.*type is <U3",
+        ),
+        (lambda: np.ma.masked_array(X.numpy(), X.numpy() > 0), "some are masked"),
         (lambda: torch.nested.nested_tensor([X, X[:3]], layout=torch.jagged), "plain, dense"),
         (lambda: [X[0].requires_grad_(), X[1]], "array of numbers"),
     ],

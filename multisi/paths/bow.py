@@ -1,6 +1,6 @@
 """Paths that bow towards the noise corner."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,11 +33,11 @@ class Bow(Polyline):
 
     needs_noise = True
 
-    def __init__(self, points: Sequence[Tensor], depth: float = 0.5) -> None:
-        if checks.number(depth, "depth", positive=True) >= 1:
+    def __init__(self, points: Any, depth: float = 0.5) -> None:
+        self.depth = checks.number(depth, "depth", positive=True)
+        if self.depth >= 1:
             raise ConfigError(f"depth must lie strictly between 0 and 1; got {depth}.")
         super().__init__(points)
-        self.depth = depth
 
     def __call__(self, t: Tensor) -> Tensor:
         """The lifted point, shape `(..., [b,] k)`."""

@@ -1,6 +1,6 @@
 """Straight and piecewise-straight paths."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ class Polyline(Path):
 
     Raises:
         SimplexError: fewer than two points, or points off the simplex.
-        ShapeError: points of different numbers of rows.
+        ShapeError: points of different numbers of coordinates or of rows.
 
     Example:
         >>> path = Polyline([torch.eye(3)[0], torch.eye(3)[2], torch.eye(3)[1]])
@@ -28,16 +28,18 @@ class Polyline(Path):
         tensor([0.5000, 0.0000, 0.5000])
     """
 
-    def __init__(self, points: Sequence[Tensor]) -> None:
-        given = checks.several(points, "points")
+    def __init__(self, points: Any) -> None:
+        stacked = isinstance(points, Tensor | np.ndarray) and points.ndim > 1
+        given = list(points) if stacked else checks.several(points, "points")
         if len(given) < 2:
             raise SimplexError(f"A path joins at least 2 points; got {len(given)}.")
-        marginals = (0, *np.shape(given[0]))[-1]
-        on = [simplex.check(p, marginals, f"points[{i}]") for i, p in enumerate(given)]
+        on = [simplex.check(p, None, f"points[{i}]") for i, p in enumerate(given)]
         rows = max(on, key=lambda point: point.ndim)
-        if any(point.shape not in (rows.shape, rows.shape[-1:]) for point in on):
-            shapes = [tuple(point.shape) for point in on]
-            raise ShapeError(f"Points of a path must be of equal numbers of rows; got {shapes}.")
+        if rows.ndim > 2 or any(p.shape not in (rows.shape, rows.shape[-1:]) for p in on):
+            raise ShapeError(
+                "Points of a path must be of shape (k,), or (b, k) for b rows, with one k and "
+                f"one b; got {[tuple(point.shape) for point in on]}."
+            )
         self.points = torch.stack([point.expand(rows.shape) for point in on])
         lengths = torch.ones(len(given) - 1, dtype=torch.float64)
         if self.points.ndim == 2:
@@ -82,9 +84,10 @@ class Segment(Polyline):
         tensor([0.7500, 0.2500])
     """
 
-    def __init__(self, points: Sequence[Tensor]) -> None:
-        if len(given := checks.several(points, "points")) != 2:
-            raise SimplexError(
-                f"A segment joins exactly 2 points; got {len(given)}. Use a polyline for more."
-            )
+    def __init__(self, points: Any) -> None:
         super().__init__(points)
+        if len(self.points) != 2:
+            raise SimplexError(
+                f"A segment joins exactly 2 points; got {len(self.points)}. "
+                "Use a polyline for more."
+            )

@@ -73,6 +73,8 @@ def test_bad_paths():
         [[1, 0], [1, 0, 0]],
         [torch.eye(2), torch.eye(3)[:, :2]],
         [torch.eye(2), torch.eye(2)[[0, 1, 0]]],
+        [torch.eye(2)[None], [1, 0]],
+        [[[1], [1, 0]], [1, 0]],
         [[1j, 0], [1, 0]],
         ["a", "b"],
         [3, 4],
@@ -89,7 +91,12 @@ def test_points_that_are_none(points):
 
 def test_lists_and_whole_numbers_are_points():
     plain = Polyline([torch.eye(3)[0], torch.eye(3)[1]])(torch.tensor(0.3))
-    for ends in ([[1, 0, 0], [0, 1, 0]], [np.eye(3)[0], torch.eye(3, dtype=torch.int64)[1]]):
+    for ends in (
+        [[1, 0, 0], [0, 1, 0]],
+        [np.eye(3)[0], torch.eye(3, dtype=torch.int64)[1]],
+        np.eye(3)[:2],
+        torch.eye(3)[:2],
+    ):
         assert torch.equal(Polyline(ends)(torch.tensor(0.3)), plain)
     for depth in ("x", float("nan"), 0, 1, True):
         with pytest.raises(ConfigError, match="depth"):

@@ -195,7 +195,9 @@ def _moved(
     transport: Callable[..., Any], x: Tensor, source: str, target: str, options: dict[str, Any]
 ) -> tuple[Tensor, float]:
     """Samples at the target, and the energy of their paths if these are smooth."""
-    whole = options.get("noise", 0.0) in (0.0, None) and options.get("grid") is None
+    noise = options.get("noise", 0.0)
+    flow = noise is None or (isinstance(noise, int | float) and noise == 0)
+    whole = flow and options.get("grid") is None
     if not whole or options.get("return_path"):
         return transport(x, source, target, **options), math.nan
     steps = checks.integer(options.get("steps", 32), "steps")

@@ -5,12 +5,11 @@ Points are plain tensors whose last axis runs over the marginals.
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from multisi import checks
-from multisi.errors import SimplexError
+from multisi import arrays, checks
+from multisi.errors import DataError, SimplexError
 
 TOLERANCE = 1e-3
 _ROUNDING = 1e-6
@@ -88,18 +87,9 @@ def check(alpha: Any, marginals: int | None, what: str = "alpha") -> Tensor:
 
 def _numbers(alpha: Any, what: str) -> Tensor:
     try:
-        given = alpha if isinstance(alpha, Tensor) else torch.from_numpy(_array(alpha))
-        if given.layout == torch.strided and not (given.is_complex() or given.is_meta):
-            return given.to(torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        pass
-    raise SimplexError(f"{what} must be real numbers; got {alpha!r}.")
-
-
-def _array(alpha: Any) -> "np.ndarray[Any, Any]":
-    array = np.asarray(alpha)
-    # float64 at once, as torch would make float32 of lists; a copy, whatever the strides.
-    return np.array(array, np.float64 if array.dtype.kind in "biuf" else None, order="C")
+        return arrays.dense(alpha, what).to(torch.float64)
+    except DataError as error:
+        raise SimplexError(str(error)) from None
 
 
 def _first_bad(alpha: Tensor) -> list[float]:

@@ -11,9 +11,9 @@ import multisi
 
 PACKAGE = pathlib.Path(multisi.__file__).parent
 FLOORS = {
-    0: ("_version", "checks", "distributed", "errors", "files", "progress", "registry", "seeds",
-        "simplex", "slopes"),
-    1: ("arrays", "couplings", "devices", "interpolants", "marginals", "networks", "paths",
+    0: ("_version", "arrays", "checks", "distributed", "errors", "files", "progress", "registry",
+        "seeds", "simplex", "slopes"),
+    1: ("couplings", "devices", "interpolants", "marginals", "networks", "paths",
         "points", "sources", "units"),
     2: ("means", "mixture"),
     3: ("arclength", "diffusion", "dynamics", "noise", "tables"),

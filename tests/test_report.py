@@ -112,6 +112,8 @@ def test_events_that_are_single_numbers():
         {"samples": 3},
         {"steps": "x"},
         {"steps": 2.5},
+        {"noise": np.ones(2)},
+        {"noise": "much"},
     ],
     ids=str,
 )

@@ -104,7 +104,12 @@ class Run:
                 continue
             self._compare(told["options"], path)
             own, means = (checkpoint.under(tensors, name) for name in ("training.", "means."))
-            training.restore(own, told["numbers"], means)
+            try:
+                training.restore(own, told["numbers"], means)
+            except (KeyError, RuntimeError) as error:
+                raise CheckpointError(
+                    f"{str(path)!r} does not fit this run; its network may be another: {error}."
+                ) from error
             return
         if reasons:
             raise CheckpointError(

@@ -61,8 +61,13 @@ class Late(torch.nn.Module):
         return self.then(g) if alpha[0, 2] > 0.5 else g
 
 
-@pytest.mark.parametrize("solver", ["euler", "heun", "midpoint", "adams", "adams4", "rk4"])
-@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize(
+    ("solver", "noise"),
+    [
+        *((solver, 0.0) for solver in ("euler", "heun", "midpoint", "adams", "adams4", "rk4")),
+        *((solver, 0.5) for solver in ("euler", "heun", "midpoint")),
+    ],
+)
 @pytest.mark.parametrize(
     ("then", "error", "message"),
     [
@@ -75,10 +80,6 @@ class Late(torch.nn.Module):
     ids=["nan", "shape", "type", "device", "none"],
 )
 def test_rows_43_and_51_networks_that_break_on_the_way(then, error, message, noise, solver):
-    from multisi import registry
-
-    if noise and not registry.create("solver", solver, multisi.Solver).stochastic:
-        pytest.skip("for the flow only")
     with pytest.raises(error, match=message):
         of(Late(then)).transport(X.float(), "a", "b", steps=10, noise=noise, seed=0, solver=solver)
 

@@ -239,6 +239,19 @@ def test_row_22_other_options(tmp_path):
         fit(tmp_path)
 
 
+def test_row_22_another_network_of_one_class(tmp_path):
+    multisi.fit(DATA, network=MLP((2,), 3, width=16), run_dir=tmp_path, steps=3, progress=False)
+    with pytest.raises(CheckpointError, match="does not fit this run; its network may be another"):
+        multisi.fit(
+            DATA,
+            network=MLP((2,), 3, width=24),
+            run_dir=tmp_path,
+            resume=True,
+            steps=6,
+            progress=False,
+        )
+
+
 def test_row_23_nothing_is_whole(tmp_path):
     fit(tmp_path, steps=3)
     for path in tmp_path.glob("step*"):

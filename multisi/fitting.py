@@ -117,6 +117,8 @@ def fit(
     }
     rescue = checks.path(rescue, "rescue")
     run_dir = None if run_dir is None else checks.path(run_dir, "run_dir")
+    if checks.instance(resume, bool, "resume") and run_dir is None:
+        raise ConfigError("resume needs run_dir (--run DIR), the folder of the run to take up.")
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
     batches = Batches(
         marginals,

@@ -98,9 +98,11 @@ class Run:
         for path in reversed(found):
             try:
                 tensors, description = checkpoint.read(path)
-                told = description["training"]
-            except (CheckpointError, KeyError) as error:
+            except CheckpointError as error:
                 reasons.append(f"{path.name}: {error}")
+                continue
+            if (told := description.get("training")) is None:
+                reasons.append(f"{path.name} is a model, and no checkpoint of a run.")
                 continue
             self._compare(told["options"], path)
             own, means = (checkpoint.under(tensors, name) for name in ("training.", "means."))

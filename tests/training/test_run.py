@@ -260,6 +260,16 @@ def test_row_23_nothing_is_whole(tmp_path):
         fit(tmp_path, resume=True)
 
 
+def test_a_resume_needs_a_run(tmp_path):
+    with pytest.raises(ConfigError, match="resume needs run_dir"):
+        fit(None, resume=True)
+    with pytest.raises(ConfigError, match="resume must be an instance of bool"):
+        fit(tmp_path, resume="no")
+    fit(None, steps=2).save(tmp_path / "step-000000002.safetensors")
+    with pytest.raises(CheckpointError, match="is a model, and no checkpoint of a run"):
+        fit(tmp_path, resume=True)
+
+
 def test_the_last_are_kept_and_each_is_a_model(tmp_path):
     fit(tmp_path, keep=2, steps=10)
     paths = sorted(tmp_path.glob("step*"))

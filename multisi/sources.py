@@ -1,6 +1,7 @@
 """Where the rows of a dataset are: in memory, a mapped file, a torch dataset, a stream."""
 
 import contextlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -128,7 +129,8 @@ class Items(Source):
 class Stream(Source):
     """Rows of a loader or an iterable dataset, read in order through a buffer.
 
-    A row that was drawn makes room for the next of the stream. At its end it is read again.
+    A row that was drawn makes room for the next of the stream, which is read again at its end. A
+    stream that is shorter than the buffer is held whole, and read once a draw at most.
     """
 
     def __init__(self, data: Any) -> None:
@@ -136,10 +138,10 @@ class Stream(Source):
         self._loader = data if batched else DataLoader(data, batch_size=256)
         self._random = torch.Generator().manual_seed(0).get_state()
         self._iterator: Iterator[Any] = iter(())
-        self._read = 0
+        self._read, self._passes = 0, 0
         self._rest = self._next_batch()
         self.event_shape, self.dtype = tuple(self._rest.shape[1:]), _floating(self._rest)
-        self._buffer = self._next_rows(BUFFER)
+        self._buffer = self._next_rows(BUFFER, passes=1)
         self._place = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Stream":
@@ -152,20 +154,25 @@ class Stream(Source):
     def take(self, rows: Tensor) -> Tensor:
         """Rows of the buffer, which then moves on by as many."""
         taken = self._buffer[rows]
-        places = (self._place + torch.arange(len(rows))) % len(self)
-        self._buffer[places] = self._next_rows(len(rows))
-        self._place = (self._place + len(rows)) % len(self)
+        count = len(rows) if len(self) == BUFFER else min(len(rows), len(self))
+        places = (self._place + torch.arange(count)) % len(self)
+        self._buffer[places] = self._next_rows(count)
+        self._place = (self._place + count) % len(self)
         return taken
 
     def look(self, rows: Tensor) -> Tensor:
         """Rows of the buffer, which stays as it is."""
         return self._buffer[rows]
 
-    def _next_rows(self, count: int) -> Tensor:
-        parts, missing = [], count
+    def _next_rows(self, count: int, passes: float = math.inf) -> Tensor:
+        """So many rows, or fewer if the stream would have to be read more often than `passes`."""
+        parts: list[Tensor] = []
+        missing = count
         while missing > 0:
             if not len(self._rest):
                 self._rest = self._next_batch()
+                if self._passes > passes:
+                    break
             if tuple(self._rest.shape[1:]) != self.event_shape:
                 raise ShapeError(
                     f"after {self._read} rows the stream gives shape "
@@ -189,6 +196,7 @@ class Stream(Source):
                         if len(rows):
                             return rows
                     self._iterator = iter(self._loader)
+                    self._passes += 1
         except (DataError, ShapeError):
             raise
         except Exception as error:

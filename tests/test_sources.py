@@ -8,7 +8,6 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 import multisi
 from multisi import Marginal
 from multisi.errors import DataError, MultisiError, ShapeError
-from multisi.sources import BUFFER
 from multisi.units import Standardiser
 
 X = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
@@ -100,7 +99,7 @@ def test_datasets():
 def test_streams_go_round(data):
     marginal = Marginal(data)
     marginal.name = "a"
-    assert len(marginal) == BUFFER
+    assert len(marginal) == 500
     source = torch.Generator().manual_seed(0)
     rows = torch.cat([marginal.take(marginal.draw(100, source)) for _ in range(200)])
     known = {tuple(row) for row in X.tolist()}
@@ -211,7 +210,7 @@ def test_loaders_have_an_order_of_their_own():
     noise = [Marginal(DataLoader(Items(lambda i: torch.randn(2)))) for _ in range(2)]
     rows = torch.arange(100)
     assert torch.equal(*(marginal.take(rows) for marginal in noise))
-    assert not torch.equal(*(noise[0].take(rows + 100 * k) for k in range(2)))
+    assert not torch.equal(*(noise[0].take(rows) for _ in range(2)))
 
 
 def test_training_with_loaders_depends_on_the_seed_alone():

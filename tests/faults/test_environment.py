@@ -57,12 +57,15 @@ def test_row_58_auto_takes_what_is_there(place, capsys):
 
 
 STRANGE = {
-    "no home": {"HOME": "/nowhere"},
     "no variables": {},
     "plain locale": {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    "another locale": {"LC_ALL": "tr_TR.UTF-8"},
-    "time zone": {"TZ": "Nowhere/Nothing"},
-    "columns": {"COLUMNS": "0", "TERM": "dumb"},
+    "all odd": {
+        "HOME": "/nowhere",
+        "LC_ALL": "tr_TR.UTF-8",
+        "TZ": "Nowhere/Nothing",
+        "COLUMNS": "0",
+        "TERM": "dumb",
+    },
 }
 
 
@@ -166,7 +169,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [["-O"], ["-OO"], ["-W", "error"], ["-X", "dev"]], ids=str)
+@pytest.mark.parametrize("options", [["-O"], ["-OO", "-W", "error"], ["-X", "dev"]], ids=str)
 def test_row_61_other_ways_to_start_python(options, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     done = run(*options, "script.py", cwd=tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multisi import checkpoint, recipes
+from multisi import checkpoint, recipes, seeds
 from multisi.errors import (
     CheckpointError,
     ConfigError,
@@ -96,8 +96,7 @@ def _means(
         return _mixture(tensors)
     elif recipe is not None:
         try:
-            # Fresh weights, which those of the file replace, are drawn from global generators.
-            with torch.random.fork_rng(devices=[]):
+            with seeds.FreshWeights():  # which those of the file replace
                 means = recipes.follow(recipe)
         except (PluginError, ConfigError) as error:
             raise CheckpointError(f"This model cannot be made again: {error}") from error

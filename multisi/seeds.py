@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from multisi.errors import ConfigError
 
@@ -122,3 +124,28 @@ def global_generators(seed: int, device: torch.device) -> Iterator[None]:
     with _ONE, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+_DRAWS = {
+    *(torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal),
+    *(torch.rand_like, torch.randn_like, torch.randint_like, torch.bernoulli, torch.multinomial),
+    *(Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_, Tensor.exponential_),
+    *(init.uniform_, init.normal_, init.trunc_normal_, init.orthogonal_, init.sparse_),
+    *(init.xavier_uniform_, init.xavier_normal_, init.kaiming_uniform_, init.kaiming_normal_),
+}
+
+
+class FreshWeights(TorchFunctionMode):
+    """Draw from a generator of its own what this thread would draw from a global one.
+
+    Unlike `global_generators` it makes no thread wait for another.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call the function, with a generator where it draws."""
+        kwargs = dict(kwargs or {})
+        if func in _DRAWS and kwargs.get("generator") is None:
+            tensors = (x.device for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
+            device = kwargs.get("device") or next(tensors, torch.get_default_device())
+            kwargs["generator"] = torch.Generator(device)
+        return func(*args, **kwargs)

@@ -12,8 +12,10 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import multisi
+from multisi import seeds
 from multisi.cli import main
 from multisi.errors import ConfigError
 
@@ -214,9 +216,26 @@ def test_threads_may_fit_and_load(tmp_path):
     before = torch.get_rng_state()
     expected = [fitted(seed) for seed in range(4)]
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(fitted, range(4)))
-    assert all(torch.equal(y, z) for y, z in zip(found, expected, strict=True))
+        found = list(pool.map(fitted, list(range(4)) * 10))
+    assert all(torch.equal(y, z) for y, z in zip(found, expected * 10, strict=True))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_fresh_weights_leave_global_generators_alone():
+    def draw():
+        layers = [nn.Linear(3, 3), nn.Conv2d(1, 2, 3), nn.Embedding(3, 3), nn.GRU(2, 2)]
+        layers += [nn.TransformerEncoderLayer(8, 2), nn.Bilinear(2, 2, 2)]
+        nn.init.orthogonal_(torch.empty(3, 3))
+        torch.normal(torch.zeros(3), 1.0), torch.randperm(3), torch.rand(3).normal_()
+        return torch.randn_like(torch.rand(3)), torch.randn(3, dtype=torch.float64)
+
+    before = torch.get_rng_state()
+    with seeds.FreshWeights():
+        like, alone = draw()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert like.std() > 0 and alone.dtype == torch.float64
+    draw()
+    assert not torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.slow

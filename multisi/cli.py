@@ -113,6 +113,7 @@ def _add_fit(parsers: Any) -> None:
     parser.add_argument("--resume", action="store_true", help="take up the run in DIR")
     parser.add_argument("--save-seconds", type=float, default=60.0, help="between checkpoints")
     parser.add_argument("--precision", default=None, help="bfloat16 for the network")
+    parser.add_argument("--shard", action="store_true", help="spread weights over processes")
     _add_common(parser)
 
 

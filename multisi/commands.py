@@ -52,6 +52,7 @@ def fit(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         precision=options.precision,
+        shard=options.shard,
         held_out={n: formats.read(f).rows for n, f in held_out.items()} or None,
         callbacks=callbacks,
         run_dir=options.run_dir,

@@ -2,13 +2,18 @@
 
 import atexit
 import datetime
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.rendezvous import rendezvous
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from multisi.errors import ConfigError
 
@@ -97,6 +102,48 @@ class World:
         distributed.all_reduce(whole)
         return whole
 
+    def length(self, parts: Sequence[Tensor], spread: Sequence[bool]) -> float:
+        """Length of a vector in parts, each either whole here or spread over the processes."""
+        squares = [torch.dot(part.flatten(), part.flatten()) for part in parts]
+        if any(spread):
+            theirs = torch.stack([s for s, apart in zip(squares, spread, strict=True) if apart])
+            self.sum([theirs])
+            squares = [s for s, apart in zip(squares, spread, strict=True) if not apart]
+            squares += theirs.unbind()
+        return math.sqrt(sum(square.item() for square in squares))
+
+    def shard(self, module: nn.Module) -> None:
+        """Spread the weights of a module over the processes, each a part of every weight.
+
+        A block, an element of a list of modules, is put together while it is computed with, by
+        all processes at once; gradients are summed.
+        """
+        kind = torch.device(self.device).type
+        mesh = init_device_mesh(kind, (self.size,))
+        numbers = {weight for weight in module.parameters() if weight.ndim == 0}
+        for block in (*_blocks(module), module):
+            inside = numbers & set(block.parameters())
+            block.register_forward_hook(_no_view)
+            fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=inside)
+            block.set_gradient_divide_factor(1.0)  # type: ignore[operator]
+        for number in numbers:
+            number.data = number.data.to(self.device)
+
+    def whole(self, state: Mapping[str, Tensor], everywhere: bool = False) -> dict[str, Tensor]:
+        """Put spread tensors together, on the CPU, for the first process or `everywhere`.
+
+        All processes take part; others than the first get empty tensors.
+        """
+        wanted = everywhere or self.first
+
+        def put(tensor: Tensor) -> Tensor:
+            if not isinstance(tensor, DTensor):
+                return tensor
+            whole: Tensor = tensor.full_tensor()
+            return whole.cpu() if wanted else whole.new_empty(0)
+
+        return {name: put(tensor) for name, tensor in state.items()}
+
 
 def _join(device: torch.device) -> None:
     # torchrun keeps one store over its restarts: without a prefix of its own, a new process could
@@ -117,3 +164,55 @@ def _join(device: torch.device) -> None:
 def _leave() -> None:
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def is_spread(tensor: Any) -> bool:
+    """Whether this process has a part of the tensor only."""
+    return isinstance(tensor, DTensor)
+
+
+def own_part(tensor: Tensor) -> Tensor:
+    """The memory of this process's part of a tensor."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def as_spread(part: Tensor, like: Tensor) -> Tensor:
+    """Memory seen as a tensor of the shape of `like`, of which it is a part if that is spread."""
+    if not isinstance(like, DTensor):
+        return part.view(like.shape)
+    return DTensor.from_local(
+        part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride()
+    )
+
+
+def fill(own: Tensor, whole: Tensor) -> None:
+    """Write a tensor into one that may be spread."""
+    if isinstance(own, DTensor) and not isinstance(whole, DTensor):
+        moved = whole.to(own.device)
+        whole = distribute_tensor(moved, own.device_mesh, own.placements, src_data_rank=None)
+    own.copy_(whole)
+
+
+def _no_view(module: nn.Module, arguments: Any, answer: Any) -> Any:
+    """The answer in memory of its own: torch warns of spread modules that return views."""
+    return answer.clone() if isinstance(answer, Tensor) and answer._is_view() else answer
+
+
+def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """The elements of a module's outermost lists which share no weight with the rest."""
+    found = dict.fromkeys(_elements(module))
+    for block in found:
+        ours = set(block.parameters())
+        rest = sum(p in ours for m in module.modules() for p in m.parameters(recurse=False))
+        inside = sum(p in ours for m in block.modules() for p in m.parameters(recurse=False))
+        if ours and rest == inside:
+            yield block
+
+
+def _elements(module: nn.Module) -> Iterator[nn.Module]:
+    listed = isinstance(module, nn.ModuleList | nn.ModuleDict | nn.Sequential)
+    for child in module.children():
+        if listed:
+            yield child
+        else:
+            yield from _elements(child)

@@ -40,6 +40,7 @@ def fit(
     clip: float | None = 1.0,
     accumulate: int = 1,
     precision: str | None = None,
+    shard: bool = False,
     held_out: Mapping[str, Any] | None = None,
     callbacks: Sequence[Callable[[Training], Any]] = (),
     seed: int = 0,
@@ -68,6 +69,8 @@ def fit(
         clip: Longest gradient, longer ones are scaled down; `None` for no limit.
         accumulate: Parts in which a batch is computed, one after the other, to save memory.
         precision: `"bfloat16"` for the network's computations; weights keep their type.
+        shard: Spread weights, average and optimiser over the processes, for a network that would
+            not fit with them on one device; needs `run_dir`. The model is then on the CPU.
         held_out: Name to samples that are not trained on; training ends when they are no longer
             moved any better. `multisi.training.EarlyStopping` has options for it.
         callbacks: Functions of the `Training`, called after each step; one that returns true ends
@@ -119,6 +122,8 @@ def fit(
     run_dir = None if run_dir is None else checks.path(run_dir, "run_dir")
     if checks.instance(resume, bool, "resume") and run_dir is None:
         raise ConfigError("resume needs run_dir (--run DIR), the folder of the run to take up.")
+    if checks.instance(shard, bool, "shard") and run_dir is None:
+        raise ConfigError("shard needs run_dir (--run DIR), where the model is kept whole.")
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
     batches = Batches(
         marginals,
@@ -143,8 +148,11 @@ def fit(
             precision=precision,
             callbacks=[*checks.several(callbacks, "callbacks"), *stopping],
             world=world,
+            shard=shard,
         )
-        model = batches.model(training.average.means)
+        if shard:
+            _try(training.means, batches(0))
+        model = batches.model(training.weights.result)
         model.card["options"] = _fingerprint(batches, given)
         try:
             if run_dir is None:
@@ -212,8 +220,16 @@ def _plain(value: Any) -> Any:
 
 def _try(means: ConditionalMeans, batch: Batch) -> None:
     """Ask the network once before training: its shape, finiteness and parameters."""
-    with torch.no_grad():
-        heads = means.heads(batch.x, batch.alpha, batch.condition)
+    try:
+        with torch.no_grad():
+            heads = means.heads(batch.x, batch.alpha, batch.condition)
+    except RuntimeError as error:
+        if "DTensor" not in str(error):
+            raise
+        raise ConfigError(
+            "With shard a block, an element of a list of modules, must be called; this network "
+            f"reads the weights of one from outside: {str(error).splitlines()[0]}"
+        ) from error
     if not torch.isfinite(heads).all():
         raise TrainingDivergedError("The network returns NaN or infinity before the first step.")
     if not any(parameter.requires_grad for parameter in means.parameters()):

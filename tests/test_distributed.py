@@ -8,9 +8,10 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import multisi
-from multisi.distributed import World
+from multisi.distributed import World, _blocks
 from multisi.errors import ConfigError
 from multisi.networks import MLP
 
@@ -26,6 +27,9 @@ torch.manual_seed(int(os.environ.get("RANK", 0)))  # Processes that begin apart.
 x = torch.randn(300, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 torch.manual_seed(0 if int(os.environ.get("WORLD_SIZE", 1)) == 1 else torch.initial_seed())
 network = MLP((2,), 2, width=16).double()
+network.number = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+network.one = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+network.register_forward_hook(lambda module, given, heads: heads * module.number * module.one)
 
 def stop(run):
     if run.step == int(options.get("stop", -1)):
@@ -47,10 +51,21 @@ def fail(run):
     if run.step == 20 and run.world.rank == 1 and "raise" in options:
         raise getattr(multisi.errors, options["raise"], OSError)("on one of them")
 
+def judge(run):
+    if "shard" in options:
+        held = sum(v.numel() for v in run.weights.flat.vectors)
+        whole = sum(p.numel() for p in run.means.parameters())
+        assert held == whole if run.world.size == 1 else whole / 3 < held < whole / 1.5
+
+callbacks = [stop, fail, judge]
+if "shard" in options:  # It never ends, but measures.
+    samples = {"a": x[:50], "b": x[50:100] + 1}
+    callbacks.append(multisi.training.EarlyStopping(samples, every=20, patience=10))
+
 model = multisi.fit(
     {"a": x, "b": 2 * x.flip(0) + 1}, network=network, steps=steps, batch_size=33,
-    coupling=options.get("coupling", "independent"), progress=False, callbacks=[stop, fail],
-    run_dir=name, resume=resume, save_seconds=0.0, keep=100,
+    coupling=options.get("coupling", "independent"), progress=False, callbacks=callbacks,
+    run_dir=name, resume=resume, save_seconds=0.0, keep=100, shard="shard" in options,
 )
 rank = int(os.environ.get("RANK", 0))
 model.save(name + (f"-{rank}" if rank else "") + ".safetensors")
@@ -81,18 +96,20 @@ def train(processes, *arguments, restarts=0, timeout=180):
 
 def weights(name):
     network = MLP((2,), 2, width=16).double()
+    for part, shape in (("number", ()), ("one", (1,))):
+        setattr(network, part, torch.nn.Parameter(torch.ones(shape, dtype=torch.float64)))
     model = multisi.load(f"{name}.safetensors", network=network)
     return torch.cat([p.flatten() for p in model.conditional_means.parameters()])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("coupling", ["independent", "ot"])
-def test_rows_55_and_56_two_processes_are_one(place, coupling):
-    option = f"coupling={coupling}"
+@pytest.mark.parametrize("option", ["coupling=independent", "coupling=ot", "shard=yes"])
+def test_rows_55_and_56_two_processes_are_one(place, option):
     for processes, name in ((1, "one"), (2, "two")):
         done = train(processes, name, 100, "new", option)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0 and "failed at step" not in done.stderr, done.stderr
     assert (weights("one") - weights("two")).abs().max() < 1e-10
+    assert torch.equal(weights("two"), weights("two-1"))
     for first, second in ((2, 1), (1, 2)):
         name = f"from{first}"
         done = train(first, name, 100, "new", option, "stop=40", "signal=SIGTERM")
@@ -102,6 +119,32 @@ def test_rows_55_and_56_two_processes_are_one(place, coupling):
         done = train(second, name, 100, "resume", option)
         assert done.returncode == 0, done.stderr
         assert (weights("one") - weights(name)).abs().max() < 1e-10
+
+
+@pytest.mark.slow
+def test_a_block_that_is_not_called_cannot_be_spread(place):
+    script = pathlib.Path("train.py")
+    reads = """
+network.list = torch.nn.ModuleList([torch.nn.Linear(2, 2).double()])
+network.register_forward_hook(lambda module, given, heads: heads @ module.list[0].weight)
+
+def stop"""
+    script.write_text(script.read_text().replace("\ndef stop", reads, 1))
+    done = train(2, "run", 20, "new", "shard=yes")
+    assert done.returncode != 0
+    assert "ConfigError: With shard a block" in done.stderr
+
+
+def test_blocks_are_elements_of_the_outermost_lists():
+    tied = nn.Linear(3, 3)
+    network = nn.Module()
+    network.first = nn.Linear(2, 3)
+    network.list = nn.ModuleList([nn.Sequential(nn.Linear(3, 3)), nn.SiLU(), tied])
+    network.by_name = nn.ModuleDict({"a": nn.Linear(3, 3)})
+    network.last = nn.Module()
+    network.last.weight = tied.weight
+    assert list(_blocks(network)) == [network.list[0], network.by_name["a"]]
+    assert list(_blocks(nn.Sequential(tied, nn.SiLU()))) == [tied]
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from multisi.means import ConditionalMeans
-from multisi.training.flat import Flat
+from multisi.training.flat import Flat, trainable
 
 
 class Average:
@@ -16,6 +16,7 @@ class Average:
         means: The means in training.
         memory: How many steps the average reaches back at most.
         flat: The weights in training as vectors, if they are.
+        held_by: Means whose weights become the average; a copy of `means` by default.
 
     Example:
         >>> from multisi.recipes import make
@@ -27,16 +28,21 @@ class Average:
     """
 
     def __init__(
-        self, means: ConditionalMeans, memory: int = 1000, flat: Flat | None = None
+        self,
+        means: ConditionalMeans,
+        memory: int = 1000,
+        flat: Flat | None = None,
+        held_by: ConditionalMeans | None = None,
     ) -> None:
-        self.means = copy.deepcopy(means).eval().requires_grad_(False)
+        own = copy.deepcopy(means) if held_by is None else held_by
+        self.means = own.eval().requires_grad_(False)
         self.memory, self.steps = memory, 0
-        theirs = [p for p in means.parameters() if p.requires_grad]
-        names = [name for name, p in means.named_parameters() if p.requires_grad]
-        mine = [self.means.get_parameter(name) for name in names]
+        theirs = trainable(means)
+        mine = {name: self.means.get_parameter(name) for name in theirs}
+        pairs = zip(mine.values(), theirs.values(), strict=True)
         if flat is not None:
-            mine, theirs = Flat(mine, gradients=False).vectors, flat.vectors
-        self._weights: list[tuple[Tensor, Tensor]] = list(zip(mine, theirs, strict=True))
+            pairs = zip(Flat(mine, gradients=False).vectors, flat.vectors, strict=True)
+        self._weights: list[tuple[Tensor, Tensor]] = list(pairs)
         buffers = zip(self.means.buffers(), means.buffers(), strict=True)
         self._buffers: list[tuple[Tensor, Tensor]] = list(buffers)
 

@@ -1,10 +1,11 @@
 """All weights of a network in one vector."""
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+
+from multisi.distributed import World, as_spread, is_spread, own_part
 
 
 class Flat:
@@ -12,40 +13,73 @@ class Flat:
 
     What concerns all weights alike, such as the optimiser's step, an average, the length of the
     gradient or its exchange between processes, is then a single operation. The module itself does
-    not notice.
+    not notice. A weight that is spread over processes stays where it is: its vector is this
+    process's part.
 
     Arguments:
-        weights: The parameters that become views.
+        weights: Name to the parameters that become views.
         gradients: Whether they have gradients.
     """
 
-    def __init__(self, weights: Sequence[nn.Parameter], gradients: bool = True) -> None:
-        def kind(weight: Tensor) -> str:
-            return f"{weight.device} {weight.dtype}"
-
-        together = itertools.groupby(sorted(weights, key=kind), key=kind)
-        self._groups = [list(group) for _, group in together]
+    def __init__(self, weights: Mapping[str, nn.Parameter], gradients: bool = True) -> None:
+        groups: dict[str, dict[str, nn.Parameter]] = {}
+        for name, weight in weights.items():
+            kind = name if is_spread(weight) else f"{weight.device} {weight.dtype}"
+            groups.setdefault(kind, {})[name] = weight
+        self._groups = list(groups.values())
+        self._spread = [is_spread(next(iter(group.values()))) for group in self._groups]
         self.vectors = [
-            nn.Parameter(torch.cat([p.detach().flatten() for p in group]), gradients)
-            for group in self._groups
+            nn.Parameter(_vector(list(group.values())), gradients) for group in self._groups
         ]
-        for vector, group in zip(self.vectors, self._groups, strict=True):
-            place = 0
-            for weight in group:
-                part = slice(place, place + weight.numel())
-                weight.data = vector.data[part].view(weight.shape)
-                place += weight.numel()
+        for name, view in self.split([vector.data for vector in self.vectors]).items():
+            if not is_spread(view):
+                weights[name].data = view
 
-    def collect(self) -> list[Tensor]:
-        """Take the gradients from the weights: a vector for each of `vectors`, as their `grad`."""
+    def split(self, vectors: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Views of tensors like `vectors` by the names of the weights, in the weights' shapes."""
+        views = {}
+        for vector, group in zip(vectors, self._groups, strict=True):
+            whole = not is_spread(next(iter(group.values())))
+            sizes = [weight.numel() for weight in group.values()]
+            parts = torch.split(vector, sizes) if whole else [vector]
+            for (name, weight), part in zip(group.items(), parts, strict=True):
+                views[name] = as_spread(part, weight)
+        return views
+
+    def collect(self, world: World) -> float:
+        """Take the gradients from the weights, summed over the processes, as `vectors`' `grad`.
+
+        Returns:
+            Length of the whole gradient.
+        """
         for vector, group in zip(self.vectors, self._groups, strict=True):
-            parts = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in group]
-            vector.grad = torch.cat(parts)
-            for weight in group:
+            parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in group.values()]
+            vector.grad = _vector(parts)
+            for weight in group.values():
                 weight.grad = None
-        return [vector.grad for vector in self.vectors if vector.grad is not None]
+        own = [vector.grad for vector in self.vectors if vector.grad is not None]
+        world.sum([grad for grad, spread in zip(own, self._spread, strict=True) if not spread])
+        return world.length(own, self._spread)
+
+    def scale(self, factor: float) -> None:
+        """Multiply the gradient."""
+        for vector in self.vectors:
+            if vector.grad is not None:
+                vector.grad.mul_(factor)
 
     def release(self) -> None:
         """Give every weight memory of its own again."""
-        for weight in itertools.chain(*self._groups):
-            weight.data = weight.data.clone()
+        for group, spread in zip(self._groups, self._spread, strict=True):
+            for weight in () if spread else group.values():
+                weight.data = weight.data.clone()
+
+
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Name to the parameters that are trained."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def _vector(tensors: Sequence[Tensor]) -> Tensor:
+    if is_spread(tensors[0]):
+        return own_part(tensors[0].detach())
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])

@@ -17,11 +17,10 @@ from multisi.distributed import World
 from multisi.errors import ConfigError, MultisiError, TrainingDivergedError
 from multisi.means import ConditionalMeans
 from multisi.progress import bar
-from multisi.training.average import Average
 from multisi.training.batches import Batches
-from multisi.training.flat import Flat
 from multisi.training.objective import Batch, loss
 from multisi.training.schedule import Schedule
+from multisi.training.weights import Weights, load
 from multisi.transport import Autocast
 
 PATIENCE = 20
@@ -47,6 +46,7 @@ class Training:
         callbacks: Functions of the training, called after each step; one that returns true ends
             it. One that fails is warned of once, and training goes on.
         world: The processes that share in it.
+        shard: Whether to spread the weights over the processes; `means` get them at the end.
     """
 
     best, best_step = math.inf, 0
@@ -63,29 +63,28 @@ class Training:
         precision: str | None = None,
         callbacks: Sequence[Callable[["Training"], Any]] = (),
         world: World | None = None,
+        shard: bool = False,
     ) -> None:
-        self.means, self.batches, self.schedule = means, batches, schedule
+        self.batches, self.schedule = batches, schedule
         self.clip = math.inf if clip is None else checks.number(clip, "clip", positive=True)
         self.accumulate = checks.integer(accumulate, "accumulate")
-        if self.accumulate > batches.batch_size:
-            raise ConfigError(
-                f"accumulate must be at most batch_size, {batches.batch_size}; got {accumulate}."
-            )
         self.callbacks = [checks.function(callback, "A callback") for callback in callbacks]
         self.world = World() if world is None else world
-        if self.world.size > batches.batch_size:
+        rows = batches.batch_size // self.world.size
+        if not rows:
             raise ConfigError(
                 f"batch_size must be at least the number of processes, {self.world.size}; "
                 f"got {batches.batch_size}."
             )
+        if self.accumulate > rows:
+            raise ConfigError(
+                f"accumulate must be at most the rows of a process, {rows}; got {accumulate}."
+            )
         if precision not in (None, "bfloat16"):
             raise ConfigError(f"precision must be 'bfloat16' or None; got {precision!r}.")
-        self._asked = means if precision is None else Autocast(means, precision)
-        self.flat = Flat([p for p in means.parameters() if p.requires_grad])
-        self.world.copy([*self.flat.vectors, *means.buffers()])
-        rate = schedule.learning_rate
-        self.optimiser = torch.optim.Adam(self.flat.vectors, lr=rate, fused=True)
-        self.average = Average(means, flat=self.flat)
+        self.weights = Weights(means, schedule.learning_rate, self.world, shard)
+        self.means, self.average = self.weights.means, self.weights.average
+        self._asked = self.means if precision is None else Autocast(self.means, precision)
         self.step, self.skipped, self.seconds, self.rate = 0, 0, 0.0, 0.0
         self._loss = torch.full((), math.nan, device=batches.device, dtype=batches.dtype)
         self._least, self._kept = math.inf, copy.deepcopy(self.average.means.state_dict())
@@ -94,13 +93,14 @@ class Training:
         self._warned: set[int] = set()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that is needed to go on from here: tensors and numbers; the average is apart."""
-        tensors = {f"weights.{name}": t for name, t in self.means.state_dict().items()}
-        for i, vector in enumerate(self.flat.vectors):
-            of_one = self.optimiser.state[vector]
-            tensors |= {f"optimiser.{i}.{name}": tensor for name, tensor in of_one.items()}
-        tensors |= {f"best.{name}": tensor for name, tensor in self._best.items()}
-        tensors |= {"loss": self._loss, "random": torch.get_rng_state()}
+        """All that is needed to go on: tensors and numbers; the average is apart, in `result`.
+
+        All processes take part; tensors that are spread are whole in the first one.
+        """
+        self.weights.gather()
+        best = self.world.whole({f"best.{name}": t for name, t in self._best.items()})
+        tensors = {"loss": self._loss, "random": torch.get_rng_state()}
+        tensors |= self.weights.state() | best
         numbers = {name: getattr(self, name) for name in _NUMBERS}
         numbers["averaged"] = self.average.steps
         return tensors, numbers
@@ -112,15 +112,8 @@ class Training:
         averaged: Mapping[str, Tensor],
     ) -> None:
         """Go on from what `state` gave, with these averaged means."""
-        self.means.load_state_dict(under(tensors, "weights."))
-        self.average.means.load_state_dict(dict(averaged))
+        self.weights.restore(tensors, averaged)
         self._kept = copy.deepcopy(self.average.means.state_dict())
-        for i, vector in enumerate(self.flat.vectors):
-            of_one = under(tensors, f"optimiser.{i}.")
-            self.optimiser.state[vector] = {
-                name: tensor if name == "step" else tensor.to(vector)
-                for name, tensor in of_one.items()
-            }
         self._loss = tensors["loss"].to(self._loss)
         torch.set_rng_state(tensors["random"])
         for name in _NUMBERS:
@@ -138,7 +131,7 @@ class Training:
     def use_best(self) -> None:
         """Make the averaged weights the best that were judged."""
         if self._best:
-            self.average.means.load_state_dict(self._best)
+            load(self.average.means, self._best)
 
     @property
     def loss(self) -> float:
@@ -157,7 +150,7 @@ class Training:
             try:
                 self._steps(shown)
             finally:
-                self.flat.release()
+                self.weights.flat.release()
 
     def _steps(self, shown: Any) -> None:
         start = time.perf_counter() - self.seconds
@@ -174,6 +167,7 @@ class Training:
             ended = sum(self._asks_to_end(callback) for callback in self.callbacks)
             if self.world.most(ended):
                 break
+        self.weights.finish()
 
     def _asks_to_end(self, callback: Callable[["Training"], Any]) -> bool:
         try:
@@ -195,20 +189,17 @@ class Training:
 
     def _one(self, rate: float) -> bool:
         """One step; it is skipped where the gradient is not finite."""
-        self.optimiser.param_groups[0]["lr"] = self.rate = rate
-        batch = self.batches(self.step)
-        value = self._gradient(batch)
-        gradients = self.flat.collect()
-        self.world.sum([*gradients, value])
+        self.weights.optimiser.param_groups[0]["lr"] = self.rate = rate
+        value = self._gradient(self.batches(self.step))
+        length = self.weights.flat.collect(self.world)
+        self.world.sum([value])
         self.step += 1
-        length = math.sqrt(sum(torch.dot(part, part).item() for part in gradients))
         if not math.isfinite(length):
             self.skipped += 1
             return False
         if length > self.clip:
-            for part in gradients:
-                part.mul_(self.clip / length)
-        self.optimiser.step()
+            self.weights.flat.scale(self.clip / length)
+        self.weights.optimiser.step()
         self.average.update()
         self._loss = value if self.step == 1 else torch.lerp(self._loss, value, 0.02)
         return True
@@ -235,7 +226,8 @@ class Training:
         self._least = min(self._least, current)
 
     def _diverged(self, what: str) -> None:
-        self.average.means.load_state_dict(self._kept)
+        load(self.average.means, self._kept)
+        self.weights.finish()
         cause = self.batches.blame(self.step - 1) or (
             f" Lower learning_rate, now {self.schedule.learning_rate:g}, and look whether the "
             "network returns NaN."

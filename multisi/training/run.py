@@ -3,7 +3,6 @@
 import contextlib
 import pathlib
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -51,7 +50,7 @@ class Run:
         self._describe = describe
         self._writer = ThreadPoolExecutor(1, "multisi-checkpoint")
         self._writing: Future[None] | None = None
-        self._saved = time.monotonic()
+        self._saved = 0.0
 
     @contextlib.contextmanager
     def held(self, world: World) -> Iterator[None]:
@@ -80,6 +79,7 @@ class Run:
             ConfigError: the run was made with other options.
         """
         self._restore(training, resume)
+        self._saved = training.seconds
         first, last = -training.world.most(-training.step), training.world.most(training.step)
         if first != last:
             raise CheckpointError(
@@ -126,18 +126,18 @@ class Run:
     def __call__(self, training: Training) -> bool:
         """Save if it is time; end training if a signal asked for that."""
         best = training.best_step == training.step
-        if best or time.monotonic() - self._saved >= self.every:
+        if best or training.seconds - self._saved >= self.every:
             self.save(training)
         return self.signal is not None
 
     def save(self, training: Training) -> None:
         """Write a checkpoint in the background; an error shows at the next one, or at the end."""
-        self._saved = time.monotonic()
+        self._saved = training.seconds
+        own, numbers = training.state()
         if not training.world.first:
             return
         self._wait()
         tensors, description = self._describe()
-        own, numbers = training.state()
         tensors |= {f"training.{name}": tensor for name, tensor in own.items()}
         tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         description["training"] = {"options": self.options, "numbers": numbers}

@@ -101,7 +101,7 @@ def test_the_clip_bounds_the_gradient():
     seen = []
 
     def look(run):
-        seen.append(run.flat.vectors[0].grad.norm().item())
+        seen.append(run.weights.flat.vectors[0].grad.norm().item())
 
     fit(clip=1e-3, callbacks=[look])
     assert max(seen) <= 1.001e-3
@@ -217,6 +217,9 @@ def test_divergence_names_the_marginal():
     [
         (dict(clip=0), "clip must be a finite number above 0"),
         (dict(accumulate=0), "accumulate must be an integer"),
+        (dict(accumulate=10**6), "accumulate must be at most the rows of a process"),
+        (dict(shard=1, run_dir="run"), "shard must be an instance of bool"),
+        (dict(shard=True), "shard needs run_dir"),
         (dict(precision="float8"), "precision must be 'bfloat16' or None"),
         (dict(law="edges"), "law must be an instance of SimplexLaw"),
         (dict(coupling=Growing(0, 1), coupling_options={"a": 1}), "given by its name"),

@@ -1,0 +1,98 @@
+"""The weights of a run: in training and averaged, whole in each process or spread over all."""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from multisi.checkpoint import under
+from multisi.distributed import World, fill
+from multisi.means import ConditionalMeans
+from multisi.training.average import Average
+from multisi.training.flat import Flat, trainable
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Weights:
+    """What a run trains, with its average and the state of its optimiser.
+
+    Arguments:
+        means: The means to train. Where weights are spread, a copy of them is trained.
+        rate: The learning rate.
+        world: The processes that share in it.
+        shard: Whether weights are spread over the processes.
+    """
+
+    def __init__(
+        self, means: ConditionalMeans, rate: float, world: World, shard: bool = False
+    ) -> None:
+        self.world = world
+        world.copy([*means.parameters(), *means.buffers()])
+        self._shard = shard and world.size > 1
+        if self._shard:
+            means.cpu()
+        averaged = copy.deepcopy(means).eval().requires_grad_(False)
+        self._given, self.means, self.result = means, means, averaged
+        if self._shard:
+            self.means, self.result = copy.deepcopy(means), copy.deepcopy(averaged)
+            for each in (self.means, averaged):
+                world.shard(each.network)
+        self.flat = Flat(trainable(self.means))
+        self.optimiser = torch.optim.Adam(self.flat.vectors, lr=rate, fused=True)
+        self.average = Average(self.means, flat=self.flat, held_by=averaged)
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors that are needed to go on, but the average; whole in the first process."""
+        tensors = {f"weights.{name}": t for name, t in self.means.state_dict().items()}
+        states = [self.optimiser.state[vector] for vector in self.flat.vectors]
+        if states[0]:
+            tensors["optimiser.step"] = states[0]["step"]
+            for moment in _MOMENTS:
+                parts = self.flat.split([state[moment] for state in states])
+                tensors |= {f"optimiser.{moment}.{name}": part for name, part in parts.items()}
+        return self.world.whole(tensors)
+
+    def restore(self, tensors: Mapping[str, Tensor], averaged: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave, with this average."""
+        load(self.means, under(tensors, "weights."))
+        load(self.average.means, averaged)
+        if "optimiser.step" not in tensors:
+            return
+        for vector in self.flat.vectors:
+            step = tensors["optimiser.step"].to(vector.device, copy=True)
+            moments = {moment: torch.zeros_like(vector.data) for moment in _MOMENTS}
+            self.optimiser.state[vector] = {"step": step, **moments}
+        for moment in _MOMENTS:
+            own = [self.optimiser.state[vector][moment] for vector in self.flat.vectors]
+            for name, part in self.flat.split(own).items():
+                fill(part, tensors[f"optimiser.{moment}.{name}"])
+
+    def gather(self) -> None:
+        """Bring `result` up to date in the first process; all of them take part."""
+        self._gather(self.result, self.average.means, everywhere=False)
+
+    def finish(self) -> None:
+        """Give `result` and the means that were given their weights, in every process."""
+        self._gather(self.result, self.average.means, everywhere=True)
+        self._gather(self._given, self.means, everywhere=True)
+
+    def _gather(self, to: ConditionalMeans, spread: ConditionalMeans, everywhere: bool) -> None:
+        if self._shard:
+            state = self.world.whole(spread.state_dict(), everywhere)
+            if everywhere or self.world.first:
+                to.load_state_dict(state)
+
+
+def load(means: ConditionalMeans, state: Mapping[str, Tensor]) -> None:
+    """Give means whole weights of the same names and shapes; theirs may be spread.
+
+    Raises:
+        RuntimeError: other names or shapes.
+    """
+    own = means.state_dict()
+    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in state.items()}:
+        raise RuntimeError(f"names and shapes of weights differ, from {sorted(own)[:3]} on")
+    for name, tensor in own.items():
+        fill(tensor, state[name])

@@ -100,6 +100,8 @@ class Training:
         self.weights.gather()
         best = self.world.whole({f"best.{name}": t for name, t in self._best.items()})
         tensors = {"loss": self._loss, "random": torch.get_rng_state()}
+        if self.batches.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.batches.device)
         tensors |= self.weights.state() | best
         numbers = {name: getattr(self, name) for name in _NUMBERS}
         numbers["averaged"] = self.average.steps
@@ -116,6 +118,8 @@ class Training:
         self._kept = copy.deepcopy(self.average.means.state_dict())
         self._loss = tensors["loss"].to(self._loss)
         torch.set_rng_state(tensors["random"])
+        if "random.cuda" in tensors and self.batches.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.batches.device)
         for name in _NUMBERS:
             setattr(self, name, numbers[name])
         self.average.steps = numbers["averaged"]

@@ -106,9 +106,15 @@ def _add_fit(parsers: Any) -> None:
         metavar="NAME=FILE",
         help="samples to stop early by; give two or more",
     )
-    parser.add_argument("--log", default=None, metavar="FILE", help="append lines of JSON to FILE")
+    # torchrun takes --log and --run for beginnings of options of its own: hence the second names.
+    parser.add_argument("--log", "--log-file", dest="log", metavar="FILE", help="append JSON here")
     parser.add_argument(
-        "--run", dest="run_dir", default=None, metavar="DIR", help="folder for checkpoints"
+        "--run",
+        "--run-dir",
+        dest="run_dir",
+        default=None,
+        metavar="DIR",
+        help="folder for checkpoints",
     )
     parser.add_argument("--resume", action="store_true", help="take up the run in DIR")
     parser.add_argument("--save-seconds", type=float, default=60.0, help="between checkpoints")

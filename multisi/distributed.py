@@ -126,6 +126,7 @@ class World:
             block.register_forward_hook(_no_view)
             fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=inside)
             block.set_gradient_divide_factor(1.0)  # type: ignore[operator]
+            block.set_force_sum_reduction_for_comms(True)  # type: ignore[operator]
         for number in numbers:
             number.data = number.data.to(self.device)
 

@@ -122,6 +122,34 @@ def test_rows_55_and_56_two_processes_are_one(place, option):
 
 
 @pytest.mark.slow
+def test_the_command_line_in_several_processes(place):
+    """In float32, with a network, its blocks and a folder as they are by default."""
+    x = torch.randn(300, 2, generator=torch.Generator().manual_seed(0)).numpy()
+    np.save("a.npy", x)
+    np.save("b.npy", x[::-1] * 2)
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "multisi"]
+    data = ["--marginal", "a=a.npy", "--marginal", "b=b.npy", "--steps", "40", "--quiet"]
+    moved = []
+    for name, start, more in (
+        ("one", ["multisi"], []),
+        ("two", torchrun, ["--run-dir", "two"]),
+        ("apart", torchrun, ["--run-dir", "apart", "--shard"]),
+    ):
+        python = [sys.executable, "-m", *start]
+        file = f"{name}.safetensors"
+        for command in (
+            [*python, "fit", *data, "--out", file, *more],
+            [*python, "transport", file, "a.npy", f"{name}.npy", "--source", "a", "--target", "b"],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+            assert done.returncode == 0, done.stderr
+            assert "Warning" not in done.stderr, done.stderr
+        moved.append(np.load(f"{name}.npy"))
+    for other in moved[1:]:
+        assert np.abs(other - moved[0]).max() < 1e-2
+
+
+@pytest.mark.slow
 def test_a_block_that_is_not_called_cannot_be_spread(place):
     script = pathlib.Path("train.py")
     reads = """

@@ -2,10 +2,12 @@
 
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
+from torch.distributed.run import parse_args
 
 import multisi
 from multisi.cli import _parser
@@ -77,3 +79,24 @@ def test_every_option_is_in_the_reference():
         for action in command._actions:
             for option in set(action.option_strings) - {"-h", "--help"}:
                 assert f"`{option}" in page, (name, option)
+
+
+def test_torchrun_lets_every_option_pass():
+    """It reads ours as beginnings of its own, so that each needs a name that is none."""
+    (commands,) = [a for a in _parser()._actions if a.dest == "command"]
+    for name in ("fit", "transport"):
+        for action in commands.choices[name]._actions:
+            if action.option_strings:
+                longest = max(action.option_strings, key=len)
+                given = parse_args(["-m", "multisi", name, longest, "x"])
+                assert given.training_script_args == [name, longest, "x"]
+
+
+def test_torchrun_takes_the_commands_of_the_documentation():
+    shown = "".join((ROOT / page).read_text().replace("\\\n", "") for page in PAGES)
+    commands = re.findall(r"^torchrun (-.*)$", shown, re.M)
+    assert commands
+    for command in commands:
+        given = parse_args(shlex.split(command))
+        assert given.training_script == "multisi"
+        _parser().parse_args(given.training_script_args)

@@ -29,7 +29,7 @@ class Weights:
         self, means: ConditionalMeans, rate: float, world: World, shard: bool = False
     ) -> None:
         self.world = world
-        world.copy([*means.parameters(), *means.buffers()])
+        world.copy([*(p.detach() for p in means.parameters()), *means.buffers()])
         self._shard = shard and world.size > 1
         if self._shard:
             means.cpu()

@@ -107,15 +107,8 @@ def _add_fit(parsers: Any) -> None:
         help="samples to stop early by; give two or more",
     )
     # torchrun takes --log and --run for beginnings of options of its own: hence the second names.
-    parser.add_argument("--log", "--log-file", dest="log", metavar="FILE", help="append JSON here")
-    parser.add_argument(
-        "--run",
-        "--run-dir",
-        dest="run_dir",
-        default=None,
-        metavar="DIR",
-        help="folder for checkpoints",
-    )
+    parser.add_argument("--log", "--log-file", metavar="FILE", help="append lines of JSON to FILE")
+    parser.add_argument("--run", "--run-dir", dest="run_dir", metavar="DIR", help="checkpoints")
     parser.add_argument("--resume", action="store_true", help="take up the run in DIR")
     parser.add_argument("--save-seconds", type=float, default=60.0, help="between checkpoints")
     parser.add_argument("--precision", default=None, help="bfloat16 for the network")

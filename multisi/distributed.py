@@ -117,7 +117,15 @@ class World:
 
         A block, an element of a list of modules, is put together while it is computed with, by
         all processes at once; gradients are summed.
+
+        Raises:
+            ConfigError: weights that are trained are of several types.
         """
+        types = {str(weight.dtype) for weight in module.parameters() if weight.requires_grad}
+        if len(types) > 1:
+            raise ConfigError(
+                f"With shard all weights must be of one type; got {', '.join(sorted(types))}."
+            )
         kind = torch.device(self.device).type
         mesh = init_device_mesh(kind, (self.size,))
         numbers = {weight for weight in module.parameters() if weight.ndim == 0}

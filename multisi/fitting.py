@@ -121,9 +121,9 @@ def fit(
     rescue = checks.path(rescue, "rescue")
     run_dir = None if run_dir is None else checks.path(run_dir, "run_dir")
     if checks.instance(resume, bool, "resume") and run_dir is None:
-        raise ConfigError("resume needs run_dir (--run DIR), the folder of the run to take up.")
+        raise ConfigError("resume needs run_dir (--run-dir DIR), the folder of the run.")
     if checks.instance(shard, bool, "shard") and run_dir is None:
-        raise ConfigError("shard needs run_dir (--run DIR), where the model is kept whole.")
+        raise ConfigError("shard needs run_dir (--run-dir DIR), where the model is kept whole.")
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
     batches = Batches(
         marginals,

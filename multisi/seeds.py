@@ -147,5 +147,6 @@ class FreshWeights(TorchFunctionMode):
         if func in _DRAWS and kwargs.get("generator") is None:
             tensors = (x.device for x in (*args, *kwargs.values()) if isinstance(x, Tensor))
             device = kwargs.get("device") or next(tensors, torch.get_default_device())
-            kwargs["generator"] = torch.Generator(device)
+            if torch.device(device).type != "meta":
+                kwargs["generator"] = torch.Generator(device)
         return func(*args, **kwargs)

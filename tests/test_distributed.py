@@ -163,6 +163,12 @@ def stop"""
     assert "ConfigError: With shard a block" in done.stderr
 
 
+def test_weights_of_several_types_cannot_be_spread():
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double())
+    with pytest.raises(ConfigError, match=r"one type; got torch\.float32, torch\.float64"):
+        World(0, 2).shard(network)
+
+
 def test_blocks_are_elements_of_the_outermost_lists():
     tied = nn.Linear(3, 3)
     network = nn.Module()

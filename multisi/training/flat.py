@@ -38,10 +38,9 @@ class Flat:
     def split(self, vectors: Sequence[Tensor]) -> dict[str, Tensor]:
         """Views of tensors like `vectors` by the names of the weights, in the weights' shapes."""
         views = {}
-        for vector, group in zip(vectors, self._groups, strict=True):
-            whole = not is_spread(next(iter(group.values())))
+        for vector, group, spread in zip(vectors, self._groups, self._spread, strict=True):
             sizes = [weight.numel() for weight in group.values()]
-            parts = torch.split(vector, sizes) if whole else [vector]
+            parts = [vector] if spread else torch.split(vector, sizes)
             for (name, weight), part in zip(group.items(), parts, strict=True):
                 views[name] = as_spread(part, weight)
         return views

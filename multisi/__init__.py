@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from multisi._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from multisi import control as control
+    from multisi import analysis as analysis
     from multisi import errors as errors
     from multisi import metrics as metrics
     from multisi import noise as noise
@@ -18,41 +18,41 @@ if TYPE_CHECKING:
     from multisi import testing as testing
     from multisi import training as training
     from multisi.couplings import Coupling as Coupling
-    from multisi.diffusion import Diffusion as Diffusion
-    from multisi.dynamics import ProbabilityFlow as ProbabilityFlow
-    from multisi.fitting import fit as fit
+    from multisi.data.marginals import Marginal as Marginal
+    from multisi.data.marginals import StandardNormal as StandardNormal
+    from multisi.dynamics.diffusion import Diffusion as Diffusion
+    from multisi.dynamics.probability_flow import ProbabilityFlow as ProbabilityFlow
+    from multisi.field.conditional_means import ConditionalMeans as ConditionalMeans
+    from multisi.field.gaussian_mixture import GaussianMixtureMeans as GaussianMixtureMeans
     from multisi.interpolants import Interpolant as Interpolant
-    from multisi.loading import load as load
-    from multisi.marginals import Marginal as Marginal
-    from multisi.marginals import StandardNormal as StandardNormal
-    from multisi.means import ConditionalMeans as ConditionalMeans
-    from multisi.mixture import GaussianMixtureMeans as GaussianMixtureMeans
-    from multisi.model import Model as Model
+    from multisi.model.loading import load as load
+    from multisi.model.model import Model as Model
     from multisi.paths import Path as Path
     from multisi.registry import hookimpl as hookimpl
     from multisi.registry import register as register
     from multisi.solvers import FixedStep as FixedStep
     from multisi.solvers import Solver as Solver
+    from multisi.training.fitting import fit as fit
 
 _HOMES = {
-    "ConditionalMeans": "means",
+    "ConditionalMeans": "field.conditional_means",
     "Coupling": "couplings",
-    "Diffusion": "diffusion",
+    "Diffusion": "dynamics.diffusion",
     "FixedStep": "solvers",
-    "GaussianMixtureMeans": "mixture",
+    "GaussianMixtureMeans": "field.gaussian_mixture",
     "Interpolant": "interpolants",
-    "Marginal": "marginals",
-    "Model": "model",
+    "Marginal": "data.marginals",
+    "Model": "model.model",
     "Path": "paths",
-    "ProbabilityFlow": "dynamics",
+    "ProbabilityFlow": "dynamics.probability_flow",
     "Solver": "solvers",
-    "StandardNormal": "marginals",
-    "fit": "fitting",
+    "StandardNormal": "data.marginals",
+    "fit": "training.fitting",
     "hookimpl": "registry",
-    "load": "loading",
+    "load": "model.loading",
     "register": "registry",
 }
-_MODULES = ("control", "errors", "metrics", "noise", "registry", "simplex", "testing", "training")
+_MODULES = ("analysis", "errors", "metrics", "noise", "registry", "simplex", "testing", "training")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

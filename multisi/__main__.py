@@ -1,5 +1,5 @@
 """`python -m multisi`."""
 
-from multisi.cli import main
+from multisi.cli.parser import main
 
 raise SystemExit(main())

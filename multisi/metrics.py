@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multisi import arrays, checks, seeds
-from multisi.couplings.assignment import assign
+from multisi.common import arrays, checks, seeds
+from multisi.common.assignment import assign
 from multisi.errors import DataError, ShapeError
 
 _ROWS = 1024

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from multisi import checks
+from multisi.common import checks
 from multisi.errors import ConfigError
 
 Rate: TypeAlias = Callable[[], Tensor]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi import arrays, checks
+from multisi.common import arrays, checks
 from multisi.errors import DataError, SimplexError
 
 TOLERANCE = 1e-3

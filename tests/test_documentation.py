@@ -10,7 +10,7 @@ import pytest
 from torch.distributed.run import parse_args
 
 import multisi
-from multisi.cli import _parser
+from multisi.cli.parser import _parser
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted(

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from multisi.couplings.independent import Independent
+from multisi.data.marginals import AnyMarginal, Marginal, choose
 from multisi.errors import DataError
-from multisi.marginals import AnyMarginal, Marginal, choose
 
 
 class ClassAware(Independent):

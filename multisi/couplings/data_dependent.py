@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from multisi import checks
+from multisi.common import checks
+from multisi.common.seeds import generator
 from multisi.couplings.independent import Independent
+from multisi.data.marginals import AnyMarginal
 from multisi.errors import ConfigError, ShapeError
-from multisi.marginals import AnyMarginal
-from multisi.seeds import generator
 
 
 class DataDependent(Independent):
@@ -33,7 +33,7 @@ class DataDependent(Independent):
         Stochastic interpolants with data-dependent couplings, arXiv:2310.03725.
 
     Example:
-        >>> from multisi.marginals import prepare
+        >>> from multisi.data.marginals import prepare
         >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
         >>> pair = list(prepare({"half": x / 2, "whole": x}).values())
         >>> coupling = DataDependent(pair, "half", "whole", lambda x, source: x / 2)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from multisi.common.seeds import generator
 from multisi.couplings.base import Coupling
-from multisi.marginals import AnyMarginal, Marginal
-from multisi.seeds import generator
+from multisi.data.marginals import AnyMarginal, Marginal
 
 _TOGETHER = 64
 """Steps whose rows are drawn together."""

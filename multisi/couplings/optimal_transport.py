@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from multisi import checks
-from multisi.couplings.assignment import assign
+from multisi.common import checks
+from multisi.common.assignment import assign
+from multisi.common.seeds import generator
 from multisi.couplings.independent import Independent, Joint
-from multisi.couplings.pool import Columns, Pool
+from multisi.couplings.plan_pool import Columns, Pool
+from multisi.data.marginals import AnyMarginal, Marginal
+from multisi.data.standardiser import Standardiser
 from multisi.errors import ConfigError, DataError
-from multisi.marginals import AnyMarginal, Marginal
-from multisi.seeds import generator
-from multisi.units import Standardiser
 
 PLANS: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "barycentric": lambda matched: torch.stack(matched).mean(0),

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multisi.common.seeds import generator
 from multisi.couplings.independent import Independent
-from multisi.couplings.pool import Columns, Pool
+from multisi.couplings.plan_pool import Columns, Pool
+from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.errors import ConfigError
-from multisi.marginals import AnyMarginal, Marginal
-from multisi.seeds import generator
 
 
 class Rectified(Independent):

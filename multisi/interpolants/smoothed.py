@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from multisi import checks
+from multisi.common import checks
 from multisi.errors import ConfigError
 from multisi.interpolants.base import Interpolant
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from multisi import checks
+from multisi.common import checks
 from multisi.errors import ConfigError, ShapeError
 
 PRESETS = {"small": (64, 3, 32), "medium": (128, 3, 64), "large": (512, 4, 128)}

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi import checks
+from multisi.common import checks
 from multisi.errors import ConfigError
 from multisi.paths.polyline import Polyline
 

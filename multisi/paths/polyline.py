@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multisi import checks, simplex
+from multisi import simplex
+from multisi.common import checks
 from multisi.errors import ShapeError, SimplexError
 from multisi.paths.base import Path
 

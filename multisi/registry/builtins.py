@@ -27,11 +27,11 @@ def multisi_register_networks() -> Mapping[str, str]:
 def multisi_register_solvers() -> Mapping[str, str]:
     """The solvers of `multisi.solvers`."""
     return {
-        "euler": "multisi.solvers.sdeint:Euler",
-        "heun": "multisi.solvers.sdeint:Heun",
-        "midpoint": "multisi.solvers.sdeint:Midpoint",
-        "milstein": "multisi.solvers.sdeint:Milstein",
-        "srk": "multisi.solvers.sdeint:SRK",
+        "euler": "multisi.solvers.torchsde_methods:Euler",
+        "heun": "multisi.solvers.torchsde_methods:Heun",
+        "midpoint": "multisi.solvers.torchsde_methods:Midpoint",
+        "milstein": "multisi.solvers.torchsde_methods:Milstein",
+        "srk": "multisi.solvers.torchsde_methods:SRK",
         "adams": "multisi.solvers.multistep:Adams",
         "adams4": "multisi.solvers.multistep:Adams4",
         "ab2": "multisi.solvers.multistep:AdamsBashforth2",

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from multisi import checks
 from multisi._version import __version__
+from multisi.common import checks
 from multisi.errors import ConfigError, PluginError, UnknownPluginError
 from multisi.registry import builtins, hookspecs
 from multisi.registry.discovery import EntryPoint, discover

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from multisi.dynamics import ProbabilityFlow
+    from multisi.dynamics.probability_flow import ProbabilityFlow
 
 
 class Solver(ABC):

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multisi.dynamics import ProbabilityFlow
-from multisi.means import combination
+from multisi.dynamics.blocks import Table
+from multisi.dynamics.probability_flow import ProbabilityFlow
+from multisi.field.conditional_means import combination
 from multisi.solvers.base import Stepping, flow_only
-from multisi.tables import Table
 
 _GROWTH = 10.0
 """How much longer than the last a step may be for polynomials to reach over both."""

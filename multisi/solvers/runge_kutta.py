@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from multisi import checks
-from multisi.dynamics import ProbabilityFlow, column
+from multisi.common import checks
+from multisi.dynamics.probability_flow import ProbabilityFlow, column
 from multisi.errors import SolverError
 from multisi.solvers.base import Solver, Stepping, flow_only
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from multisi.couplings import Coupling
-from multisi.marginals import AnyMarginal, Marginal, StandardNormal
+from multisi.data.marginals import AnyMarginal, Marginal, StandardNormal
 from multisi.testing.battery import (
     Battery,
     demand,

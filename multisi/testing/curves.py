@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from multisi.slopes import slope
+from multisi.common.derivatives import slope
 from multisi.testing.battery import demand, numbers
 
 _FINE = 4096

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi.mixture import GaussianMixtureMeans
-from multisi.model import Model
+from multisi.field.gaussian_mixture import GaussianMixtureMeans
+from multisi.model.model import Model
 
 NAMES = ("noise", "a", "b")
 MEANS = torch.tensor([[0.0, 0.0], [2.0, -1.0], [-1.0, 1.5]], dtype=torch.float64)

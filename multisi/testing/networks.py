@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multisi.loading import load
-from multisi.means import ConditionalMeans
-from multisi.model import Model
+from multisi.field.conditional_means import ConditionalMeans
+from multisi.model.loading import load
+from multisi.model.model import Model
 from multisi.testing.battery import (
     Battery,
     close,

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi.diffusion import Diffusion
-from multisi.dynamics import ProbabilityFlow
-from multisi.integration import move, time_grid
+from multisi.dynamics.diffusion import Diffusion
+from multisi.dynamics.probability_flow import ProbabilityFlow
+from multisi.field.conditional_means import ConditionalMeans
 from multisi.interpolants.barycentric import Barycentric
-from multisi.means import ConditionalMeans
-from multisi.model import Model
+from multisi.model.model import Model
 from multisi.paths.bow import Bow
 from multisi.paths.polyline import Segment
+from multisi.sampling.integrate import move, time_grid
 from multisi.solvers import Solver
 from multisi.testing import exact
 from multisi.testing.battery import (

@@ -5,8 +5,8 @@ import copy
 import torch
 from torch import Tensor
 
-from multisi.means import ConditionalMeans
-from multisi.training.flat import Flat, trainable
+from multisi.field.conditional_means import ConditionalMeans
+from multisi.training.flat_weights import Flat, trainable
 
 
 class Average:
@@ -19,7 +19,7 @@ class Average:
         held_by: Means whose weights become the average; a copy of `means` by default.
 
     Example:
-        >>> from multisi.recipes import make
+        >>> from multisi.field.recipe import make
         >>> means = make("mlp", {"width": 8}, (2,), 3)
         >>> average = Average(means)
         >>> average.update()

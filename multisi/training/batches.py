@@ -6,15 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi import checks, devices, recipes, registry, seeds
+from multisi import registry
+from multisi.common import checks, devices, seeds
 from multisi.couplings import Coupling
+from multisi.data.marginals import Marginal, StandardNormal, prepare
+from multisi.data.standardiser import Standardiser
 from multisi.errors import ConfigError, DataError, MultisiError, ShapeError
-from multisi.marginals import Marginal, StandardNormal, prepare
-from multisi.means import ConditionalMeans, combination
-from multisi.model import Model
-from multisi.training.law import SimplexLaw
+from multisi.field import recipe as recipes
+from multisi.field.conditional_means import ConditionalMeans, combination
+from multisi.model.model import Model
 from multisi.training.objective import Batch
-from multisi.units import Standardiser
+from multisi.training.simplex_law import SimplexLaw
 
 _TOGETHER = 64
 """Steps whose points of the simplex are drawn together."""

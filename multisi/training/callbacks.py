@@ -5,10 +5,11 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from multisi import checks, report
+from multisi.analysis import report
+from multisi.common import checks
+from multisi.data.marginals import Marginal, prepare
 from multisi.errors import ConfigError, DataError
-from multisi.marginals import Marginal, prepare
-from multisi.points import index_of
+from multisi.field.named_points import index_of
 from multisi.training.batches import Batches
 from multisi.training.loop import Training
 

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi import checks
-from multisi.checkpoint import under
-from multisi.distributed import World
+from multisi.common import checks
+from multisi.common.processes import World
+from multisi.common.progress import bar
 from multisi.errors import ConfigError, MultisiError, TrainingDivergedError
-from multisi.means import ConditionalMeans
-from multisi.progress import bar
+from multisi.field.conditional_means import ConditionalMeans
+from multisi.files.checkpoint import under
+from multisi.sampling.transport import Autocast
 from multisi.training.batches import Batches
 from multisi.training.objective import Batch, loss
 from multisi.training.schedule import Schedule
 from multisi.training.weights import Weights, load
-from multisi.transport import Autocast
 
 PATIENCE = 20
 """Steps in a row without a finite gradient after which training has diverged."""

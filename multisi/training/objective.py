@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from multisi.means import ConditionalMeans, combination
+from multisi.field.conditional_means import ConditionalMeans, combination
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from multisi import checks
+from multisi.common import checks
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from multisi.checkpoint import under
-from multisi.distributed import World, fill
-from multisi.means import ConditionalMeans
+from multisi.common.processes import World, fill
+from multisi.field.conditional_means import ConditionalMeans
+from multisi.files.checkpoint import under
 from multisi.training.average import Average
-from multisi.training.flat import Flat, trainable
+from multisi.training.flat_weights import Flat, trainable
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 

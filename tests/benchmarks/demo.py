@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 
-from multisi import demo
+from multisi.cli import demo
 
 SEEDS = (0, 1, 2)
 

@@ -8,9 +8,9 @@ import torch
 import torchsde
 
 from multisi import ConditionalMeans, Diffusion, ProbabilityFlow, Solver, registry
-from multisi.integration import move
 from multisi.interpolants.barycentric import Barycentric
 from multisi.paths.bow import Bow
+from multisi.sampling.integrate import move
 
 STEPS, REPEATS = 1000, 9
 

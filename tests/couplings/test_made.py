@@ -8,8 +8,8 @@ from multisi import Marginal, StandardNormal, registry
 from multisi.couplings import Coupling
 from multisi.couplings.data_dependent import DataDependent
 from multisi.couplings.rectified import Rectified
+from multisi.data.marginals import prepare
 from multisi.errors import ConfigError, ShapeError
-from multisi.marginals import prepare
 from tests.closed_forms import mixtures, sample_mixture
 
 X = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))

@@ -5,9 +5,9 @@ import torch
 
 import multisi
 from multisi import Marginal, StandardNormal
-from multisi.couplings.ahead import Ahead
 from multisi.couplings.optimal_transport import PLANS, OptimalTransport
-from multisi.couplings.pool import Pool
+from multisi.couplings.plan_pool import Pool
+from multisi.couplings.prefetch import Ahead
 from multisi.errors import ConfigError, DataError
 
 SOURCE = torch.Generator().manual_seed(0)

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 import multisi
-from multisi import checkpoint, recipes
 from multisi.errors import CheckpointError, MultisiError, PluginWarning
-from multisi.means import ConditionalMeans
+from multisi.field import recipe as recipes
+from multisi.field.conditional_means import ConditionalMeans
+from multisi.files import checkpoint
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 X = torch.linspace(-1, 1, 12).reshape(6, 2)

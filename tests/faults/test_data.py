@@ -8,7 +8,7 @@ import torch
 
 import multisi
 from multisi import Marginal, StandardNormal, training
-from multisi.cli import main
+from multisi.cli.parser import main
 from multisi.errors import ConfigError, DataError, MultisiError, ShapeError, SimplexError
 from multisi.paths.bow import Bow
 from multisi.paths.polyline import Polyline
@@ -135,7 +135,7 @@ def test_row_35_files_of_data(name, content, message, tmp_path, monkeypatch, cap
 
 
 def test_row_35_a_byte_order_mark_is_no_part_of_the_data(tmp_path):
-    from multisi import formats
+    from multisi.files import samples as formats
 
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfa,b\r\n1,2\r\n3,4\r\n")
     found = formats.read(tmp_path / "x.csv")

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 import multisi
-from multisi import seeds
-from multisi.cli import main
+from multisi.cli.parser import main
+from multisi.common import seeds
 from multisi.errors import ConfigError
 
 ROOT = pathlib.Path(multisi.__file__).parents[1]
@@ -275,7 +275,7 @@ def test_row_64_the_core_needs_no_extra(place):
     for command in (["plugins"], ["inspect", "m.safetensors"]):
         script = (
             WITHOUT.format(missing=EXTRAS)
-            + f"from multisi.cli import main\nsys.exit(main({command}))"
+            + f"from multisi.cli.parser import main\nsys.exit(main({command}))"
         )
         assert run("-c", script).returncode == 0
 
@@ -302,7 +302,7 @@ def test_row_64_missing_extras_are_named(missing, command, extra, place):
     pathlib.Path("c.parquet").write_bytes(b"PAR1")
     pathlib.Path("c.png").write_bytes(b"\x89PNG")
     script = WITHOUT.format(missing=(missing,))
-    done = run("-c", script + f"from multisi.cli import main\nsys.exit(main({command}))")
+    done = run("-c", script + f"from multisi.cli.parser import main\nsys.exit(main({command}))")
     assert done.returncode == 2 and extra in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
 
@@ -316,7 +316,7 @@ def test_row_65_the_wheel(tmp_path):
     with zipfile.ZipFile(wheel) as file:
         names = file.namelist()
         (entry,) = [name for name in names if name.endswith("entry_points.txt")]
-        assert "multisi = multisi.cli:main" in file.read(entry).decode()
+        assert "multisi = multisi.cli.parser:main" in file.read(entry).decode()
         (metadata,) = [name for name in names if name.endswith("METADATA")]
         assert f"\nVersion: {multisi.__version__}\n" in file.read(metadata).decode()
     assert "multisi/py.typed" in names

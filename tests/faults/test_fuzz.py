@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 import multisi
-from multisi import checkpoint, metrics, simplex
-from multisi.cli import main
+from multisi import metrics, simplex
+from multisi.cli.parser import main
 from multisi.errors import CheckpointError, MultisiError
+from multisi.files import checkpoint
 from multisi.paths.polyline import Polyline
 from tests.closed_forms import mixtures
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import multisi.slopes  # noqa: F401  Its import quietens that of forward derivatives.
+import multisi.common.derivatives  # noqa: F401  Its import quietens that of forward derivatives.
 from multisi.errors import ConfigError, MultisiError, SimplexError
 from multisi.paths.bow import Bow
 from multisi.paths.polyline import Polyline, Segment

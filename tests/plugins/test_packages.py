@@ -9,8 +9,8 @@ import tomllib
 
 import pytest
 
-from multisi import scaffold
-from multisi.cli import main
+from multisi.cli import new_plugin as scaffold
+from multisi.cli.parser import main
 from multisi.registry import KINDS
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -122,7 +122,7 @@ def test_broken_plugins_side_by_side(place):
 def test_listing_imports_no_torch(place):
     place("good", GOOD.format(name="Good", item="good"))
     script = (
-        "import sys; from multisi.cli import main; main(['plugins']); "
+        "import sys; from multisi.cli.parser import main; main(['plugins']); "
         "sys.exit('torch' in sys.modules)"
     )
     assert run(place, "-c", script).returncode == 0

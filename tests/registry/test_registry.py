@@ -9,7 +9,7 @@ import pytest
 
 import multisi
 from multisi import registry
-from multisi.cli import main
+from multisi.cli.parser import main
 from multisi.errors import PluginError, UnknownPluginError
 from multisi.registry import hookspecs
 from multisi.registry.hookspecs import hook_name

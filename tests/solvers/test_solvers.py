@@ -13,13 +13,13 @@ from multisi import (
     registry,
 )
 from multisi import noise as noises
-from multisi.integration import time_grid
+from multisi.common.seeds import RowGenerator
 from multisi.interpolants.barycentric import Barycentric
 from multisi.interpolants.smoothed import Smoothed
 from multisi.metrics import permutation_test
 from multisi.paths.bow import Bow
-from multisi.seeds import RowGenerator
-from multisi.solvers.sdeint import Euler, Heun, Midpoint
+from multisi.sampling.integrate import time_grid
+from multisi.solvers.torchsde_methods import Euler, Heun, Midpoint
 from tests.closed_forms import gaussian_model, gaussians, law_errors, pushed_law, w2_errors
 
 SOLVERS = ("euler", "heun", "midpoint", "milstein", "srk")

@@ -6,7 +6,7 @@ import torch
 import multisi
 from multisi.couplings.independent import Independent
 from multisi.errors import ConformanceError
-from multisi.solvers.sdeint import Euler, Heun, Midpoint
+from multisi.solvers.torchsde_methods import Euler, Heun, Midpoint
 from multisi.testing import check_coupling, check_solver
 from multisi.testing.couplings import COUPLING
 from multisi.testing.solvers import SOLVER

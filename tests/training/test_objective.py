@@ -3,7 +3,7 @@ import torch
 
 import multisi
 from multisi import training
-from multisi.means import ConditionalMeans
+from multisi.field.conditional_means import ConditionalMeans
 from tests.closed_forms import mixtures, sample_mixture
 
 

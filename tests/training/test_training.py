@@ -140,7 +140,7 @@ def test_early_stopping_keeps_the_best():
     run = runs[-1]
     assert run.best_step == run.step - 50 and run.step < 2000
     again = training.EarlyStopping(held_out, every=25, patience=2, samples=100)
-    value = multisi.report.ring(model.transport, again._data, samples=100, steps=16)
+    value = multisi.analysis.report.ring(model.transport, again._data, samples=100, steps=16)
     assert value == pytest.approx(run.best)
     with pytest.raises(DataError, match="two or more data marginals"):
         fit(held_out={"a": X, "z": multisi.StandardNormal()})

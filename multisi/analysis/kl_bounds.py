@@ -1,0 +1,253 @@
+r"""Bounds on how far the end of a transport is from its target, and the noise that they ask for.
+
+With $\Delta L_b = \int E |\hat b - b|^2 dt$ and $\Delta L_s = \int E |\hat s - s|^2 dt$, the law
+$\hat\rho_1$ at the end of the SDE with constant $\varepsilon$ satisfies
+
+$$KL(\rho_1 | \hat\rho_1) \le \frac{\Delta L_b}{2 \varepsilon}
++ \frac{\varepsilon\, \Delta L_s}{2},$$
+
+which is least at $\varepsilon^* = \sqrt{\Delta L_b / \Delta L_s}$. For the flow the losses do not
+control it; there
+
+$$KL(\rho_1 | \hat\rho_1) \le \sqrt{\Delta L_b} \sqrt{F}, \qquad
+F = \int E |\nabla \log \hat\rho_t - \nabla \log \rho_t|^2 dt .$$
+
+References:
+    Stochastic interpolants: a unifying framework, arXiv:2303.08797, sections 2.4 and 2.6.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multisi import registry
+from multisi.analysis.likelihood import log_density
+from multisi.analysis.path_states import Draws, nodes
+from multisi.common import arrays, checks
+from multisi.common.estimate import Estimate
+from multisi.dynamics.diffusion import Diffusion
+from multisi.dynamics.probability_flow import ProbabilityFlow
+from multisi.errors import ConfigError, DataError, ShapeError
+from multisi.field import named_points as points
+from multisi.field.field import Field
+from multisi.interpolants import Interpolant
+from multisi.noise import Noise, constant
+from multisi.paths import Path
+from multisi.sampling.integrate import time_grid
+from multisi.sampling.transport import on_path
+from multisi.solvers import Solver
+
+_STEP = 1e-4
+"""Step of the differences by which a log-density is derived."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    r"""Losses of a model along a path, and the bounds that follow; in nats.
+
+    Arguments:
+        velocity: $\Delta L_b$.
+        score: $\Delta L_s$.
+        diffusion: The bound for the diffusion with the noise that was asked for, if any.
+        flow: The bound for the flow, with its Fisher term, if that was asked for.
+        fisher: The Fisher term $F$ itself.
+        exact: Whether the losses are against the truth; otherwise they are estimated from two
+            models that were trained independently, and miss the error that both share.
+    """
+
+    velocity: Estimate
+    score: Estimate
+    diffusion: Estimate | None
+    flow: float | None
+    fisher: Estimate | None
+    exact: bool
+
+    @property
+    def epsilon(self) -> float:
+        r"""$\varepsilon^* = \sqrt{\Delta L_b / \Delta L_s}$."""
+        return math.sqrt(self.velocity.value / self.score.value) if self.score.value else math.inf
+
+    @property
+    def best(self) -> float:
+        r"""The bound at $\varepsilon^*$, which is $\sqrt{\Delta L_b\, \Delta L_s}$."""
+        return math.sqrt(self.velocity.value * self.score.value)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `noise="auto"` goes by: a model, its twin or the truth, and samples.
+
+    Arguments: as for `bounds`.
+    """
+
+    model: Field
+    other: Field
+    samples: Mapping[str, Any]
+    exact: bool
+
+    def __post_init__(self) -> None:
+        _check_models(self.model, self.other)
+        if not checks.options(self.samples, "samples"):
+            raise DataError("samples must have samples of the data marginals; got none.")
+
+    def noise(
+        self, source: Any, target: Any, path: str | Path | None, interpolant: str | Interpolant
+    ) -> Noise:
+        r"""The constant $\varepsilon^*$ between two marginals.
+
+        Raises:
+            ConfigError: points that are not named.
+        """
+        if not (isinstance(source, str) and isinstance(target, str)):
+            raise ConfigError("noise='auto' needs one source and one target, by their names.")
+        options: dict[str, Any] = {"path": path or "bow", "interpolant": interpolant}
+        found = bounds(
+            self.model, self.other, self.samples, source, target, exact=self.exact, **options
+        )
+        if not math.isfinite(found.epsilon):
+            raise ConfigError(
+                "noise='auto' found no difference between the scores of the model and its twin; "
+                "a twin is a model that was fitted with another seed."
+            )
+        return constant(found.epsilon)
+
+
+def bounds(
+    model: Field,
+    other: Field,
+    samples: Mapping[str, Any],
+    source: str,
+    target: str,
+    *,
+    exact: bool,
+    noise: Any = None,
+    fisher: bool = False,
+    path: str | Path = "bow",
+    interpolant: str | Interpolant = "barycentric",
+    count: int = 1000,
+    steps: int = 64,
+    seed: int = 0,
+) -> Bounds:
+    """Bounds on the KL divergence of the target from what a model makes of a source.
+
+    Arguments:
+        model: The model to judge.
+        other: The truth, such as a model of `GaussianMixtureMeans`; or a twin: a model that was
+            fitted with another seed, and differs by twice the variance of either.
+        samples: Name to samples of the data marginals on the path.
+        source: Name of the marginal where samples come from.
+        target: Name of the marginal where they go.
+        exact: Whether `other` is the truth.
+        noise: A noise to bound the diffusion with, as for `transport`.
+        fisher: Bound the flow as well; `source` must be the noise, whose density is known.
+        path: The path, which must leave the face without noise.
+        interpolant: The interpolant.
+        count: Joint samples at each time.
+        steps: Steps of the flow, for the Fisher term.
+        seed: Seed of the samples.
+
+    Raises:
+        ScoreError: the models have no score.
+        ConfigError: models of different marginals, or a Fisher term without its density.
+        DataError: no samples for a marginal on the path.
+        ShapeError: samples of different event shapes.
+    """
+    _check_models(model, other)
+    samples, steps = checks.options(samples, "samples"), checks.integer(steps, "steps")
+    model.check_score("A bound")
+    if fisher and not (exact and source == model.noise):
+        raise ConfigError("The Fisher term needs the truth, and the noise as the source.")
+    ends = [points.resolve(name, model.marginals, None, name) for name in (source, target)]
+    if isinstance(path, str):
+        path = registry.create("path", path, Path, ends)
+    on_path(checks.instance(path, Path, "path"), ends)
+    chosen = registry.create("interpolant", interpolant, Interpolant)
+    theirs = ProbabilityFlow(other.conditional_means, path, chosen)
+    ours = Diffusion(model.conditional_means, path, chosen, 1.0 if noise is None else noise)
+    _check_samples(samples, [model.marginals[k] for k in theirs.support if k > 0])
+    draws = Draws(model, samples, theirs, checks.integer(count, "count", 2), seed)
+    half = 1.0 if exact else 0.5  # Two independent errors have twice the variance of one.
+    with torch.inference_mode(False), torch.no_grad():
+        share = torch.stack(
+            [weight * half * _errors(ours, theirs, t, draws) for t, weight in nodes(theirs)]
+        ).sum(0)
+        fishers = _fisher(ours, theirs, draws, steps) if fisher else None
+    velocity, score = Estimate.of(share[0]), Estimate.of(share[1])
+    flow = math.sqrt(velocity.value * fishers.value) if fishers is not None else None
+    along = Estimate.of(share[2]) if noise is not None else None
+    return Bounds(velocity, score, along, flow, fishers, exact)
+
+
+def _check_models(model: Any, other: Any) -> None:
+    mine = checks.instance(model, Field, "The model").marginals
+    theirs = checks.instance(other, Field, "The other model, a twin or the truth,").marginals
+    if mine != theirs:
+        raise ConfigError(f"Both models must have the same marginals; got {mine} and {theirs}.")
+
+
+def _check_samples(samples: Mapping[str, Any], names: list[str]) -> None:
+    shapes = {n: tuple(arrays.floats(samples[n], n).shape) for n in names if n in samples}
+    if empty := [name for name, shape in shapes.items() if not shape[0]]:
+        raise DataError(f"Samples of {', '.join(empty)} must have at least one row; got none.")
+    if len({shape[1:] for shape in shapes.values()}) > 1:
+        raise ShapeError(f"All samples must have one event shape; got {shapes}.")
+
+
+def _errors(ours: Diffusion, theirs: ProbabilityFlow, t: Tensor, draws: Draws) -> Tensor:
+    """Square errors of velocity and score, and what the diffusion's bound adds: `(3, count)`."""
+    alpha, rate = theirs.derivative(t)
+    y = draws(alpha)
+    error = (ours.means(y, alpha) - theirs.means(y, alpha)).double()
+    error = error.reshape(*error.shape[:2], -1)
+    scale = theirs.weights(t).sum().item()
+    velocity = torch.einsum("k,bkd->bd", rate, error)
+    drift = velocity - ours.pull(t, alpha)[0] * error[:, 0]
+    epsilon = ours.diffusion(t) ** 2 / 2
+    return torch.stack(
+        [
+            scale**2 * velocity.square().sum(1),
+            (error[:, 0] / (alpha[0] * scale)).square().sum(1),
+            drift.square().sum(1) / (4 * epsilon),
+        ]
+    )
+
+
+def _fisher(ours: ProbabilityFlow, theirs: ProbabilityFlow, draws: Draws, steps: int) -> Estimate:
+    """The Fisher term: scores of the flow's own law by differences of its log-density."""
+    total: Any = 0.0
+    for t, weight in nodes(theirs):
+        alpha = theirs.alpha(t)
+        y = draws(alpha)
+        truth = -theirs.means(y, alpha)[:, 0] / alpha[0].item()
+        score = torch.zeros_like(y)
+        for i in range(y[0].numel()):
+            step = torch.zeros_like(y[0])
+            step.view(-1)[i] = _STEP
+            up, down = (_log_density(ours, y + sign * step, t, steps) for sign in (1, -1))
+            score.view(len(y), -1)[:, i] = (up - down) / (2 * _STEP)
+        square = (score - truth).flatten(1).square().sum(1)
+        total = total + weight * square / theirs.weights(t).sum().item() ** 2
+    return Estimate.of(total)
+
+
+class _Back(Path):
+    """A path from its time `t` back to its start."""
+
+    def __init__(self, path: Path, t: Tensor) -> None:
+        self.path, self.t = path, t
+        inner = (1 - knot / t.item() for knot in path.knots if 0 < knot < t.item())
+        self.knots = (0.0, *sorted(inner), 1.0)
+
+    def __call__(self, t: Tensor) -> Tensor:
+        return self.path(self.t * (1 - t))
+
+
+def _log_density(ours: ProbabilityFlow, y: Tensor, t: Tensor, steps: int) -> Tensor:
+    """Log-density at time `t` of what the flow makes of the noise, shape `(b,)`."""
+    back = ProbabilityFlow(ours.base, _Back(ours.path, t), ours.interpolant)
+    solver = registry.create("solver", "adams", Solver)
+    return log_density(back, y, time_grid(back, steps, solver.spread), solver)

@@ -1,0 +1,259 @@
+r"""The density of a marginal, by its flow or its diffusion into the noise.
+
+Along the flow, $\tfrac{d}{dt} \log \rho_t(y_t) = -\nabla \cdot b$. The state is therefore carried
+with one more number $\ell$, of rate $\nabla \cdot b$, as if this were one more feature. For that
+its conditional means are $h_k = \nabla \cdot g_k - d + \ell$: like all means they satisfy
+$\sum_k \alpha_k h_k = \ell$, so that every solver of the flow integrates them as it is.
+
+References:
+    Stochastic interpolants: a unifying framework, arXiv:2303.08797, section 2.5.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multisi import noise as noises
+from multisi import registry
+from multisi.common import arrays, checks, seeds
+from multisi.dynamics.diffusion import Diffusion
+from multisi.dynamics.probability_flow import ProbabilityFlow
+from multisi.errors import ConfigError, ScoreError
+from multisi.field import named_points as points
+from multisi.field.conditional_means import ConditionalMeans, finite
+from multisi.field.field import Field
+from multisi.interpolants import Interpolant
+from multisi.paths import Path
+from multisi.sampling.integrate import move, time_grid
+from multisi.sampling.transport import on_path
+from multisi.solvers import Solver
+
+_NUMBERS = 2**16
+"""Numbers in the states whose densities are computed at once, unless told otherwise."""
+EXACT_UP_TO = 32
+"""Features up to which the divergence is computed exactly, unless probes are asked for."""
+
+
+class Divergences:
+    r"""$\nabla \cdot g_k$ of all means, exact or by Hutchinson's probes.
+
+    Arguments:
+        base: The conditional means.
+        support: The marginals on the path; others are left out.
+        probes: Vectors of signs, shape `(p, b, d)`; `None` for the exact divergence.
+        condition: Handed to the network if given.
+    """
+
+    def __init__(
+        self, base: ConditionalMeans, support: list[int], probes: Tensor | None, condition: Any
+    ) -> None:
+        self.base, self.support, self.probes = base, support, probes
+        self.condition = condition
+
+    def __call__(self, y: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        """Means `(b, k, d)` and their divergences `(b, k)`, for `y` of shape `(b, *event)`."""
+        with torch.enable_grad():
+            x = y.detach().requires_grad_()
+            g = self.base(x, alpha, self.condition).reshape(len(x), alpha.shape[-1], -1)
+            d, found = g.shape[-1], torch.zeros_like(g[..., 0])
+            if len(self.support) == 2:
+                # α_i ∇·g_i + α_j ∇·g_j = d leaves one divergence to compute, that of g_i − g_j.
+                i, j = self.support
+                u = self._divergence(g[:, i] - g[:, j], x)
+                found[:, i] = d + alpha[..., j] * u
+                found[:, j] = d - alpha[..., i] * u
+            else:
+                for k in self.support:
+                    found[:, k] = self._divergence(g[:, k], x)
+        return g.detach(), found.detach()
+
+    def _divergence(self, field: Tensor, x: Tensor) -> Tensor:
+        """Of a field `(b, d)` at `x`: shape `(b,)`."""
+
+        def row(total: Tensor) -> Tensor:
+            grad = torch.autograd.grad(total, x, retain_graph=True, allow_unused=True)[0]
+            return torch.zeros_like(field) if grad is None else grad.reshape(field.shape)
+
+        if not field.requires_grad:
+            return torch.zeros_like(field[:, 0])
+        if self.probes is None:
+            columns = [row(field[:, i].sum())[:, i] for i in range(field.shape[1])]
+            return torch.stack(columns).sum(0)
+        each = [(row((field * probe).sum()) * probe).sum(1) for probe in self.probes]
+        return torch.stack(each).mean(0)
+
+
+class WithDensity(ConditionalMeans):
+    """Means of the state with the log-density along: states `(b, d + 1)`."""
+
+    def __init__(self, divergences: Divergences, event: tuple[int, ...]) -> None:
+        super().__init__(divergences.base)
+        self.divergences, self.event = divergences, event
+
+    def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
+        """Projected means and, as the last feature, those of the log-density."""
+        x, ell = y[:, :-1].reshape(len(y), *self.event), y[:, -1:]
+        g, found = self.divergences(x, alpha)
+        return torch.cat([g, (found - g.shape[-1] + ell)[..., None]], -1)
+
+
+def log_prob(
+    field: Field,
+    x: Any,
+    marginal: str,
+    *,
+    path: str | Path | None = None,
+    interpolant: str | Interpolant = "barycentric",
+    solver: str | Solver = "adams",
+    steps: int = 64,
+    probes: int | None = None,
+    noise: Any = 0.0,
+    samples: int = 16,
+    seed: int = 0,
+    condition: Any = None,
+    batch_size: int | None = None,
+) -> Tensor:
+    """Log-density of rows of data in data units, float64, shape `(b,)`; as `Model.log_prob`."""
+    if field.noise is None:
+        raise ScoreError(
+            f"A likelihood needs a standard-normal marginal to end in, and {field} has none. Fit "
+            'with one: {"noise": multisi.StandardNormal(), ...}.'
+        )
+    rows = arrays.floats(x)
+    start = points.resolve(marginal, field.marginals, None, "marginal")
+    route = [start, points.resolve(field.noise, field.marginals, None, "noise")]
+    if path is None or isinstance(path, str):
+        path = registry.create("path", path or "polyline", Path, route)
+    on_path(checks.instance(path, Path, "path"), route)
+    chosen = registry.create("interpolant", interpolant, Interpolant)
+    if stochastic := not noises.is_zero(noise):
+        field.check_score("noise > 0")
+    run = _Run(
+        registry.create("solver", solver, Solver),
+        checks.integer(steps, "steps"),
+        None if probes is None else checks.integer(probes, "probes"),
+        checks.integer(samples, "samples"),
+        seeds.generator(seeds.check(seed), device=field.device),
+    )
+    with torch.inference_mode(False), torch.no_grad():
+        y, volume = field.enter(rows, start), field.log_volume(rows, start)
+        wide = y[:1].numel() * (run.samples if stochastic else 1)
+        size = max(1, _NUMBERS // max(1, wide))
+        if batch_size is not None:
+            size = checks.integer(batch_size, "batch_size")
+        told, found = arrays.condition(condition, len(y), y), [y.new_zeros(0)]
+        for first in range(0, len(y), size):
+            part = slice(first, first + size)
+            options = (field.conditional_means, path, chosen)
+            if stochastic:
+                told_part = arrays.part_of(told, part)
+                if isinstance(told_part, Tensor):
+                    told_part = told_part.repeat(samples, *(1,) * (told_part.ndim - 1))
+                found.append(run.diffusion(Diffusion(*options, noise, told_part), y[part]))
+            else:
+                flow = ProbabilityFlow(*options, arrays.part_of(told, part))
+                found.append(run.flow(flow, y[part], first))
+    return torch.cat(found).to("cpu", torch.float64) - volume
+
+
+def posterior(
+    field: Field, x: Any, prior: Mapping[str, float] | None = None, **options: Any
+) -> dict[str, Tensor]:
+    """Name to the probability of each row to come from a dataset; as `Model.classify`."""
+    data = field.marginals[0 if field.noise is None else 1 :]
+    shares = dict.fromkeys(data, 1.0) if prior is None else checks.options(prior, "prior")
+    if not shares:
+        raise ConfigError(f"prior must name at least one of {', '.join(data)}; it is empty.")
+    for name, share in shares.items():
+        points.index_of(name, data, "prior")
+        checks.number(share, f"prior of {name!r}", positive=True)
+    logs = [log_prob(field, x, name, **options) + math.log(s) for name, s in shares.items()]
+    return dict(zip(shares, torch.softmax(torch.stack(logs, 1), 1).unbind(1), strict=True))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The options of a likelihood, for parts of the standardised states."""
+
+    solver: Solver
+    steps: int
+    probes: int | None
+    samples: int
+    generator: torch.Generator
+
+    def flow(self, flow: ProbabilityFlow, y: Tensor, first: int) -> Tensor:
+        """The log-densities by the flow, shape `(b,)`; `first` numbers the first row."""
+        times = time_grid(flow, self.steps, self.solver.spread)
+        return log_density(flow, y, times, self.solver, self._divergences(flow, y), first)
+
+    def diffusion(self, diffusion: Diffusion, y: Tensor) -> Tensor:
+        r"""$\log E \exp(\int \nabla \cdot b_F)\, \rho_0(Y)$ over `samples` of $Y$ for each row.
+
+        $Y$ is driven back by $b - \varepsilon s$ with noise $\sqrt{2 \varepsilon}$, by Heun's
+        method; $b_F$ is the forward drift.
+        """
+        y = y.repeat(self.samples, *(1,) * (y.ndim - 1))
+        divergences = self._divergences(diffusion, y)
+        times = time_grid(diffusion, self.steps)
+        amplitudes, ell = diffusion.amplitudes(y, times), y.new_zeros(len(y))
+        for i, (t, u) in enumerate(itertools.pairwise(times)):
+            kick = amplitudes[i][0] * torch.randn(
+                y.shape, generator=self.generator, dtype=y.dtype, device=y.device
+            )
+            first, rate = _backward(diffusion, divergences, y, t, u, at=t)
+            second, later = _backward(diffusion, divergences, y + first + kick, t, u, at=u)
+            y = y + (first + second) / 2 + kick
+            ell = ell + (rate + later) / 2
+        value = (_log_normal(y.reshape(len(y), -1)) + ell).reshape(self.samples, -1)
+        return finite(torch.logsumexp(value, 0) - math.log(self.samples), "The log-densities")
+
+    def _divergences(self, flow: ProbabilityFlow, y: Tensor) -> Divergences:
+        d, signs = y[:1].numel(), None
+        count = self.probes or (1 if d > EXACT_UP_TO else None)
+        if count is not None:
+            shape = (count, len(y), d)
+            signs = torch.randint(2, shape, generator=self.generator, device=y.device)
+            signs = (2 * signs - 1).to(y.dtype)
+        return Divergences(flow.base, flow.support, signs, flow.condition)
+
+
+def log_density(
+    flow: ProbabilityFlow,
+    y: Tensor,
+    times: Tensor,
+    solver: Solver,
+    divergences: Divergences | None = None,
+    first: int = 0,
+) -> Tensor:
+    """Log-density of states at the start of a flow whose end is standard normal, shape `(b,)`."""
+    divergences = divergences or Divergences(flow.base, flow.support, None, flow.condition)
+    carried = ProbabilityFlow(
+        WithDensity(divergences, tuple(y.shape[1:])), flow.path, flow.interpolant
+    )
+    state = torch.cat([y.reshape(len(y), -1), y.new_zeros(len(y), 1)], 1)
+    end = move(carried, state, times, solver, torch.Generator(y.device), first)
+    return _log_normal(end[:, :-1]) + end[:, -1]
+
+
+def _backward(
+    diffusion: Diffusion, divergences: Divergences, y: Tensor, t: Tensor, u: Tensor, at: Tensor
+) -> tuple[Tensor, Tensor]:
+    r"""What $b - \varepsilon s$ and its divergence add over a step, with the means at one time."""
+    if not diffusion.regular(at[None]).item():
+        at = (t + u) / 2
+    alpha = diffusion.alpha(at)
+    v = diffusion.alpha(u) - diffusion.alpha(t) + (u - t) * diffusion.pull(at, alpha)
+    alpha, v = (part.to(y.device, y.dtype).expand(len(y), -1) for part in (alpha, v))
+    g, found = divergences(y, alpha)
+    added = torch.einsum("bk,bkd->bd", v, g).reshape(y.shape)
+    return added, (v * found).sum(1)
+
+
+def _log_normal(z: Tensor) -> Tensor:
+    square: Tensor = z.square().sum(1)
+    return -(square + z.shape[1] * math.log(2 * math.pi)) / 2

@@ -1,0 +1,75 @@
+"""States of the true law along a path, drawn without moving anything."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multisi.common import arrays, seeds
+from multisi.dynamics.probability_flow import ProbabilityFlow
+from multisi.errors import DataError
+from multisi.field import named_points as points
+from multisi.field.field import Field
+
+_GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(16))
+
+
+class Draws:
+    """Joint samples of independent marginals, standardised, and mixed at points of a path.
+
+    Arguments:
+        field: Whose marginals and units they are.
+        samples: Name to samples of the data marginals on the path.
+        flow: The path and interpolant.
+        count: How many states to draw at a time.
+        seed: Seed of the draws.
+
+    Raises:
+        DataError: no samples of a marginal on the path.
+    """
+
+    def __init__(
+        self,
+        field: Field,
+        samples: Mapping[str, Any],
+        flow: ProbabilityFlow,
+        count: int,
+        seed: int,
+    ) -> None:
+        self._random = seeds.generator(seeds.check(seed))
+        like = field.conditional_means.reference
+        support = [k for k in flow.support if k > 0]
+        if missing := [field.marginals[k] for k in support if field.marginals[k] not in samples]:
+            raise DataError(f"Samples are needed of {', '.join(missing)}, on the path.")
+        self._columns: dict[int, Tensor] = {}
+        for k in support:
+            rows = arrays.floats(samples[field.marginals[k]], field.marginals[k])
+            corner = points.resolve(field.marginals[k], field.marginals, None, "samples")
+            self._columns[k] = field.enter(rows, corner)
+        self._event, self._like = next(iter(self._columns.values())).shape[1:], like
+        self._count = count
+
+    def __call__(self, alpha: Tensor) -> Tensor:
+        """States at a point of the simplex, shape `(count, *event)`."""
+        shape = (self._count, *self._event)
+        z = torch.randn(shape, generator=self._random, dtype=torch.float64)
+        y = alpha[0].item() * z.to(self._like)
+        for k, rows in self._columns.items():
+            index = torch.randint(len(rows), (self._count,), generator=self._random)
+            y = y + alpha[k].item() * rows[index.to(rows.device)]
+        return y
+
+
+def nodes(flow: ProbabilityFlow) -> list[tuple[Tensor, float]]:
+    """Times of all legs by Gauss and Legendre's rule, and the share of time of each."""
+    places, shares = _GAUSS
+    knots = torch.tensor(flow.knots, dtype=torch.float64)
+    found = []
+    for start, stop in itertools.pairwise(knots):
+        times = torch.lerp(start, stop, (places + 1) / 2)
+        weights = (stop - start) * shares / 2
+        found += list(zip(times, weights.tolist(), strict=True))
+    return found

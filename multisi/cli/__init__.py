@@ -1,0 +1,3 @@
+"""The command line."""
+
+from multisi.cli.parser import main as main

@@ -1,0 +1,185 @@
+"""What the commands do. Each imports what it needs when it runs, so that help is instant."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from multisi.errors import ConfigError, PluginError
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Let photographs exchange their colours."""
+    from multisi.cli import demo
+
+    steps = {} if options.steps is None else {"steps": options.steps}
+    demo.run(
+        options.images,
+        options.out,
+        seed=options.seed,
+        device=options.device,
+        progress=not options.quiet,
+        **steps,
+    )
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Learn a model from datasets."""
+    import pathlib
+
+    from multisi import StandardNormal, fit, training
+    from multisi.common.processes import World
+    from multisi.files import samples as formats
+
+    files = _pairs(options.marginal, "--marginal", "NAME=FILE")
+    formats.check_place(options.out)
+    marginals: dict[str, Any] = {} if options.no_noise else {options.noise: StandardNormal()}
+    if not options.no_noise and options.noise in files:
+        raise ConfigError(
+            f"A dataset has the name of the noise, {options.noise!r}; rename one (--noise NAME)."
+        )
+    marginals |= {name: formats.read(file).rows for name, file in files.items()}
+    out = pathlib.Path(options.out)
+    held_out = _pairs(options.held_out, "--held-out", "NAME=FILE")
+    callbacks = [] if options.log is None else [training.Log(options.log)]
+    model = fit(
+        marginals,
+        coupling=options.coupling,
+        coupling_options=_options(options.coupling_option, "--coupling-option"),
+        network=options.network,
+        network_options=_options(options.network_option, "--network-option"),
+        steps=options.steps,
+        max_seconds=options.max_seconds,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        precision=options.precision,
+        shard=options.shard,
+        held_out={n: formats.read(f).rows for n, f in held_out.items()} or None,
+        callbacks=callbacks,
+        run_dir=options.run_dir,
+        resume=options.resume,
+        save_seconds=options.save_seconds,
+        seed=options.seed,
+        device=options.device,
+        progress=not options.quiet,
+        rescue=out.with_name(f"{out.stem}-interrupted{out.suffix}"),
+    )
+    if World.found(model.device).first:
+        model.save(out)
+        print(f"{model} is in {out}")
+
+
+def _moving(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("noise", "solver", "interpolant", "path", "steps", "seed")
+    return {name: getattr(options, name) for name in names} | {"progress": not options.quiet}
+
+
+def transport(options: argparse.Namespace) -> None:
+    """Move the samples of a file."""
+    import torch
+
+    from multisi import load
+    from multisi.common import arrays
+    from multisi.common.processes import World
+    from multisi.files import samples as formats
+
+    model = load(options.model, device=options.device)
+    samples = formats.read(options.input)
+    formats.check_writable(options.output, samples)
+
+    def point(text: str) -> Any:
+        if text == "barycenter" and text not in model.marginals:
+            return model.barycenter
+        if "=" not in text or text in model.marginals:
+            return text
+        return _pairs(text.split(","), "a mixture", "NAME=WEIGHT,NAME=WEIGHT")
+
+    via = [point(text) for text in options.via] if options.via else None
+    ends = (point(options.source), point(options.target))
+    world, count = World.found(model.device), len(samples.rows)
+    mine = world.share(count)
+    # Rows are numbered, so that their noise does not depend on how they are shared out.
+    numbers = range(mine.start, mine.stop)
+    moved = model.transport(samples.rows[mine], *ends, via=via, rows=numbers, **_moving(options))
+    whole = world.gather(torch.as_tensor(moved), count)
+    if world.first:
+        formats.write(options.output, arrays.back(whole, samples.rows), samples)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Measure a model on held-out samples."""
+    from multisi import load
+    from multisi.analysis import plots
+    from multisi.files import samples as formats
+    from multisi.files.atomic import write_whole
+
+    files = _pairs(options.marginal, "--marginal", "NAME=FILE")
+    if options.picture:
+        formats.check_place(options.picture)
+        plots.empty()
+    model = load(options.model, device=options.device)
+    held_out = {name: formats.read(file).rows for name, file in files.items()}
+    report = model.evaluate(held_out, samples=options.samples, **_moving(options))
+    print(json.dumps(report.to_dict(), indent=1) if options.json else report)
+    if options.picture:
+        write_whole(options.picture, plots.matrix(report))
+
+
+def inspect(options: argparse.Namespace) -> None:
+    """Tell what a model is."""
+    from multisi.cli import inspect as inspection
+
+    found = inspection.inspect(options.model)
+    print(json.dumps(found, indent=1) if options.json else inspection.text(found))
+
+
+def plugins(options: argparse.Namespace) -> None:
+    """List what is installed."""
+    from multisi.registry import installed
+
+    found = [plugin.examined() for plugin in installed().plugins()]
+    if options.json:
+        print(json.dumps([plugin.to_dict() for plugin in found], indent=1))
+    else:
+        for p in found:
+            said = p.summary if p.state == "ok" else f"{p.state.upper()}: {p.error}"
+            said += f" ({p.notes})" if p.notes else ""
+            origin = f"{p.distribution} {p.version}"
+            print(f"{p.kind or '-':<12} {p.name:<22} {origin:<22} {said}".rstrip())
+    broken = [plugin.name for plugin in found if plugin.state == "broken"]
+    if options.strict and broken:
+        raise PluginError(f"{len(broken)} broken: {', '.join(broken)}.")
+
+
+def new_plugin(options: argparse.Namespace) -> None:
+    """Write a package with a plugin."""
+    from multisi.cli import new_plugin as scaffold
+
+    place = scaffold.write(options.kind, options.name, options.out)
+    print(f"{place} is a package: pip install {place}, then python -m pytest {place}")
+
+
+def _pairs(texts: Sequence[str], what: str, form: str) -> dict[str, str]:
+    """Split NAME=VALUE texts; each name once."""
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise ConfigError(f"{what} must have the form {form}; got {text!r}.")
+        if name in pairs:
+            raise ConfigError(f"{what}: the name {name!r} is given twice.")
+        pairs[name] = value
+    return pairs
+
+
+def _options(texts: Sequence[str], what: str) -> dict[str, Any]:
+    """Options of a part, as given on the command line."""
+    return {key: _value(text) for key, text in _pairs(texts, what, "KEY=VALUE").items()}
+
+
+def _value(text: str) -> Any:
+    """A number, true or false where the text is one; else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,129 @@
+"""The demo: photographs exchange their colours through one model."""
+
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from multisi.analysis import plots
+from multisi.analysis.report import Report
+from multisi.data.marginals import StandardNormal
+from multisi.errors import ConfigError, DataError
+from multisi.files import samples as formats
+from multisi.files.atomic import write_whole
+from multisi.model.model import Model
+from multisi.training.fitting import fit
+
+PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
+SIDE = 200
+"""Pixels on the longer side of a picture in the grid."""
+NOISE = "noise"
+
+
+def run(
+    images: Sequence[Any] = (),
+    out: Any = "demo",
+    *,
+    steps: int = 10_000,
+    seed: int = 0,
+    device: Any = "auto",
+    progress: bool = True,
+) -> Report:
+    """Fit one model to the pixels of all photographs; write a grid and the model; report.
+
+    Arguments:
+        images: Two or more image files; without, four photographs of scikit-image.
+        out: Folder for `palettes.png` and `model.safetensors`, made if it is missing.
+        steps: Steps of training.
+        seed: Seed of everything random.
+        device: Where to compute.
+        progress: Show bars, if standard error is a terminal.
+
+    Returns:
+        The report on held-out pixels.
+
+    Raises:
+        ConfigError: one image only, repeated names, or a package that is missing.
+        DataError: an image that cannot be read, or a folder that cannot be made.
+    """
+    plots.empty()  # Without matplotlib fail now, not after the training.
+    pictures = _files(images) if images else _photographs()
+    folder = pathlib.Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"The folder {str(folder)!r} could not be made: {error}.") from None
+    shuffle = np.random.default_rng(seed).permutation
+    pixels = {name: shuffle(picture.reshape(-1, 3)) for name, picture in pictures.items()}
+    train = {name: rows[: len(rows) // 2] for name, rows in pixels.items()}
+    held_out = {name: rows[len(rows) // 2 :] for name, rows in pixels.items()}
+    start = time.perf_counter()
+    model = fit(
+        {NOISE: StandardNormal(), **train},
+        steps=steps,
+        batch_size=512,
+        learning_rate=2e-3,
+        seed=seed,
+        device=device,
+        progress=progress,
+        rescue=folder / "interrupted.safetensors",
+    )
+    print(f"Fitted {len(pictures)} photographs in {time.perf_counter() - start:.0f} seconds.")
+    model.save(folder / "model.safetensors")
+    write_whole(folder / "palettes.png", _grid(model, pictures))
+    report = model.evaluate(held_out, steps=64)
+    print(f"{report}\n\nPicture: {folder / 'palettes.png'}\nModel: {folder / 'model.safetensors'}")
+    return report
+
+
+def _grid(model: Model, pictures: dict[str, "np.ndarray[Any, Any]"]) -> bytes:
+    """Every photograph as it is, in every other's palette, and in the barycentre's."""
+    rows = {}
+    for name, picture in pictures.items():
+        small = _scaled(picture)
+        flat = small.reshape(-1, 3)
+        moved = [
+            small if target == name else model.transport(flat, name, target).reshape(small.shape)
+            for target in pictures
+        ]
+        mixed = model.transport(flat, name, model.barycenter).reshape(small.shape)
+        rows[name] = [*moved, mixed]
+    return plots.image_grid(rows, [*(f"as {name}" for name in pictures), "as the barycentre"])
+
+
+def _photographs() -> dict[str, "np.ndarray[Any, Any]"]:
+    try:
+        from skimage import data
+    except ImportError:
+        raise ConfigError(
+            "The photographs come with scikit-image. Try: pip install 'multisi[demo]'"
+        ) from None
+    return {name: getattr(data, name)()[..., :3].astype(np.float32) / 255 for name in PHOTOGRAPHS}
+
+
+def _files(images: Sequence[Any]) -> dict[str, "np.ndarray[Any, Any]"]:
+    names = [pathlib.Path(image).stem for image in images]
+    if len(names) < 2:
+        raise ConfigError(f"At least 2 images are needed to exchange colours; got {len(names)}.")
+    if repeated := {name for name in names if names.count(name) > 1} | ({NOISE} & set(names)):
+        raise ConfigError(
+            f"Images are told apart by their file names; rename {', '.join(sorted(repeated))}."
+        )
+    pictures = {}
+    for name, image in zip(names, images, strict=True):
+        samples = formats.read(image)
+        if samples.picture is None:
+            raise DataError(f"{str(image)!r} is no image.")
+        pictures[name] = samples.rows.reshape(*samples.picture, 3)
+    return pictures
+
+
+def _scaled(picture: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """The picture with at most `SIDE` pixels a side."""
+    from PIL import Image
+
+    image = Image.fromarray(np.rint(picture * 255).astype(np.uint8))
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(image, dtype=np.float32) / 255

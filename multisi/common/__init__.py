@@ -1,0 +1,1 @@
+"""Ground for all rooms: arrays, checks, devices, seeds, progress, processes, derivatives."""

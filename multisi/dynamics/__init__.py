@@ -1,0 +1,1 @@
+"""Dynamics along a path: the probability flow, the diffusion, and the arc length."""

@@ -1,0 +1,176 @@
+r"""The conditional means $g_k(x, \alpha) = E[x_k \mid \sum_j \alpha_j x_j = x]$."""
+
+import functools
+import inspect
+import math
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from multisi.common.arrays import bad_rows
+from multisi.errors import ConfigError, PluginError, ShapeError, SimplexError, SolverError
+
+
+class ConditionalMeans(nn.Module):
+    r"""All conditional means from one network: homogeneous, and consistent with the state.
+
+    The network is asked on the simplex only, since $g(\lambda x, \lambda \alpha) = g(x, \alpha)$,
+    and its heads $\hat g$ are projected onto what the truth satisfies, $\sum_k \alpha_k g_k = x$:
+
+    $$g = \hat g + \alpha\, \frac{x - \sum_k \alpha_k \hat g_k}{|\alpha|^2}.$$
+
+    Arguments:
+        network: A module `(x, alpha) -> heads`, with `x` `(b, *event)`, `alpha` `(b, k)` on the
+            simplex, heads `(b, k, *event)`; it may take a keyword `condition`, and a keyword `mix`
+            `(r, k)` with which it returns these combinations of its heads, `(b, r, *event)`.
+        recipe: How to make the network again from its name, kept in saved models.
+
+    References:
+        Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.
+
+    Example:
+        >>> means = ConditionalMeans(lambda x, alpha: torch.zeros(len(x), 2, *x.shape[1:]))
+        >>> means(torch.ones(1, 3), torch.tensor([[1.0, 0.0]]))
+        tensor([[[1., 1., 1.],
+                 [0., 0., 0.]]])
+    """
+
+    def __init__(self, network: Any, recipe: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        if not callable(network) or isinstance(network, type):
+            raise ConfigError(
+                f"A network must be a module or a function of (x, alpha); got {network!r}."
+            )
+        self.network = network
+        self.recipe = recipe
+        self.mixes = "mix" in _parameters(network)
+
+    @property
+    def reference(self) -> Tensor:
+        """An empty tensor of the device and the type that the network computes with."""
+        floats = [t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()]
+        if not floats:
+            return torch.empty(0)
+        kind = functools.reduce(torch.promote_types, (t.dtype for t in floats))
+        return torch.empty(0, device=floats[0].device, dtype=kind)
+
+    def ask(self, y: Tensor, alpha: Tensor, condition: Any, mix: Tensor | None = None) -> Tensor:
+        """What the network says at points of the simplex, unprojected and checked.
+
+        With `mix`, of shape `(r, k)`, these combinations of its heads, shape `(b, r, *event)`.
+        """
+        options = {} if condition is None else {"condition": condition}
+        if mix is not None:
+            options["mix"] = mix
+        try:
+            heads = self.network(y, alpha, **options)
+        except TypeError as error:
+            if "argument 'condition'" not in str(error):
+                raise
+            raise ConfigError(f"The network takes no condition: {error}.") from error
+        expected = (len(y), alpha.shape[-1] if mix is None else len(mix), *y.shape[1:])
+        if not isinstance(heads, Tensor) or heads.shape != expected:
+            got = tuple(heads.shape) if isinstance(heads, Tensor) else type(heads).__name__
+            what = "one head a marginal" if mix is None else "the combinations that mix asks for"
+            raise ShapeError(f"The network must return {what}, shape {expected}; got {got}.")
+        if heads.dtype == y.dtype and heads.device == y.device:
+            return heads
+        if not heads.is_floating_point() or heads.device != y.device:
+            raise PluginError(
+                f"The network must return {y.dtype} or another floating type on {y.device}; got "
+                f"{heads.dtype} on {heads.device}."
+            )
+        return heads.to(y.dtype)
+
+    def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
+        """One head a marginal, unprojected, `alpha` on the simplex, shape `(b, k, *event)`."""
+        return self.ask(y, alpha, condition)
+
+    def mixed(self, y: Tensor, alpha: Tensor, of_heads: Tensor, condition: Any = None) -> Tensor:
+        r"""$\sum_k a_{rk}\, \hat g_k$, shape `(b, r, d)`, for coefficients `(b or 1, r, k)`.
+
+        A network that mixes by itself does so before its last layer, which is then of the size of
+        the mixture: worth it where there are more rows than heads.
+        """
+        if self.mixes and len(of_heads) == 1 and 0 < of_heads.shape[1] < alpha.shape[-1] < len(y):
+            heads = self.ask(y, alpha, condition, of_heads[0])
+            return heads.reshape(*heads.shape[:2], math.prod(y.shape[1:]))
+        heads = self.heads(y, alpha, condition)
+        if heads.ndim != 3:
+            heads = heads.reshape(*heads.shape[:2], math.prod(y.shape[1:]))
+        return torch.matmul(of_heads, heads)
+
+    def forward(self, x: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
+        r"""The conditional means at points of the cone.
+
+        Arguments:
+            x: States, shape `(b, *event)`.
+            alpha: Weights, shape `(b, k)` or `(k,)`: non-negative and not all zero.
+            condition: Handed to the network if given.
+
+        Returns:
+            $g$, shape `(b, k, *event)`.
+        """
+        if alpha.ndim == 2 and alpha.stride(0) == 0:  # One point for the whole batch.
+            alpha = alpha[:1]
+        total = alpha.sum(-1, keepdim=True)
+        if not (total > 0).all():
+            raise SimplexError("alpha must not be all zero: no weights, no state.")
+        y = x / total.reshape(-1, *(1,) * (x.ndim - 1))
+        alpha = (alpha / total).reshape(-1, alpha.shape[-1])
+        flat = y.reshape(len(x), math.prod(x.shape[1:]))
+        heads = self.heads(y, alpha.expand(len(x), -1), condition)
+        heads = heads.reshape(len(x), alpha.shape[-1], flat.shape[1])
+        rest = flat - torch.einsum("bk,bkd->bd", alpha, heads)
+        share = alpha / (alpha * alpha).sum(-1, keepdim=True)
+        means = heads + torch.einsum("bk,bd->bkd", share, rest)
+        return means.reshape(len(x), alpha.shape[-1], *x.shape[1:])
+
+
+def _parameters(network: Any) -> Collection[str]:
+    """The parameters of a network, as far as they can be known.
+
+    Raises:
+        ConfigError: it cannot be called with a state and a point.
+    """
+    try:
+        signature = inspect.signature(getattr(network, "forward", network))
+    except (TypeError, ValueError):
+        return ()
+    try:
+        signature.bind_partial(None, None)
+    except TypeError as error:
+        raise ConfigError(
+            f"A network must be callable as network(x, alpha); {type(network).__name__} takes "
+            f"{signature}: {error}."
+        ) from None
+    return signature.parameters
+
+
+def combination(alpha: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Fold the projection into $\sum_k v_k g_k = \sum_k (v_k - c\,\alpha_k)\, \hat g_k + c\, x$.
+
+    With $c = (\alpha \cdot v) / |\alpha|^2$; both coefficients depend on `alpha` and `v` alone.
+
+    Returns:
+        Coefficients of the heads `(..., k)`, and of the state `(..., 1)`.
+    """
+    c = (alpha * v).sum(-1, keepdim=True) / (alpha * alpha).sum(-1, keepdim=True)
+    return v - c * alpha, c
+
+
+def finite(values: Tensor, what: str) -> Tensor:
+    """The values, if all of them are finite.
+
+    Raises:
+        SolverError: some are not; with how many rows, and the first.
+    """
+    if len(bad := bad_rows(values)):
+        raise SolverError(
+            f"{what}: not finite in {len(bad)} of {len(values)} rows, the first is row "
+            f"{bad[0].item()}. Look whether the input lies far from the marginals and whether the "
+            "network itself returns finite values."
+        )
+    return values

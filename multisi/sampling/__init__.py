@@ -1,0 +1,1 @@
+"""Moving samples: the grid of times, the integration, the transport."""

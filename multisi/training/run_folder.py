@@ -1,0 +1,192 @@
+"""The folder of a run: checkpoints that survive, one trainer at a time, signals that end well."""
+
+import contextlib
+import pathlib
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from multisi.common import checks
+from multisi.common.processes import World
+from multisi.errors import CheckpointError, ConfigError
+from multisi.files import checkpoint
+from multisi.files.atomic import Lock, sweep
+from multisi.training.loop import Training
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
+_CHANGEABLE = ("steps", "max_seconds")
+
+
+class Run:
+    """A folder in which a training can be taken up again.
+
+    Each checkpoint is a file that `multisi.load` reads as a model, with all besides that training
+    needs. It is written under a temporary name, synced and renamed, while training goes on.
+
+    Arguments:
+        folder: Where; it is made if it is missing.
+        options: What defines the run, and must not change when it is taken up again.
+        describe: Function that gives tensors and description of the model so far.
+        every: Seconds between two checkpoints.
+        keep: How many of the latest to keep, besides the best.
+
+    Raises:
+        CheckpointError: the folder cannot be used, or another process has it.
+    """
+
+    def __init__(
+        self,
+        folder: Any,
+        options: Mapping[str, Any],
+        describe: Callable[[], tuple[dict[str, Any], dict[str, Any]]],
+        every: float = 60.0,
+        keep: int = 3,
+    ) -> None:
+        self.folder = pathlib.Path(folder)
+        self.options = dict(options)
+        self.every = checks.number(every, "save_seconds")
+        self.keep = checks.integer(keep, "keep")
+        self.signal: int | None = None
+        self._describe = describe
+        self._writer = ThreadPoolExecutor(1, "multisi-checkpoint")
+        self._writing: Future[None] | None = None
+        self._saved = 0.0
+
+    @contextlib.contextmanager
+    def held(self, world: World) -> Iterator[None]:
+        """Hold the folder: nobody else may train in it, and signals end training after a step."""
+        with contextlib.ExitStack() as held:
+            if world.first:
+                try:
+                    self.folder.mkdir(parents=True, exist_ok=True)
+                    held.enter_context(Lock(self.folder / ".lock"))
+                except OSError as error:
+                    raise CheckpointError(
+                        f"The run folder {str(self.folder)!r} cannot be used: {error}."
+                    ) from None
+                sweep(self.folder)
+            world.most(0.0)  # The others wait until it is in order.
+            held.enter_context(self._signals())
+            yield
+            self._wait()
+
+    def restore(self, training: Training, resume: bool) -> None:
+        """Take up the newest checkpoint that is whole, if there is one.
+
+        Raises:
+            CheckpointError: there are some, and none is whole; or there are some and `resume` is
+                false; or the processes do not see the same ones.
+            ConfigError: the run was made with other options.
+        """
+        self._restore(training, resume)
+        self._saved = training.seconds
+        first, last = -training.world.most(-training.step), training.world.most(training.step)
+        if first != last:
+            raise CheckpointError(
+                f"The processes found checkpoints of different steps, {first:.0f} to {last:.0f}: "
+                f"{str(self.folder)!r} must be one folder, on a file system that they share."
+            )
+
+    def _restore(self, training: Training, resume: bool) -> None:
+        found = self.checkpoints()
+        if found and not resume:
+            raise CheckpointError(
+                f"{str(self.folder)!r} holds a run up to {found[-1].stem}. Take it up with "
+                "resume=True (--resume), or choose another folder."
+            )
+        reasons = []
+        for path in reversed(found):
+            try:
+                tensors, description = checkpoint.read(path)
+            except CheckpointError as error:
+                reasons.append(f"{path.name}: {error}")
+                continue
+            if (told := description.get("training")) is None:
+                reasons.append(f"{path.name} is a model, and no checkpoint of a run.")
+                continue
+            self._compare(told["options"], path)
+            own, means = (checkpoint.under(tensors, name) for name in ("training.", "means."))
+            try:
+                training.restore(own, told["numbers"], means)
+            except (KeyError, RuntimeError) as error:
+                raise CheckpointError(
+                    f"{str(path)!r} does not fit this run; its network may be another: {error}."
+                ) from error
+            return
+        if reasons:
+            raise CheckpointError(
+                f"No checkpoint in {str(self.folder)!r} is whole: {' '.join(reasons)} Remove them "
+                "to begin anew."
+            )
+
+    def checkpoints(self) -> list[pathlib.Path]:
+        """The checkpoints of the folder, the latest last."""
+        return sorted(self.folder.glob("step-*.safetensors"))
+
+    def __call__(self, training: Training) -> bool:
+        """Save if it is time; end training if a signal asked for that."""
+        best = training.best_step == training.step
+        if best or training.seconds - self._saved >= self.every:
+            self.save(training)
+        return self.signal is not None
+
+    def save(self, training: Training) -> None:
+        """Write a checkpoint in the background; an error shows at the next one, or at the end."""
+        self._saved = training.seconds
+        own, numbers = training.state()
+        if not training.world.first:
+            return
+        self._wait()
+        tensors, description = self._describe()
+        tensors |= {f"training.{name}": tensor for name, tensor in own.items()}
+        tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        description["training"] = {"options": self.options, "numbers": numbers}
+        path, best = self._path(training.step), self._path(training.best_step)
+        self._writing = self._writer.submit(self._write, path, best, tensors, description)
+
+    def _path(self, step: int) -> pathlib.Path:
+        return self.folder / f"step-{step:09d}.safetensors"
+
+    def _write(
+        self, path: pathlib.Path, best: pathlib.Path, tensors: Any, description: Any
+    ) -> None:
+        checkpoint.write(path, tensors, description)
+        for old in self.checkpoints()[: -self.keep]:
+            if old != best:
+                old.unlink(missing_ok=True)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _compare(self, before: Mapping[str, Any], path: pathlib.Path) -> None:
+        names = sorted({*before, *self.options} - set(_CHANGEABLE))
+        changed = [n for n in names if before.get(n) != self.options.get(n)]
+        if changed:
+            lines = [f"{n}: {before.get(n)!r} then, {self.options.get(n)!r} now" for n in changed]
+            raise ConfigError(
+                f"{str(path)!r} was made with other options: {'; '.join(lines)}. Only "
+                f"{' and '.join(_CHANGEABLE)} may change."
+            )
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Note the first signal and let the step end; a second one ends the process at once."""
+
+        def note(number: int, frame: Any) -> None:
+            self.signal = number
+            signal.signal(number, signal.SIG_DFL)
+
+        before = {}
+        with contextlib.suppress(ValueError):  # Only the main thread may.
+            for name in _SIGNALS:
+                if hasattr(signal, name):
+                    number = getattr(signal, name)
+                    before[number] = signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

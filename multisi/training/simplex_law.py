@@ -1,0 +1,147 @@
+"""The law of simplex points that training draws, each with a tangent."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multisi import registry
+from multisi.common import checks
+from multisi.common.derivatives import slope
+from multisi.errors import ConfigError
+from multisi.field import named_points as points
+from multisi.paths import Path
+
+
+class SimplexLaw:
+    r"""Points of the simplex with tangents: a mixture of edges, bows, faces and paths.
+
+    On an edge a point is uniform, with the tangent $e_j - e_i$ or $e_i - e_j$. A bow is a path
+    between two datasets that is drawn towards the noise, as far as SDEs go or less; its tangents
+    are those of the path, or lead to the noise. On a face, of a size drawn uniformly from three
+    corners to all, a point is uniform, with a tangent between two of its corners. On a path the
+    time is uniform and the tangent is $\dot\alpha(t)$.
+
+    Arguments:
+        edges: Share of points on edges, where samples travel between two marginals.
+        bows: Share of points on bows, for noise between datasets; none where there is no noise.
+        faces: Share of points on faces, for barycentres and routes through the inside.
+        paths: Share of points on the paths that are given; by default as many as all others.
+        along: The paths that will be used: `Path` objects, or pairs `(source, target)` of points
+            as `transport` takes them.
+
+    Raises:
+        ConfigError: shares that are negative or all zero, or paths without a share.
+
+    Example:
+        >>> law = SimplexLaw(edges=1, bows=0, faces=0)
+        >>> alpha, v = law.draw(8, ["a", "b", "c"], False, torch.Generator().manual_seed(0))
+        >>> bool(((alpha > 0).sum(1) == 2).all() and (v.sum(1) == 0).all())
+        True
+    """
+
+    def __init__(
+        self,
+        edges: float = 0.6,
+        bows: float = 0.2,
+        faces: float = 0.2,
+        paths: float | None = None,
+        along: Sequence[Any] = (),
+    ) -> None:
+        self.along = list(along)
+        shares = {"edges": edges, "bows": bows, "faces": faces}
+        self.shares = {name: checks.number(share, name) for name, share in shares.items()}
+        default = (sum(self.shares.values()) or 1.0) if self.along else 0.0
+        self.shares["paths"] = default if paths is None else checks.number(paths, "paths")
+        if not sum(self.shares.values()) > 0 or bool(self.shares["paths"]) != bool(self.along):
+            raise ConfigError(
+                "A law needs a share above zero, and a share of paths needs paths (along=[...]); "
+                f"got {self.shares} and {len(self.along)} paths."
+            )
+
+    def draw(
+        self, n: int, names: Sequence[str], noise: bool, source: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """`n` points and their tangents, each of shape `(n, k)`, float32.
+
+        Arguments:
+            n: How many.
+            names: The marginals in order.
+            noise: Whether the first of them is the noise.
+            source: Where random numbers come from.
+
+        Raises:
+            ConfigError: nothing that the law has a share for is there, such as bows without noise.
+        """
+        laws = {"edges": _edges, "bows": _bows, "faces": _faces, "paths": self._paths}
+        there = {"edges": True, "bows": noise and len(names) > 2, "faces": len(names) > 2}
+        shares = torch.tensor([s * there.get(name, True) for name, s in self.shares.items()])
+        if not shares.sum() > 0:
+            raise ConfigError(
+                f"There is nothing to draw for {list(names)} by shares {self.shares}."
+            )
+        kinds = torch.multinomial(shares, n, replacement=True, generator=source)
+        alpha, v = torch.empty(2, n, len(names))
+        for kind, law in enumerate(laws.values()):
+            rows = (kinds == kind).nonzero()[:, 0]
+            if len(rows):
+                alpha[rows], v[rows] = law(len(rows), names, source)
+        return alpha, v
+
+    def _paths(
+        self, n: int, names: Sequence[str], source: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        which = torch.randint(len(self.along), (n,), generator=source)
+        t = torch.rand(n, generator=source, dtype=torch.float64)
+        alpha, v = torch.empty(2, n, len(names))
+        for i, given in enumerate(self.along):
+            rows = (which == i).nonzero()[:, 0]
+            path = given if isinstance(given, Path) else _segment(given, names)
+            at = t[rows]
+            alpha[rows], v[rows] = (part.float() for part in slope(path, at))
+        return alpha, v
+
+
+def _segment(ends: Any, names: Sequence[str]) -> Path:
+    if not isinstance(ends, tuple | list) or len(ends) != 2:
+        raise ConfigError(f"along takes paths and pairs of points; got {ends!r}.")
+    both = [points.resolve(end, tuple(names), None, "along") for end in ends]
+    return registry.create("path", "segment", Path, both)
+
+
+def _edges(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tensor, Tensor]:
+    k = len(names)
+    i = torch.randint(k, (n, 1), generator=source)
+    j = (i + torch.randint(1, k, (n, 1), generator=source)) % k
+    t = torch.rand(n, 1, generator=source)
+    alpha = torch.zeros(n, k).scatter_(1, i, 1 - t).scatter_(1, j, t)
+    return alpha, torch.zeros(n, k).scatter_(1, i, -1.0).scatter_(1, j, 1.0)
+
+
+def _bows(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tensor, Tensor]:
+    k = len(names)
+    i = torch.randint(k - 1, (n, 1), generator=source)
+    j = 1 + (i + torch.randint(1, k - 1, (n, 1), generator=source)) % (k - 1)
+    t, depth = torch.rand(2, n, 1, generator=source)
+    # The default path of SDEs has depth 1/2: the weight of the noise is half the squared sine.
+    s = depth / 2 * torch.sin(math.pi * t) ** 2
+    rate = depth / 2 * math.pi * torch.sin(2 * math.pi * t)
+    edge = torch.zeros(n, k).scatter_(1, 1 + i, 1 - t).scatter_(1, j, t)
+    along = torch.zeros(n, k).scatter_(1, 1 + i, -1.0).scatter_(1, j, 1.0)
+    up = -edge
+    up[:, 0] += 1
+    on_path = torch.rand(n, 1, generator=source) < 0.5
+    return edge + s * up, torch.where(on_path, (1 - s) * along + rate * up, up)
+
+
+def _faces(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tensor, Tensor]:
+    k = len(names)
+    order = torch.rand(n, k, generator=source).argsort(1)
+    size = torch.randint(3, k + 1, (n, 1), generator=source)
+    alpha = torch.rand(n, k, generator=source).clamp_min(1e-12).log().neg()
+    alpha = alpha * (torch.arange(k) < size)
+    alpha = torch.zeros(n, k).scatter_(1, order, alpha / alpha.sum(1, keepdim=True))
+    v = torch.zeros(n, k).scatter_(1, order[:, :1], -1.0).scatter_(1, order[:, 1:2], 1.0)
+    return alpha, v

@@ -1,0 +1,164 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multisi import ConditionalMeans, GaussianMixtureMeans
+from multisi.errors import ConfigError, DataError, ShapeError, SimplexError
+from multisi.field.conditional_means import combination
+from multisi.networks import MLP
+from tests.closed_forms import mixtures, sample_mixture
+
+torch.manual_seed(0)
+NETWORK = MLP((2,), 3, width=16, depth=2).double()
+MEANS = ConditionalMeans(NETWORK)
+EXACT = GaussianMixtureMeans(*mixtures())
+weights = st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(lambda w: sum(w) > 1e-2)
+
+
+def points(rows):
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("means", [MEANS, EXACT])
+@given(w=weights, scale=st.floats(0.1, 10))
+def test_homogeneous_and_consistent(means, w, scale):
+    x, alpha = torch.linspace(-2, 2, 10, dtype=torch.float64).reshape(5, 2), points(w)
+    g = means(x, alpha)
+    assert g.shape == (5, 3, 2)
+    assert torch.allclose(torch.einsum("k,bkd->bd", alpha, g), x, atol=1e-8)
+    assert torch.allclose(means(scale * x, scale * alpha), g, atol=1e-7)
+
+
+def test_exact_at_the_corners():
+    x = torch.randn(4, 2, dtype=torch.float64)
+    for k in range(3):
+        g = MEANS(x, torch.eye(3, dtype=torch.float64)[k])
+        assert torch.allclose(g[:, k], x)
+
+
+def test_projection_never_increases_the_error():
+    x, alpha = torch.randn(50, 2).double(), torch.rand(50, 3).double()
+    alpha = alpha / alpha.sum(1, keepdim=True)
+    truth = EXACT(x, alpha)
+    raw, projected = NETWORK(x, alpha), MEANS(x, alpha)
+    assert ((projected - truth).square().sum((1, 2)) <= (raw - truth).square().sum((1, 2))).all()
+
+
+@given(v=st.lists(st.floats(-2, 2), min_size=3, max_size=3))
+def test_combination_folds_the_projection(v):
+    x, v = torch.randn(5, 2).double(), points(v)
+    alpha = torch.rand(5, 3).double()
+    alpha = alpha / alpha.sum(1, keepdim=True)
+    of_heads, of_state = combination(alpha, v)
+    folded = torch.einsum("bk,bkd->bd", of_heads, NETWORK(x, alpha)) + of_state * x
+    assert torch.allclose(folded, torch.einsum("k,bkd->bd", v, MEANS(x, alpha)), atol=1e-9)
+
+
+def test_images():
+    means = ConditionalMeans(MLP((3, 2, 2), 2, width=8))
+    x = torch.randn(5, 3, 2, 2)
+    g = means(x, torch.tensor([0.5, 0.5]))
+    assert g.shape == (5, 2, 3, 2, 2) and torch.allclose(g.mean(1), x, atol=1e-6)
+
+
+def test_condition_is_handed_on():
+    def network(x, alpha, condition):
+        return condition[:, None].expand(-1, 2, -1)
+
+    means = ConditionalMeans(network)
+    g = means(torch.zeros(3, 2), torch.eye(2)[0], condition=torch.ones(3, 2))
+    assert (g[:, 1] == 1).all()
+
+
+@pytest.mark.parametrize("answer", [torch.zeros(5, 2, 2), torch.zeros(5, 2), None])
+def test_wrong_shapes_are_found(answer):
+    with pytest.raises(ShapeError, match=r"one head a marginal, shape \(5, 3, 2\); got"):
+        ConditionalMeans(lambda x, alpha: answer)(torch.zeros(5, 2), torch.ones(3))
+
+
+def test_all_zero_weights():
+    with pytest.raises(SimplexError, match="all zero"):
+        MEANS(torch.zeros(2, 2).double(), torch.zeros(3).double())
+
+
+def test_mixture_means_are_conditional_expectations():
+    p, m, c = mixtures()
+    alpha = torch.tensor([0.3, 0.3, 0.4], dtype=torch.float64)
+    n = 400_000
+    xs = torch.stack([sample_mixture(p[k], m[k], c[k], n, k) for k in range(3)], 1)
+    x = torch.einsum("k,bkd->bd", alpha, xs)
+    # Orthogonality: E[(x_k - g_k) f(x)] = 0 for every f, here within five standard errors.
+    rest = xs - EXACT(x, alpha)
+    for f in (torch.ones_like(x[:, 0]), x[:, 0], x[:, 1] ** 2, torch.sin(2 * x.sum(1))):
+        product = rest * f[:, None, None]
+        assert (product.mean(0).abs() <= 5 * product.std(0) / n**0.5).all()
+
+
+def test_mixture_rows_on_different_faces():
+    alpha = points([[1, 0, 0], [0, 0.5, 0.5], [0.2, 0.3, 0.5], [0, 1, 0], [0, 0.1, 0.9]])
+    x = torch.randn(5, 2, dtype=torch.float64)
+    together = EXACT(x, alpha)
+    for i in range(5):
+        assert torch.allclose(together[i : i + 1], EXACT(x[i : i + 1], alpha[i]), atol=1e-10)
+
+
+def test_score_of_the_noise_head():
+    alpha = points([0.4, 0.2, 0.4])
+    p, m, c = mixtures()
+    x = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
+    components = []
+    for i in range(3):
+        for j in range(2):
+            mean = alpha[1] * m[1][i] + alpha[2] * m[2][j]
+            cov = alpha[0] ** 2 * c[0][0] + alpha[1] ** 2 * c[1][i] + alpha[2] ** 2 * c[2][j]
+            law = torch.distributions.MultivariateNormal(mean, cov)
+            components.append(law.log_prob(x) + p[1][i].log() + p[2][j].log())
+    (score,) = torch.autograd.grad(torch.logsumexp(torch.stack(components), 0).sum(), x)
+    assert torch.allclose(score, -EXACT(x, alpha)[:, 0] / alpha[0], atol=1e-10)
+
+
+def test_bad_mixtures():
+    p, m, c = mixtures()
+    with pytest.raises(ShapeError, match="3, 3 and 2 entries"):
+        GaussianMixtureMeans(p, m, c[:2])
+    with pytest.raises(ShapeError, match=r"Marginal 1: .* \(3, 1\)"):
+        GaussianMixtureMeans(p, [m[0], m[1][:, :1], m[2]], c)
+    with pytest.raises(DataError, match="Marginal 0: weights must be probabilities"):
+        GaussianMixtureMeans([2 * p[0], *p[1:]], m, c)
+    with pytest.raises(DataError, match=r"Marginal 2: .* component 0 is not"):
+        GaussianMixtureMeans(p, m, [*c[:2], -c[2]])
+    with pytest.raises(DataError, match=r"Marginal 0: .*finite"):
+        GaussianMixtureMeans(p, [m[0] / 0, *m[1:]], c)
+    with pytest.raises(ShapeError, match="one dimension d"):
+        GaussianMixtureMeans(p[:2], [m[0][:, :1], m[1]], [c[0][:, :1, :1], c[1]])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p, m, c: ([], [], []),
+        lambda p, m, c: (None, m, c),
+        lambda p, m, c: (torch.tensor(3.0), m, c),
+        lambda p, m, c: ([None] * 3, m, c),
+        lambda p, m, c: (p, ["x"] * 3, c),
+        lambda p, m, c: (p, [part + 0j for part in m], c),
+        lambda p, m, c: (p, m, [part.to("meta") for part in c]),
+        lambda p, m, c: (p, [part[:, :0] for part in m], [part[:, :0, :0] for part in c]),
+        lambda p, m, c: ([part[:0] for part in part_of] for part_of in (p, m, c)),
+    ],
+)
+def test_what_is_no_mixture(change):
+    with pytest.raises((DataError, ShapeError)):
+        GaussianMixtureMeans(*change(*mixtures()))
+
+
+def test_too_many_components_are_counted():
+    big = GaussianMixtureMeans(
+        [torch.full((200,), 1 / 200)] * 2,
+        [torch.randn(200, 2)] * 2,
+        [torch.eye(2).repeat(200, 1, 1)] * 2,
+    )
+    assert big(torch.zeros(1, 2), torch.tensor([1.0, 0.0])).shape == (1, 2, 2)
+    with pytest.raises(ConfigError, match="have 40000 choices"):
+        big(torch.zeros(1, 2), torch.tensor([0.5, 0.5]))

@@ -1,0 +1,212 @@
+"""What rows have to do with each other: nothing but rounding; and what callers bring along."""
+
+import gc
+
+import pytest
+import torch
+
+import multisi
+from multisi.data.standardiser import Standardiser
+from multisi.errors import ConfigError, ShapeError, SolverError
+from multisi.interpolants.smoothed import Smoothed
+from multisi.networks import MLP
+from multisi.paths import Path
+from multisi.paths.polyline import Segment
+from tests.closed_forms import gaussian_model, gaussians
+
+MEANS, COVARIANCES = gaussians(1, d=2, condition=4.0, noise=True)
+MODEL = gaussian_model(MEANS, COVARIANCES, "noise")
+X = torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+E = torch.eye(3, dtype=torch.float64)
+
+
+class Heads(torch.nn.Module):
+    """Heads by a function of `(x, alpha)`."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x, alpha):
+        return self.function(x, alpha)
+
+
+def model(function):
+    return multisi.Model(Heads(function), ("noise", "a", "b"), "noise")
+
+
+class Lambda(Path):
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, t):
+        return self.function(t)
+
+
+@pytest.mark.parametrize("interpolant", ["barycentric", "smoothed", "encoding-decoding"])
+def test_a_row_ends_where_it_ends_in_another_batch(interpolant):
+    options = dict(interpolant=interpolant, steps=16)
+    inner = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.2, 0.3], [0, 1, 0], [1, 0, 0], [0.3, 0.7, 0]])
+    few = MODEL.transport(X[:2], inner[:2], ["b"] * 2, **options)
+    many = MODEL.transport(X, inner, ["b"] * 5, **options)
+    assert torch.allclose(few, many[:2], atol=1e-10)
+
+
+@pytest.mark.parametrize("pair", [("noise", "a"), ("a", "b"), ("a", "noise")])
+def test_rows_of_their_own_are_as_accurate_with_latent_noise(pair):
+    exact = MODEL.transport(X, *pair, interpolant=Smoothed(), steps=2000)
+    ends = [[name] * 5 for name in pair]
+    moved = MODEL.transport(X, *ends, interpolant=Smoothed(), steps=64)
+    assert (moved - exact).abs().max() < 2e-4
+
+
+def test_many_rows_with_kinks_need_no_memory_to_speak_of():
+    x = torch.zeros(4000, 2, dtype=torch.float64)
+    moved = MODEL.transport(
+        x, ["a"] * 4000, ["b"] * 4000, interpolant="encoding-decoding", steps=8
+    )
+    assert torch.allclose(moved, moved[:1].expand_as(moved))
+
+
+def test_the_noise_corner_may_be_reached_up_to_rounding():
+    units = Standardiser(torch.tensor([10.0, -5.0]).double(), torch.tensor([3.0, 3.0]).double())
+    scaled = multisi.Model(MODEL.conditional_means, MODEL.marginals, "noise", units=units)
+    half = torch.pi / 2
+    path = Lambda(
+        lambda t: torch.stack([torch.sin(half * t) ** 2, torch.cos(half * t) ** 2, 0 * t], -1)
+    )
+    x = scaled.transport(X, "noise", "a")
+    ends = [scaled.transport(x, "a", "noise", steps=64, **more) for more in ({}, {"path": path})]
+    assert torch.allclose(*ends, atol=1e-3)
+
+
+def test_knots_are_added_to_a_grid():
+    options = dict(via="noise", solver="rk4")
+    exact = MODEL.transport(X, "a", "b", steps=1000, **options)
+    grid = torch.linspace(0, 1, 66)
+    assert (MODEL.transport(X, "a", "b", grid=grid, **options) - exact).abs().max() < 1e-5
+    path = MODEL.transport(X, "a", "b", grid=grid, return_path=True, **options)
+    assert path.shape == (66, 5, 2)
+    assert (path[-1] - exact).abs().max() < 1e-5
+
+
+def test_likelihoods_inside_inference_mode():
+    outside = MODEL.log_prob(X, "a"), MODEL.log_prob(X, "a", noise=0.5)
+    with torch.inference_mode():
+        inside = MODEL.log_prob(X, "a"), MODEL.log_prob(X, "a", noise=0.5)
+    assert torch.equal(outside[0], inside[0]) and torch.equal(outside[1], inside[1])
+
+
+def test_likelihoods_that_are_not_finite_are_refused():
+    bad = model(lambda x, a: x[:, None] * torch.where(a[..., None] > 0.5, torch.nan, 1.0))
+    for noise in (0.0, 0.5):
+        with pytest.raises(SolverError):
+            bad.log_prob(X.float(), "a", noise=noise)
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "midpoint", "milstein", "srk"])
+def test_a_network_that_draws_may_go_on_drawing(solver):
+    drawn = []
+
+    def heads(x, alpha):
+        drawn.append(torch.rand(()).item())
+        return x[:, None].expand(-1, 3, -1)
+
+    for _ in range(2):
+        model(heads).transport(X.float(), "a", "b", solver=solver, steps=2, noise=0.5)
+    assert len(set(drawn)) == len(drawn)
+
+
+@pytest.mark.parametrize("solver", ["adams", "midpoint", "srk", "rk4"])
+def test_states_are_freed_without_the_garbage_collector(solver):
+    moving = model(lambda x, alpha: x[:, None].tanh().expand(-1, 3, -1))
+    big, held = torch.randn(64, 4096), []
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(4):
+            moving.transport(big, "a", "b", solver=solver, steps=4)
+            held.append(
+                sum(o.numel() >= big.numel() for o in gc.get_objects() if type(o) is torch.Tensor)
+            )
+    finally:
+        gc.enable()
+    assert held[-1] == held[0]
+
+
+def test_paths_of_short_floats_and_of_rounding():
+    path = Lambda(lambda t: torch.stack([0 * t, 1 - t, t], -1).float())
+    for solver in ("adams", "midpoint", "rk4"):
+        moved = MODEL.transport(X, "a", "b", path=path, solver=solver, steps=64)
+        assert torch.allclose(
+            moved, MODEL.transport(X, "a", "b", solver=solver, steps=64), atol=1e-3
+        )
+    rounded = Lambda(lambda t: torch.stack([1 - 0.9 * t - 0.1 * t, 0.9 * t, 0.1 * t], -1))
+    assert torch.isfinite(MODEL.transport(X, "noise", [0, 0.9, 0.1], path=rounded)).all()
+
+
+def test_paths_and_rows_that_do_not_fit():
+    one = MODEL.transport(X, ["a"] * 5, ["b"] * 5, path=Segment([E[1], E[2]]))
+    assert torch.allclose(one, MODEL.transport(X, "a", "b"), atol=1e-3)
+    three = Segment([E[1].expand(3, 3), E[2].expand(3, 3)])
+    with pytest.raises(ShapeError, match="is of 3 rows; x has 5"):
+        MODEL.transport(X, "a", "b", path=three)
+    with pytest.raises(ShapeError, match="is of 3 rows"):
+        MODEL.transport(X, ["a"] * 5, ["b"] * 5, path=three)
+
+
+def test_noise_that_is_needed_is_missed():
+    plain = gaussian_model(MEANS, COVARIANCES)
+    with pytest.raises(ConfigError, match="needs a noise marginal"):
+        plain.transport(X, "a", "b", path="bow")
+    with pytest.raises(ConfigError, match="needs a noise marginal"):
+        plain.velocity(X, Segment([E[1], E[2]]), 0.5, interpolant="smoothed")
+
+
+def test_heads_of_another_type():
+    exact = model(lambda x, alpha: x[:, None].expand(-1, 3, -1) + alpha[..., None])
+    short = model(lambda x, alpha: x[:, None].expand(-1, 3, -1).double() + alpha[..., None])
+    for solver in ("adams", "midpoint", "srk", "rk4", "adaptive"):
+        moved = short.transport(X.float(), "a", "b", solver=solver)
+        assert moved.dtype == torch.float32
+        assert torch.allclose(
+            moved, exact.transport(X.float(), "a", "b", solver=solver), atol=1e-5
+        )
+
+
+def test_empty_batches_and_scalars():
+    empty = X[:0]
+    assert MODEL.means(empty, "a").shape == (0, 3, 2)
+    assert MODEL.score(empty, "noise").shape == (0, 2)
+    assert MODEL.transport(empty, "a", "b", noise=0.5, rows=[]).shape == (0, 2)
+    scalar = model(lambda x, alpha: x[:, None] + alpha)
+    assert scalar.transport(torch.zeros(4), "a", "b", solver="adaptive").shape == (4,)
+
+
+def test_options_that_are_nonsense():
+    with pytest.raises(ConfigError, match="batch_size must be an integer of at least 1"):
+        MODEL.log_prob(X, "a", batch_size=0)
+    with pytest.raises(ConfigError, match="rows must be one integer a row"):
+        MODEL.transport(X, "a", "b", noise=0.5, rows=["q"] * 5)
+    with pytest.raises(ShapeError, match="condition must have one vector"):
+        MODEL.transport(X, "a", "b", condition=torch.tensor(3))
+    with pytest.raises(ConfigError, match="takes no condition"):
+        MODEL.transport(X, "a", "b", condition=torch.zeros(5, 1))
+
+
+@pytest.mark.parametrize("event", [(), (2,), (3, 4, 4)])
+@pytest.mark.parametrize("solver", ["adams", "midpoint", "rk4", "adaptive"])
+def test_mixing_heads_before_the_last_layer_changes_nothing(event, solver):
+    network = MLP(event, 4, width=16)
+    mixing = multisi.Model(network, ("noise", "a", "b", "c"), "noise")
+    plain = multisi.Model(lambda x, alpha: network(x, alpha), mixing.marginals, "noise")
+    assert mixing.conditional_means.mixes and not plain.conditional_means.mixes
+    x = torch.randn(9, *event, generator=torch.Generator().manual_seed(0))
+    for target in ("a", "b", [0.1, 0.2, 0.3, 0.4], "noise"):
+        for precision in (None, "bfloat16"):
+            options = dict(solver=solver, steps=6, precision=precision)
+            moved = mixing.transport(x, "a", target, **options)
+            expected = plain.transport(x, "a", target, **options)
+            assert torch.allclose(moved, expected, atol=1e-4 if precision is None else 0.2)
+    moved = mixing.transport(x, "a", ["a", "b", "c"] * 3, solver=solver)
+    assert torch.allclose(moved, plain.transport(x, "a", ["a", "b", "c"] * 3, solver=solver))

@@ -25,10 +25,11 @@ test: lint  ## Lint, check types, run every test that is not slow
 test-slow: $(VENV)/installed-test  ## Run the slow tests
 	$(PY) -m pytest -m slow
 
-lint: $(VENV)/installed-test  ## Check style, formatting and types
+lint: $(VENV)/installed-test  ## Check style, formatting, types and the floors of imports
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
 
 docs: $(VENV)/installed-docs  ## Build the documentation in site/
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from multisi.common import arrays, checks, seeds
 from multisi.common.assignment import assign
+from multisi.common.shapes import flat
 from multisi.errors import DataError, ShapeError
 
 _ROWS = 1024
@@ -211,4 +212,4 @@ def _told(distance: float) -> float:
 def _rows(x: Any, what: str) -> Tensor:
     """Samples as vectors, float64 on the CPU."""
     rows = arrays.floats(x, what).cpu().to(torch.float64)
-    return rows.reshape(len(rows), math.prod(rows.shape[1:]))
+    return flat(rows)

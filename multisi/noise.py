@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from multisi.common import checks
+from multisi.common.seeds import RowGenerator
 from multisi.errors import ConfigError
 
 Rate: TypeAlias = Callable[[], Tensor]
@@ -107,6 +108,25 @@ def kl_optimal(noise: float = 1.0, damping: float = 0.01) -> Noise:
         lambda t, w, rate: over_weight(t, w, rate) * w[..., 0],
         over_weight,
     )
+
+
+def standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers of the shape and type of a state: what solvers draw.
+
+    Where the rows of a transport are numbered (`rows=`), the generator gives each row numbers of
+    its own, whatever else is in the batch. `torch.randn` cannot do that.
+
+    Arguments:
+        like: A state, shape `(b, ...)`.
+        generator: The generator that `Solver.integrate` is given.
+
+    Example:
+        >>> standard_normal(torch.zeros(5, 2), torch.Generator().manual_seed(0)).shape
+        torch.Size([5, 2])
+    """
+    if isinstance(generator, RowGenerator):
+        return generator.normal(like)
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
 
 
 def of(noise: Any) -> Noise:

@@ -1,4 +1,5 @@
 """What can be said of a model: likelihoods, bounds, reports and pictures."""
 
-from multisi.analysis.kl_bounds import Bounds as Bounds
-from multisi.analysis.kl_bounds import bounds as bounds
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,6 +16,7 @@ References:
     Stochastic interpolants: a unifying framework, arXiv:2303.08797, sections 2.4 and 2.6.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,19 +27,18 @@ from torch import Tensor
 
 from multisi import registry
 from multisi.analysis.likelihood import log_density
-from multisi.analysis.path_states import Draws, nodes
+from multisi.analysis.path_states import PathStates, nodes
 from multisi.common import arrays, checks
 from multisi.common.estimate import Estimate
-from multisi.dynamics.diffusion import Diffusion
-from multisi.dynamics.probability_flow import ProbabilityFlow
+from multisi.common.shapes import flat_heads
+from multisi.dynamics import Dynamics, ProbabilityFlow
+from multisi.dynamics.route import dynamics_along
 from multisi.errors import ConfigError, DataError, ShapeError
-from multisi.field import named_points as points
+from multisi.field import named_points
 from multisi.field.field import Field
 from multisi.interpolants import Interpolant
-from multisi.noise import Noise, constant
 from multisi.paths import Path
-from multisi.sampling.integrate import time_grid
-from multisi.sampling.transport import on_path
+from multisi.sampling.grid import time_grid
 from multisi.solvers import Solver
 
 _STEP = 1e-4
@@ -75,45 +75,6 @@ class Bounds:
     def best(self) -> float:
         r"""The bound at $\varepsilon^*$, which is $\sqrt{\Delta L_b\, \Delta L_s}$."""
         return math.sqrt(self.velocity.value * self.score.value)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What `noise="auto"` goes by: a model, its twin or the truth, and samples.
-
-    Arguments: as for `bounds`.
-    """
-
-    model: Field
-    other: Field
-    samples: Mapping[str, Any]
-    exact: bool
-
-    def __post_init__(self) -> None:
-        _check_models(self.model, self.other)
-        if not checks.options(self.samples, "samples"):
-            raise DataError("samples must have samples of the data marginals; got none.")
-
-    def noise(
-        self, source: Any, target: Any, path: str | Path | None, interpolant: str | Interpolant
-    ) -> Noise:
-        r"""The constant $\varepsilon^*$ between two marginals.
-
-        Raises:
-            ConfigError: points that are not named.
-        """
-        if not (isinstance(source, str) and isinstance(target, str)):
-            raise ConfigError("noise='auto' needs one source and one target, by their names.")
-        options: dict[str, Any] = {"path": path or "bow", "interpolant": interpolant}
-        found = bounds(
-            self.model, self.other, self.samples, source, target, exact=self.exact, **options
-        )
-        if not math.isfinite(found.epsilon):
-            raise ConfigError(
-                "noise='auto' found no difference between the scores of the model and its twin; "
-                "a twin is a model that was fitted with another seed."
-            )
-        return constant(found.epsilon)
 
 
 def bounds(
@@ -156,33 +117,35 @@ def bounds(
         DataError: no samples for a marginal on the path.
         ShapeError: samples of different event shapes.
     """
-    _check_models(model, other)
+    check_models(model, other)
     samples, steps = checks.options(samples, "samples"), checks.integer(steps, "steps")
     model.check_score("A bound")
     if fisher and not (exact and source == model.noise):
         raise ConfigError("The Fisher term needs the truth, and the noise as the source.")
-    ends = [points.resolve(name, model.marginals, None, name) for name in (source, target)]
-    if isinstance(path, str):
-        path = registry.create("path", path, Path, ends)
-    on_path(checks.instance(path, Path, "path"), ends)
-    chosen = registry.create("interpolant", interpolant, Interpolant)
-    theirs = ProbabilityFlow(other.conditional_means, path, chosen)
-    ours = Diffusion(model.conditional_means, path, chosen, 1.0 if noise is None else noise)
+    ends = [named_points.resolve(name, model.marginals, None, name) for name in (source, target)]
+    along = functools.partial(dynamics_along, route=ends, path=path, interpolant=interpolant)
+    theirs = along(other.conditional_means)
+    ours = along(model.conditional_means, noise=1.0 if noise is None else noise)
     _check_samples(samples, [model.marginals[k] for k in theirs.support if k > 0])
-    draws = Draws(model, samples, theirs, checks.integer(count, "count", 2), seed)
+    states = PathStates(model, samples, theirs, checks.integer(count, "count", 2), seed)
     half = 1.0 if exact else 0.5  # Two independent errors have twice the variance of one.
     with torch.inference_mode(False), torch.no_grad():
         share = torch.stack(
-            [weight * half * _errors(ours, theirs, t, draws) for t, weight in nodes(theirs)]
+            [weight * half * _errors(ours, theirs, t, states) for t, weight in nodes(theirs)]
         ).sum(0)
-        fishers = _fisher(ours, theirs, draws, steps) if fisher else None
+        fishers = _fisher(ours, theirs, states, steps) if fisher else None
     velocity, score = Estimate.of(share[0]), Estimate.of(share[1])
     flow = math.sqrt(velocity.value * fishers.value) if fishers is not None else None
-    along = Estimate.of(share[2]) if noise is not None else None
-    return Bounds(velocity, score, along, flow, fishers, exact)
+    diffusion = Estimate.of(share[2]) if noise is not None else None
+    return Bounds(velocity, score, diffusion, flow, fishers, exact)
 
 
-def _check_models(model: Any, other: Any) -> None:
+def check_models(model: Any, other: Any) -> None:
+    """Check that two models have the same marginals.
+
+    Raises:
+        ConfigError: they do not, or they are no models.
+    """
     mine = checks.instance(model, Field, "The model").marginals
     theirs = checks.instance(other, Field, "The other model, a twin or the truth,").marginals
     if mine != theirs:
@@ -197,15 +160,18 @@ def _check_samples(samples: Mapping[str, Any], names: list[str]) -> None:
         raise ShapeError(f"All samples must have one event shape; got {shapes}.")
 
 
-def _errors(ours: Diffusion, theirs: ProbabilityFlow, t: Tensor, draws: Draws) -> Tensor:
-    """Square errors of velocity and score, and what the diffusion's bound adds: `(3, count)`."""
-    alpha, rate = theirs.derivative(t)
-    y = draws(alpha)
+def _errors(ours: Dynamics, theirs: Dynamics, t: Tensor, states: PathStates) -> Tensor:
+    """Squared errors of velocity and score, and the integrand of the diffusion's bound.
+
+    Shape `(3, count)`.
+    """
+    alpha, rate = theirs.alpha_and_rate(t)
+    y = states(alpha)
     error = (ours.means(y, alpha) - theirs.means(y, alpha)).double()
-    error = error.reshape(*error.shape[:2], -1)
+    error = flat_heads(error)
     scale = theirs.weights(t).sum().item()
     velocity = torch.einsum("k,bkd->bd", rate, error)
-    drift = velocity - ours.pull(t, alpha)[0] * error[:, 0]
+    drift = velocity - ours.score_coefficients(t, alpha)[0] * error[:, 0]
     epsilon = ours.diffusion(t) ** 2 / 2
     return torch.stack(
         [
@@ -216,12 +182,12 @@ def _errors(ours: Diffusion, theirs: ProbabilityFlow, t: Tensor, draws: Draws) -
     )
 
 
-def _fisher(ours: ProbabilityFlow, theirs: ProbabilityFlow, draws: Draws, steps: int) -> Estimate:
+def _fisher(ours: Dynamics, theirs: Dynamics, states: PathStates, steps: int) -> Estimate:
     """The Fisher term: scores of the flow's own law by differences of its log-density."""
     total: Any = 0.0
     for t, weight in nodes(theirs):
         alpha = theirs.alpha(t)
-        y = draws(alpha)
+        y = states(alpha)
         truth = -theirs.means(y, alpha)[:, 0] / alpha[0].item()
         score = torch.zeros_like(y)
         for i in range(y[0].numel()):
@@ -246,8 +212,8 @@ class _Back(Path):
         return self.path(self.t * (1 - t))
 
 
-def _log_density(ours: ProbabilityFlow, y: Tensor, t: Tensor, steps: int) -> Tensor:
+def _log_density(ours: Dynamics, y: Tensor, t: Tensor, steps: int) -> Tensor:
     """Log-density at time `t` of what the flow makes of the noise, shape `(b,)`."""
-    back = ProbabilityFlow(ours.base, _Back(ours.path, t), ours.interpolant)
+    back = ProbabilityFlow(ours.conditional_means, _Back(ours.path, t), ours.interpolant)
     solver = registry.create("solver", "adams", Solver)
     return log_density(back, y, time_grid(back, steps, solver.spread), solver)

@@ -16,59 +16,57 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor
 
 from multisi import noise as noises
 from multisi import registry
 from multisi.common import arrays, checks, seeds
-from multisi.dynamics.diffusion import Diffusion
-from multisi.dynamics.probability_flow import ProbabilityFlow
+from multisi.common.shapes import flat, flat_heads
+from multisi.dynamics import Dynamics, ProbabilityFlow
+from multisi.dynamics.route import dynamics_along
 from multisi.errors import ConfigError, ScoreError
-from multisi.field import named_points as points
-from multisi.field.conditional_means import ConditionalMeans, finite
+from multisi.field import named_points
+from multisi.field.conditional_means import ConditionalMeans, check_finite
 from multisi.field.field import Field
 from multisi.interpolants import Interpolant
 from multisi.paths import Path
-from multisi.sampling.integrate import move, time_grid
-from multisi.sampling.transport import on_path
+from multisi.sampling.grid import time_grid
+from multisi.sampling.integrate import integrate
 from multisi.solvers import Solver
 
 _NUMBERS = 2**16
-"""Numbers in the states whose densities are computed at once, unless told otherwise."""
+"""Numbers in the states whose densities are computed at once, by default."""
 EXACT_UP_TO = 32
-"""Features up to which the divergence is computed exactly, unless probes are asked for."""
+"""Features up to which the divergence is exact by default."""
 
 
 class Divergences:
     r"""$\nabla \cdot g_k$ of all means, exact or by Hutchinson's probes.
 
     Arguments:
-        base: The conditional means.
-        support: The marginals on the path; others are left out.
+        dynamics: Dynamics along a path; marginals that are not on it are left out.
         probes: Vectors of signs, shape `(p, b, d)`; `None` for the exact divergence.
-        condition: Handed to the network if given.
     """
 
-    def __init__(
-        self, base: ConditionalMeans, support: list[int], probes: Tensor | None, condition: Any
-    ) -> None:
-        self.base, self.support, self.probes = base, support, probes
-        self.condition = condition
+    def __init__(self, dynamics: Dynamics, probes: Tensor | None = None) -> None:
+        self.dynamics, self.probes = dynamics, probes
 
     def __call__(self, y: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
         """Means `(b, k, d)` and their divergences `(b, k)`, for `y` of shape `(b, *event)`."""
         with torch.enable_grad():
             x = y.detach().requires_grad_()
-            g = self.base(x, alpha, self.condition).reshape(len(x), alpha.shape[-1], -1)
+            g = flat_heads(self.dynamics.means(x, alpha))
             d, found = g.shape[-1], torch.zeros_like(g[..., 0])
-            if len(self.support) == 2:
+            support = self.dynamics.support
+            if len(support) == 2:
                 # α_i ∇·g_i + α_j ∇·g_j = d leaves one divergence to compute, that of g_i − g_j.
-                i, j = self.support
+                i, j = support
                 u = self._divergence(g[:, i] - g[:, j], x)
                 found[:, i] = d + alpha[..., j] * u
                 found[:, j] = d - alpha[..., i] * u
             else:
-                for k in self.support:
+                for k in support:
                     found[:, k] = self._divergence(g[:, k], x)
         return g.detach(), found.detach()
 
@@ -88,18 +86,15 @@ class Divergences:
         return torch.stack(each).mean(0)
 
 
-class WithDensity(ConditionalMeans):
-    """Means of the state with the log-density along: states `(b, d + 1)`."""
+def with_density(divergences: Divergences, event: tuple[int, ...]) -> ConditionalMeans:
+    """Means of the state together with its log-density: states `(b, d + 1)`."""
 
-    def __init__(self, divergences: Divergences, event: tuple[int, ...]) -> None:
-        super().__init__(divergences.base)
-        self.divergences, self.event = divergences, event
-
-    def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
-        """Projected means and, as the last feature, those of the log-density."""
-        x, ell = y[:, :-1].reshape(len(y), *self.event), y[:, -1:]
-        g, found = self.divergences(x, alpha)
+    def network(y: Tensor, alpha: Tensor) -> Tensor:
+        x, ell = y[:, :-1].reshape(len(y), *event), y[:, -1:]
+        g, found = divergences(x, alpha)
         return torch.cat([g, (found - g.shape[-1] + ell)[..., None]], -1)
+
+    return ConditionalMeans(network)
 
 
 def log_prob(
@@ -125,39 +120,35 @@ def log_prob(
             'with one: {"noise": multisi.StandardNormal(), ...}.'
         )
     rows = arrays.floats(x)
-    start = points.resolve(marginal, field.marginals, None, "marginal")
-    route = [start, points.resolve(field.noise, field.marginals, None, "noise")]
-    if path is None or isinstance(path, str):
-        path = registry.create("path", path or "polyline", Path, route)
-    on_path(checks.instance(path, Path, "path"), route)
-    chosen = registry.create("interpolant", interpolant, Interpolant)
+    start = named_points.resolve(marginal, field.marginals, None, "marginal")
+    end = named_points.resolve(field.noise, field.marginals, None, "noise")
     if stochastic := not noises.is_zero(noise):
         field.check_score("noise > 0")
-    run = _Run(
-        registry.create("solver", solver, Solver),
-        checks.integer(steps, "steps"),
-        None if probes is None else checks.integer(probes, "probes"),
-        checks.integer(samples, "samples"),
-        seeds.generator(seeds.check(seed), device=field.device),
+    options = _Options(
+        solver=registry.create("solver", solver, Solver),
+        steps=checks.integer(steps, "steps"),
+        probes=None if probes is None else checks.integer(probes, "probes"),
+        samples=checks.integer(samples, "samples") if stochastic else 1,
+        generator=seeds.generator(seeds.check(seed), device=field.device),
     )
     with torch.inference_mode(False), torch.no_grad():
-        y, volume = field.enter(rows, start), field.log_volume(rows, start)
-        wide = y[:1].numel() * (run.samples if stochastic else 1)
-        size = max(1, _NUMBERS // max(1, wide))
+        along = dynamics_along(
+            field.conditional_means,
+            [start, end],
+            path="polyline" if path is None else path,
+            interpolant=interpolant,
+            noise=noise if stochastic else None,
+        )
+        y, volume = field.standardise(rows, start), field.log_volume(rows, start)
+        size = max(1, _NUMBERS // max(1, y[:1].numel() * options.samples))
         if batch_size is not None:
             size = checks.integer(batch_size, "batch_size")
-        told, found = arrays.condition(condition, len(y), y), [y.new_zeros(0)]
+        condition, found = arrays.condition(condition, len(y), y), [y.new_zeros(0)]
         for first in range(0, len(y), size):
             part = slice(first, first + size)
-            options = (field.conditional_means, path, chosen)
-            if stochastic:
-                told_part = arrays.part_of(told, part)
-                if isinstance(told_part, Tensor):
-                    told_part = told_part.repeat(samples, *(1,) * (told_part.ndim - 1))
-                found.append(run.diffusion(Diffusion(*options, noise, told_part), y[part]))
-            else:
-                flow = ProbabilityFlow(*options, arrays.part_of(told, part))
-                found.append(run.flow(flow, y[part], first))
+            given = along.given(arrays.rows_of(condition, part))
+            estimate = options.by_diffusion if stochastic else options.by_flow
+            found.append(estimate(given, y[part], first))
     return torch.cat(found).to("cpu", torch.float64) - volume
 
 
@@ -170,15 +161,15 @@ def posterior(
     if not shares:
         raise ConfigError(f"prior must name at least one of {', '.join(data)}; it is empty.")
     for name, share in shares.items():
-        points.index_of(name, data, "prior")
+        named_points.index_of(name, data, "prior")
         checks.number(share, f"prior of {name!r}", positive=True)
     logs = [log_prob(field, x, name, **options) + math.log(s) for name, s in shares.items()]
     return dict(zip(shares, torch.softmax(torch.stack(logs, 1), 1).unbind(1), strict=True))
 
 
-@dataclass(frozen=True)
-class _Run:
-    """The options of a likelihood, for parts of the standardised states."""
+@dataclass(frozen=True, kw_only=True)
+class _Options:
+    """The options of a likelihood, applied to parts of the standardised states."""
 
     solver: Solver
     steps: int
@@ -186,44 +177,46 @@ class _Run:
     samples: int
     generator: torch.Generator
 
-    def flow(self, flow: ProbabilityFlow, y: Tensor, first: int) -> Tensor:
-        """The log-densities by the flow, shape `(b,)`; `first` numbers the first row."""
+    def by_flow(self, flow: Dynamics, y: Tensor, first: int) -> Tensor:
+        """The log-densities by the flow, shape `(b,)`; `first` is the number of the first row."""
         times = time_grid(flow, self.steps, self.solver.spread)
         return log_density(flow, y, times, self.solver, self._divergences(flow, y), first)
 
-    def diffusion(self, diffusion: Diffusion, y: Tensor) -> Tensor:
+    def by_diffusion(self, diffusion: Dynamics, y: Tensor, first: int) -> Tensor:
         r"""$\log E \exp(\int \nabla \cdot b_F)\, \rho_0(Y)$ over `samples` of $Y$ for each row.
 
         $Y$ is driven back by $b - \varepsilon s$ with noise $\sqrt{2 \varepsilon}$, by Heun's
         method; $b_F$ is the forward drift.
         """
-        y = y.repeat(self.samples, *(1,) * (y.ndim - 1))
+        y, condition = repeat(y, "b ... -> (s b) ...", s=self.samples), diffusion.condition
+        if isinstance(condition, Tensor):
+            condition = repeat(condition, "b ... -> (s b) ...", s=self.samples)
+        diffusion = diffusion.given(condition)
         divergences = self._divergences(diffusion, y)
         times = time_grid(diffusion, self.steps)
-        amplitudes, ell = diffusion.amplitudes(y, times), y.new_zeros(len(y))
+        scales, ell = diffusion.noise_scales(y, times), y.new_zeros(len(y))
         for i, (t, u) in enumerate(itertools.pairwise(times)):
-            kick = amplitudes[i][0] * torch.randn(
-                y.shape, generator=self.generator, dtype=y.dtype, device=y.device
-            )
-            first, rate = _backward(diffusion, divergences, y, t, u, at=t)
-            second, later = _backward(diffusion, divergences, y + first + kick, t, u, at=u)
-            y = y + (first + second) / 2 + kick
-            ell = ell + (rate + later) / 2
-        value = (_log_normal(y.reshape(len(y), -1)) + ell).reshape(self.samples, -1)
-        return finite(torch.logsumexp(value, 0) - math.log(self.samples), "The log-densities")
+            kick = scales[i][0] * noises.standard_normal(y, self.generator)
+            slope, rate = _backward(diffusion, divergences, y, t, u, at=t)
+            later, later_rate = _backward(diffusion, divergences, y + slope + kick, t, u, at=u)
+            y = y + (slope + later) / 2 + kick
+            ell = ell + (rate + later_rate) / 2
+        value = rearrange(_log_normal(flat(y)) + ell, "(s b) -> s b", s=self.samples)
+        value = torch.logsumexp(value, 0) - math.log(self.samples)
+        return check_finite(value, "The log-densities")
 
-    def _divergences(self, flow: ProbabilityFlow, y: Tensor) -> Divergences:
+    def _divergences(self, dynamics: Dynamics, y: Tensor) -> Divergences:
         d, signs = y[:1].numel(), None
         count = self.probes or (1 if d > EXACT_UP_TO else None)
         if count is not None:
             shape = (count, len(y), d)
             signs = torch.randint(2, shape, generator=self.generator, device=y.device)
             signs = (2 * signs - 1).to(y.dtype)
-        return Divergences(flow.base, flow.support, signs, flow.condition)
+        return Divergences(dynamics, signs)
 
 
 def log_density(
-    flow: ProbabilityFlow,
+    flow: Dynamics,
     y: Tensor,
     times: Tensor,
     solver: Solver,
@@ -231,23 +224,22 @@ def log_density(
     first: int = 0,
 ) -> Tensor:
     """Log-density of states at the start of a flow whose end is standard normal, shape `(b,)`."""
-    divergences = divergences or Divergences(flow.base, flow.support, None, flow.condition)
-    carried = ProbabilityFlow(
-        WithDensity(divergences, tuple(y.shape[1:])), flow.path, flow.interpolant
-    )
-    state = torch.cat([y.reshape(len(y), -1), y.new_zeros(len(y), 1)], 1)
-    end = move(carried, state, times, solver, torch.Generator(y.device), first)
+    means = with_density(divergences or Divergences(flow), tuple(y.shape[1:]))
+    carried = ProbabilityFlow(means, flow.path, flow.interpolant)
+    state = torch.cat([flat(y), y.new_zeros(len(y), 1)], 1)
+    end = integrate(carried, state, times, solver, torch.Generator(y.device), first)
     return _log_normal(end[:, :-1]) + end[:, -1]
 
 
 def _backward(
-    diffusion: Diffusion, divergences: Divergences, y: Tensor, t: Tensor, u: Tensor, at: Tensor
+    diffusion: Dynamics, divergences: Divergences, y: Tensor, t: Tensor, u: Tensor, at: Tensor
 ) -> tuple[Tensor, Tensor]:
     r"""What $b - \varepsilon s$ and its divergence add over a step, with the means at one time."""
-    if not diffusion.regular(at[None]).item():
+    if not diffusion.drift_exists(at[None]).item():
         at = (t + u) / 2
     alpha = diffusion.alpha(at)
-    v = diffusion.alpha(u) - diffusion.alpha(t) + (u - t) * diffusion.pull(at, alpha)
+    v = diffusion.alpha(u) - diffusion.alpha(t)
+    v = v + (u - t) * diffusion.score_coefficients(at, alpha)
     alpha, v = (part.to(y.device, y.dtype).expand(len(y), -1) for part in (alpha, v))
     g, found = divergences(y, alpha)
     added = torch.einsum("bk,bkd->bd", v, g).reshape(y.shape)

@@ -8,22 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multisi import simplex
 from multisi.common import arrays, seeds
-from multisi.dynamics.probability_flow import ProbabilityFlow
+from multisi.dynamics import Dynamics
 from multisi.errors import DataError
-from multisi.field import named_points as points
 from multisi.field.field import Field
 
 _GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(16))
 
 
-class Draws:
+class PathStates:
     """Joint samples of independent marginals, standardised, and mixed at points of a path.
 
     Arguments:
-        field: Whose marginals and units they are.
+        field: The field, for its marginals and its standardiser.
         samples: Name to samples of the data marginals on the path.
-        flow: The path and interpolant.
+        flow: Dynamics along the path.
         count: How many states to draw at a time.
         seed: Seed of the draws.
 
@@ -35,7 +35,7 @@ class Draws:
         self,
         field: Field,
         samples: Mapping[str, Any],
-        flow: ProbabilityFlow,
+        flow: Dynamics,
         count: int,
         seed: int,
     ) -> None:
@@ -47,8 +47,8 @@ class Draws:
         self._columns: dict[int, Tensor] = {}
         for k in support:
             rows = arrays.floats(samples[field.marginals[k]], field.marginals[k])
-            corner = points.resolve(field.marginals[k], field.marginals, None, "samples")
-            self._columns[k] = field.enter(rows, corner)
+            corner = simplex.corner(k, len(field.marginals))
+            self._columns[k] = field.standardise(rows, corner)
         self._event, self._like = next(iter(self._columns.values())).shape[1:], like
         self._count = count
 
@@ -63,8 +63,8 @@ class Draws:
         return y
 
 
-def nodes(flow: ProbabilityFlow) -> list[tuple[Tensor, float]]:
-    """Times of all legs by Gauss and Legendre's rule, and the share of time of each."""
+def nodes(flow: Dynamics) -> list[tuple[Tensor, float]]:
+    """Times of the Gauss-Legendre rule on every leg, and the weight of each."""
     places, shares = _GAUSS
     knots = torch.tensor(flow.knots, dtype=torch.float64)
     found = []

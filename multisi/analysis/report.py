@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from multisi import metrics
 from multisi.common import checks, seeds
+from multisi.common.shapes import flat
 from multisi.data.marginals import Marginal, StandardNormal, prepare
 from multisi.errors import DataError
 
@@ -181,7 +183,7 @@ def _measure(
         metrics.energy_distance(moved, y),
         metrics.energy_distance(y[:half], y[half:]),
         metrics.permutation_test(moved[:_FEW], y[-_FEW:]).p_value,
-        metrics.energy_distance(metrics.gaussian_map(x, y)(x), y.reshape(len(y), -1)),
+        metrics.energy_distance(metrics.gaussian_map(x, y)(x), flat(y)),
         metrics.wasserstein(moved[:_FEW], y[-_FEW:]),
         metrics.wasserstein(y[:few], y[-few:]),
         metrics.sliced_wasserstein(moved, y),
@@ -207,6 +209,5 @@ def _moved(
     states = transport(x, source, target, **given)
     if len(states) != len(grid):  # The interpolant has kinks, which the grid now has as well.
         return states[-1], math.nan
-    moves = (states[1:] - states[:-1]).double()
-    squares = moves.reshape(*moves.shape[:2], math.prod(moves.shape[2:])).square().sum(2).mean(1)
-    return states[-1], (squares.sum() * steps).item()
+    moves = rearrange((states[1:] - states[:-1]).double(), "t b ... -> t b (...)")
+    return states[-1], (moves.square().sum(2).mean(1).sum() * steps).item()

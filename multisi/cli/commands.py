@@ -27,49 +27,48 @@ def fit(options: argparse.Namespace) -> None:
     """Learn a model from datasets."""
     import pathlib
 
-    from multisi import StandardNormal, fit, training
     from multisi.common.processes import World
-    from multisi.files import samples as formats
+    from multisi.data import StandardNormal
+    from multisi.files.samples import check_place, read_samples
+    from multisi.training import Log, fit
 
+    for flag in ("resume", "shard"):
+        if getattr(options, flag) and options.run_dir is None:
+            raise ConfigError(f"--{flag} needs --run-dir DIR, the folder of the run.")
     files = _pairs(options.marginal, "--marginal", "NAME=FILE")
-    formats.check_place(options.out)
+    check_place(options.out)
     marginals: dict[str, Any] = {} if options.no_noise else {options.noise: StandardNormal()}
     if not options.no_noise and options.noise in files:
         raise ConfigError(
             f"A dataset has the name of the noise, {options.noise!r}; rename one (--noise NAME)."
         )
-    marginals |= {name: formats.read(file).rows for name, file in files.items()}
+    marginals |= {name: read_samples(file).rows for name, file in files.items()}
     out = pathlib.Path(options.out)
     held_out = _pairs(options.held_out, "--held-out", "NAME=FILE")
-    callbacks = [] if options.log is None else [training.Log(options.log)]
     model = fit(
         marginals,
-        coupling=options.coupling,
         coupling_options=_options(options.coupling_option, "--coupling-option"),
-        network=options.network,
         network_options=_options(options.network_option, "--network-option"),
-        steps=options.steps,
-        max_seconds=options.max_seconds,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        precision=options.precision,
-        shard=options.shard,
-        held_out={n: formats.read(f).rows for n, f in held_out.items()} or None,
-        callbacks=callbacks,
-        run_dir=options.run_dir,
-        resume=options.resume,
-        save_seconds=options.save_seconds,
-        seed=options.seed,
-        device=options.device,
+        held_out={name: read_samples(file).rows for name, file in held_out.items()} or None,
+        callbacks=[] if options.log is None else [Log(options.log)],
         progress=not options.quiet,
         rescue=out.with_name(f"{out.stem}-interrupted{out.suffix}"),
+        **{name: getattr(options, name) for name in _FIT},
     )
     if World.found(model.device).first:
         model.save(out)
         print(f"{model} is in {out}")
 
 
+_FIT = (
+    *("coupling", "network", "steps", "max_seconds", "batch_size", "learning_rate", "precision"),
+    *("shard", "run_dir", "resume", "save_seconds", "seed", "device"),
+)
+"""Options that `multisi.fit` takes as they are."""
+
+
 def _moving(options: argparse.Namespace) -> dict[str, Any]:
+    """The options of a transport."""
     names = ("noise", "solver", "interpolant", "path", "steps", "seed")
     return {name: getattr(options, name) for name in names} | {"progress": not options.quiet}
 
@@ -78,14 +77,14 @@ def transport(options: argparse.Namespace) -> None:
     """Move the samples of a file."""
     import torch
 
-    from multisi import load
     from multisi.common import arrays
     from multisi.common.processes import World
-    from multisi.files import samples as formats
+    from multisi.files.samples import check_writable, read_samples, write_samples
+    from multisi.model import load
 
     model = load(options.model, device=options.device)
-    samples = formats.read(options.input)
-    formats.check_writable(options.output, samples)
+    samples = read_samples(options.input)
+    check_writable(options.output, samples)
 
     def point(text: str) -> Any:
         if text == "barycenter" and text not in model.marginals:
@@ -98,27 +97,27 @@ def transport(options: argparse.Namespace) -> None:
     ends = (point(options.source), point(options.target))
     world, count = World.found(model.device), len(samples.rows)
     mine = world.share(count)
-    # Rows are numbered, so that their noise does not depend on how they are shared out.
+    # Rows are numbered, so that their noise does not depend on how processes share them.
     numbers = range(mine.start, mine.stop)
     moved = model.transport(samples.rows[mine], *ends, via=via, rows=numbers, **_moving(options))
     whole = world.gather(torch.as_tensor(moved), count)
     if world.first:
-        formats.write(options.output, arrays.back(whole, samples.rows), samples)
+        write_samples(options.output, arrays.as_given(whole, samples.rows), samples)
 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Measure a model on held-out samples."""
-    from multisi import load
     from multisi.analysis import plots
-    from multisi.files import samples as formats
     from multisi.files.atomic import write_whole
+    from multisi.files.samples import check_place, read_samples
+    from multisi.model import load
 
     files = _pairs(options.marginal, "--marginal", "NAME=FILE")
     if options.picture:
-        formats.check_place(options.picture)
-        plots.empty()
+        check_place(options.picture)
+        plots.empty()  # Without matplotlib fail now, not after the work.
     model = load(options.model, device=options.device)
-    held_out = {name: formats.read(file).rows for name, file in files.items()}
+    held_out = {name: read_samples(file).rows for name, file in files.items()}
     report = model.evaluate(held_out, samples=options.samples, **_moving(options))
     print(json.dumps(report.to_dict(), indent=1) if options.json else report)
     if options.picture:
@@ -126,11 +125,11 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def inspect(options: argparse.Namespace) -> None:
-    """Tell what a model is."""
-    from multisi.cli import inspect as inspection
+    """Say what a model is."""
+    from multisi.cli.inspect import description, text
 
-    found = inspection.inspect(options.model)
-    print(json.dumps(found, indent=1) if options.json else inspection.text(found))
+    found = description(options.model)
+    print(json.dumps(found, indent=1) if options.json else text(found))
 
 
 def plugins(options: argparse.Namespace) -> None:
@@ -153,9 +152,9 @@ def plugins(options: argparse.Namespace) -> None:
 
 def new_plugin(options: argparse.Namespace) -> None:
     """Write a package with a plugin."""
-    from multisi.cli import new_plugin as scaffold
+    from multisi.cli.new_plugin import write_package
 
-    place = scaffold.write(options.kind, options.name, options.out)
+    place = write_package(options.kind, options.name, options.out)
     print(f"{place} is a package: pip install {place}, then python -m pytest {place}")
 
 
@@ -173,7 +172,7 @@ def _pairs(texts: Sequence[str], what: str, form: str) -> dict[str, str]:
 
 
 def _options(texts: Sequence[str], what: str) -> dict[str, Any]:
-    """Options of a part, as given on the command line."""
+    """Options of a coupling or network, as given on the command line."""
     return {key: _value(text) for key, text in _pairs(texts, what, "KEY=VALUE").items()}
 
 

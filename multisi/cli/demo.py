@@ -11,8 +11,8 @@ from multisi.analysis import plots
 from multisi.analysis.report import Report
 from multisi.data.marginals import StandardNormal
 from multisi.errors import ConfigError, DataError
-from multisi.files import samples as formats
 from multisi.files.atomic import write_whole
+from multisi.files.samples import read_samples
 from multisi.model.model import Model
 from multisi.training.fitting import fit
 
@@ -113,7 +113,7 @@ def _files(images: Sequence[Any]) -> dict[str, "np.ndarray[Any, Any]"]:
         )
     pictures = {}
     for name, image in zip(names, images, strict=True):
-        samples = formats.read(image)
+        samples = read_samples(image)
         if samples.picture is None:
             raise DataError(f"{str(image)!r} is no image.")
         pictures[name] = samples.rows.reshape(*samples.picture, 3)

@@ -8,7 +8,7 @@ from multisi.errors import CheckpointError
 from multisi.files import checkpoint
 
 
-def inspect(path: Any) -> dict[str, Any]:
+def description(path: Any) -> dict[str, Any]:
     """The description of a model in a file, with the number of its weights and its units.
 
     Arguments:

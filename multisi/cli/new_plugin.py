@@ -154,7 +154,7 @@ python -m pytest         # the test holds it to its contract
 """
 
 
-def write(kind: str, name: str, folder: Any = ".") -> pathlib.Path:
+def write_package(kind: str, name: str, folder: Any = ".") -> pathlib.Path:
     """Write a package with a plugin of a kind; returns its folder, `multisi-NAME`.
 
     Arguments:

@@ -14,7 +14,11 @@ from multisi.registry.hookspecs import KINDS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 2 for an error, 130 after Ctrl-C."""
+    """Run a command; returns the exit status: 0, 2 for an error, 130 after Ctrl-C.
+
+    Arguments:
+        arguments: The words after `multisi`; by default those of the process.
+    """
     options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # Names that the terminal cannot write.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -78,50 +82,70 @@ def _add_fit(parsers: Any) -> None:
     parser.add_argument(
         "--noise", default="noise", metavar="NAME", help="name of the standard normal marginal"
     )
-    parser.add_argument("--no-noise", action="store_true", help="do without a standard normal")
-    parser.add_argument("--coupling", default="independent", help="name of a coupling")
+    parser.add_argument("--no-noise", action="store_true", help="no standard normal marginal")
+    _add_parts(parser)
+    _add_training(parser)
+    _add_run(parser)
+    _add_common(parser)
+
+
+def _add_parts(parser: argparse.ArgumentParser) -> None:
+    """The coupling and the network, with their options."""
+    for part, default, example in (
+        ("coupling", "independent", "rows=512"),
+        ("network", "mlp", "width=256"),
+    ):
+        parser.add_argument(f"--{part}", default=default, help=f"name of a {part}")
+        parser.add_argument(
+            f"--{part}-option",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help=f"option of the {part}, such as {example}",
+        )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """How long, how fast and in which precision to train."""
+    parser.add_argument("--steps", type=int, default=5000, help="most steps (default: 5000)")
+    parser.add_argument("--max-seconds", type=float, default=None, help="most seconds")
     parser.add_argument(
-        "--coupling-option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="option of the coupling, such as rows=512",
+        "--batch-size", type=int, default=256, help="joint draws per step (default: 256)"
     )
-    parser.add_argument("--network", default="mlp", help="name of a network")
-    parser.add_argument(
-        "--network-option",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="option of the network, such as width=256",
-    )
-    parser.add_argument("--steps", type=int, default=5000, help="steps at most (default: 5000)")
-    parser.add_argument("--max-seconds", type=float, default=None, help="time at most")
-    parser.add_argument("--batch-size", type=int, default=256, help="draws a step (default: 256)")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="default: 0.001")
     parser.add_argument(
         "--held-out",
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="samples to stop early by; give two or more",
+        help="samples for early stopping; give two or more",
     )
-    # torchrun takes --log and --run for beginnings of options of its own: hence the second names.
-    parser.add_argument("--log", "--log-file", metavar="FILE", help="append lines of JSON to FILE")
-    parser.add_argument("--run", "--run-dir", dest="run_dir", metavar="DIR", help="checkpoints")
-    parser.add_argument("--resume", action="store_true", help="take up the run in DIR")
-    parser.add_argument("--save-seconds", type=float, default=60.0, help="between checkpoints")
     parser.add_argument("--precision", default=None, help="bfloat16 for the network")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    """The log, the checkpoints and the processes of a run."""
+    # torchrun reads --log and --run as short forms of its own options: hence the second names.
+    parser.add_argument("--log", "--log-file", metavar="FILE", help="append lines of JSON to FILE")
+    parser.add_argument(
+        "--run", "--run-dir", dest="run_dir", metavar="DIR", help="folder for checkpoints"
+    )
+    parser.add_argument("--resume", action="store_true", help="resume the run in DIR")
+    parser.add_argument(
+        "--save-seconds",
+        type=float,
+        default=60.0,
+        help="seconds between checkpoints (default: 60)",
+    )
     parser.add_argument("--shard", action="store_true", help="spread weights over processes")
-    _add_common(parser)
 
 
 def _add_transport(parsers: Any) -> None:
     parser = _add(parsers, "transport", commands.transport, "move the samples of a file")
     parser.add_argument("model", metavar="MODEL", help="file of the model")
     point = "a marginal, 'barycenter', or a mixture such as cat=0.3,dog=0.7"
-    parser.add_argument("--source", required=True, metavar="A", help=f"where from: {point}")
-    parser.add_argument("--target", required=True, metavar="B", help=f"where to: {point}")
+    parser.add_argument("--source", required=True, metavar="A", help=f"start: {point}")
+    parser.add_argument("--target", required=True, metavar="B", help=f"end: {point}")
     parser.add_argument("--via", action="append", metavar="POINT", help="a point to pass through")
     _add_moving(parser)
     parser.add_argument("input", metavar="IN", help="samples or an image")
@@ -133,15 +157,17 @@ def _add_evaluate(parsers: Any) -> None:
     parser = _add(parsers, "evaluate", commands.evaluate, "measure a model on held-out samples")
     parser.add_argument("model", metavar="MODEL", help="file of the model")
     _add_marginals(parser, "held-out samples; give two or more")
-    parser.add_argument("--samples", type=int, default=4000, help="rows to compare at most")
+    parser.add_argument(
+        "--samples", type=int, default=4000, help="most rows to compare (default: 4000)"
+    )
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
-    parser.add_argument("--picture", metavar="FILE", help="draw the energy distances, a PNG file")
+    parser.add_argument("--picture", metavar="FILE", help="picture of the energy distances, PNG")
     _add_moving(parser)
     _add_common(parser)
 
 
 def _add_inspect(parsers: Any) -> None:
-    parser = _add(parsers, "inspect", commands.inspect, "tell what a model is")
+    parser = _add(parsers, "inspect", commands.inspect, "say what a model is")
     parser.add_argument("model", metavar="MODEL", help="file of a model, or a checkpoint of a run")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
@@ -149,7 +175,7 @@ def _add_inspect(parsers: Any) -> None:
 def _add_plugins(parsers: Any) -> None:
     parser = _add(parsers, "plugins", commands.plugins, "list what is installed")
     parser.add_argument("--json", action="store_true", help="print a list of objects as JSON")
-    parser.add_argument("--strict", action="store_true", help="fail if any of them is broken")
+    parser.add_argument("--strict", action="store_true", help="fail if any plugin is broken")
 
 
 def _add_new_plugin(parsers: Any) -> None:
@@ -157,8 +183,10 @@ def _add_new_plugin(parsers: Any) -> None:
         parsers, "new-plugin", commands.new_plugin, "write a package with a plugin of your own"
     )
     parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument("name", metavar="NAME", help="its name, in lower case")
-    parser.add_argument("--out", default=".", metavar="DIR", help="where to put its folder")
+    parser.add_argument("name", metavar="NAME", help="name of the plugin, in lower case")
+    parser.add_argument(
+        "--out", default=".", metavar="DIR", help="folder to create the package in (default: .)"
+    )
 
 
 def _add_marginals(parser: argparse.ArgumentParser, text: str) -> None:
@@ -176,6 +204,6 @@ def _add_moving(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="seed (default: 0)")
-    parser.add_argument("--device", default="auto", help="default: auto")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument("--device", default="auto", help="device (default: auto)")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")

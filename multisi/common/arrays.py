@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multisi.common.shapes import flat
 from multisi.errors import DataError, ShapeError
 
 
@@ -74,7 +75,7 @@ def condition(value: Any, rows: int, like: Tensor) -> Any:
     return given.to(like.device)
 
 
-def part_of(value: Any, part: slice) -> Any:
+def rows_of(value: Any, part: slice) -> Any:
     """Some rows of a condition."""
     return value[part] if isinstance(value, Tensor) else value
 
@@ -83,10 +84,10 @@ def bad_rows(tensor: Tensor) -> Tensor:
     """Numbers of the rows that have NaN or infinity."""
     if not tensor.numel():
         return torch.empty(0, dtype=torch.int64)
-    return (~torch.isfinite(tensor.reshape(len(tensor), -1)).all(1)).nonzero()[:, 0]
+    return (~torch.isfinite(flat(tensor)).all(1)).nonzero()[:, 0]
 
 
-def back(y: Tensor, x: Any) -> Any:
+def as_given(y: Tensor, x: Any) -> Any:
     """`y` as the kind of array that `x` is: its library, its device, its floating type.
 
     Raises:

@@ -16,13 +16,13 @@ with warnings.catch_warnings():  # Forward derivatives load this module, which w
 _ONE = threading.RLock()
 
 
-def slope(curve: Callable[[Tensor], Any], t: Tensor) -> tuple[Any, Any]:
+def value_and_rate(curve: Callable[[Tensor], Any], t: Tensor) -> tuple[Any, Any]:
     r"""$f(t)$ and $\dot f(t)$ by forward differentiation, from any number of threads.
 
     Torch counts the levels of that for the whole process, so that one thread at a time may.
 
     Example:
-        >>> slope(torch.sin, torch.zeros(2))
+        >>> value_and_rate(torch.sin, torch.zeros(2))
         (tensor([0., 0.]), tensor([1., 1.]))
     """
     with _ONE:

@@ -78,10 +78,16 @@ class RowGenerator(torch.Generator):
         self.manual_seed(seed % 2**63)
         self._keys = _mix(_mix(rows.to(device, torch.int64)) + (seed % 2**63))
         self.choose(slice(None))
+        self._first = super().get_state()
 
     def choose(self, part: slice) -> None:
         """Draw for these rows from now on, from the first draw."""
         self._part, self._draw = self._keys[part], 0
+
+    @property
+    def bypassed(self) -> bool:
+        """Whether torch itself drew from it, so that the numbers do depend on the batch."""
+        return not torch.equal(super().get_state(), self._first)
 
     def get_state(self) -> Tensor:
         """How many draws there were."""

@@ -1,3 +1,5 @@
 """Couplings: joint laws of the marginals, from which training draws."""
 
-from multisi.couplings.base import Coupling as Coupling
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

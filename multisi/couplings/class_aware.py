@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from multisi.couplings.independent import Independent
+from multisi.couplings.rows import Joint, RowBlocks, RowCoupling
 from multisi.data.marginals import AnyMarginal, Marginal, choose
 from multisi.errors import DataError
 
 
-class ClassAware(Independent):
+class ClassAware(RowCoupling):
     r"""Rows are drawn within one label, as often as the laws of the marginals allow.
 
     With $q_k(\ell)$ the share of label $\ell$ in dataset $k$ and $m(\ell) = \min_k q_k(\ell)$, all
@@ -34,6 +34,7 @@ class ClassAware(Independent):
 
     def __init__(self, marginals: Sequence[AnyMarginal]) -> None:
         super().__init__(marginals)
+        self._blocks = RowBlocks(self._draw)
         if bare := [i for i, marginal in enumerate(marginals) if _bare(marginal)]:
             raise DataError(
                 f"A class-aware coupling needs labels for every dataset; marginals {bare} have "
@@ -53,7 +54,11 @@ class ClassAware(Independent):
         if not self._common.sum() > 0:
             raise DataError("There is no label that all datasets have; nothing can be matched.")
 
-    def _rows(self, n: int, source: torch.Generator) -> list[Tensor]:
+    def joint(self, n: int, *, seed: int, step: int) -> Joint:
+        """The rows of one draw, and their noise."""
+        return Joint(self._blocks(n, seed, step), self.noise(n, seed, step, 1))
+
+    def _draw(self, n: int, source: torch.Generator) -> list[Tensor]:
         together = torch.rand(n, generator=source, dtype=torch.float64) < self._common.sum()
         common = choose(self._common.cumsum(0), n, source)
         rows = []

@@ -7,12 +7,13 @@ from torch import Tensor
 
 from multisi.common import checks
 from multisi.common.seeds import generator
+from multisi.couplings.base import Coupling
 from multisi.couplings.independent import Independent
 from multisi.data.marginals import AnyMarginal
 from multisi.errors import ConfigError, ShapeError
 
 
-class DataDependent(Independent):
+class DataDependent(Coupling):
     r"""One dataset is made of another: $x_0 = m(x_1) + \sigma\, \zeta$ with $\zeta \sim N(0, I)$.
 
     For restoration: $x_1$ an image, $m(x_1)$ the same blurred, masked or made small. The map and
@@ -50,12 +51,11 @@ class DataDependent(Independent):
         corrupt: Callable[[Tensor, torch.Generator], Tensor],
         sigma: float = 0.0,
     ) -> None:
-        super().__init__(marginals)
+        self._independent = Independent(marginals)
+        data = [marginal.name for marginal in self._independent.data]
         names = [getattr(marginal, "name", None) for marginal in marginals]
-        if made == of or not {made, of} <= {m.name for m in self.data}:
-            raise ConfigError(
-                f"made and of must be two of {[m.name for m in self.data]}; got {made!r}, {of!r}."
-            )
+        if made == of or not {made, of} <= set(data):
+            raise ConfigError(f"made and of must be two of {data}; got {made!r}, {of!r}.")
         if not callable(corrupt):
             raise ConfigError(f"corrupt must be a function of (x, generator); got {corrupt!r}.")
         self._made, self._of = names.index(made), names.index(of)
@@ -63,7 +63,7 @@ class DataDependent(Independent):
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """`n` rows, shape `(n, k, *event)`."""
-        xs = super().sample(n, seed=seed, step=step)
+        xs = self._independent.sample(n, seed=seed, step=step)
         source = generator(seed, step, 5)
         x = xs[:, self._of]
         made = self._corrupt(x, source)
@@ -72,3 +72,7 @@ class DataDependent(Independent):
         noise = torch.randn(x.shape, generator=source).to(x) if self.sigma else 0.0
         xs[:, self._made] = made + self.sigma * noise
         return xs
+
+    def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
+        """The conditions of the rows of that draw, if a dataset has any, shape `(n, c)`."""
+        return self._independent.condition(n, seed=seed, step=step)

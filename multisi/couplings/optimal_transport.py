@@ -10,8 +10,9 @@ from torch import Tensor
 from multisi.common import checks
 from multisi.common.assignment import assign
 from multisi.common.seeds import generator
-from multisi.couplings.independent import Independent, Joint
+from multisi.common.shapes import flat
 from multisi.couplings.plan_pool import Columns, Pool
+from multisi.couplings.rows import Joint, RowCoupling
 from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.data.standardiser import Standardiser
 from multisi.errors import ConfigError, DataError
@@ -24,7 +25,7 @@ PLANS: dict[str, Callable[[list[Tensor]], Tensor]] = {
 """What the next marginal is matched with, given those that are."""
 
 
-class OptimalTransport(Independent):
+class OptimalTransport(RowCoupling):
     r"""Rows of all marginals are matched at least cost, a minibatch at a time.
 
     One marginal joins after the other: its rows are permuted to minimise
@@ -95,28 +96,28 @@ class OptimalTransport(Independent):
         self.within_labels = labels
         self.matches_noise = noise and len(self.data) < len(marginals)
         self.noise_independent = not self.matches_noise
-        self._units = Standardiser.of(self.data)
+        self._units = Standardiser.of(marginals if self.matches_noise else self.data)
         numbers = math.prod(self.data[0].event_shape) if self.matches_noise else 1
         self._pool = Pool(self.solve, rows, reuse, pool, numbers)
 
     def joint(self, n: int, *, seed: int, step: int) -> Joint:
         """The rows of one draw, and their noise."""
         *rows, noise = self._pool.draw(n, seed, step)
-        return Joint(rows, noise if self.matches_noise else self._noise(n, seed, step))
+        return Joint(rows, noise if self.matches_noise else self.noise(n, seed, step, 1))
 
     def solve(self, seed: int, number: int) -> Columns:
         """One plan: numbers of the rows of every dataset that are matched, and their noise."""
         source, count = generator(seed, number, 2), self._pool.rows
         rows = [marginal.draw(count, source) for marginal in self.data]
-        noise = torch.empty(count, 0)
-        sides = [
-            _Side((m.take(i).double() - self._units.shift) / self._units.scale)
-            for m, i in zip(self.data, rows, strict=True)
-        ]
-        self._mark(sides, rows, source)
+        noise = self.noise(count, seed, number, 4) if self.matches_noise else torch.empty(count, 0)
+        columns = [m.take(i).double() for m, i in zip(self.data, rows, strict=True)]
         if self.matches_noise:
-            noise = self._noise(count, seed, number, 4)
-            sides.insert(0, _Side(noise.double(), sides[0].condition))
+            columns.insert(0, noise.double())
+        xs = self._units.standardise_draws(torch.stack(columns, 1))
+        sides = [_Side(flat(x)) for x in xs.unbind(1)]
+        self._mark(sides[-len(rows) :], rows, source)
+        if self.matches_noise:
+            sides[0].condition = sides[1].condition
         order = self._match(sides, source)
         if self.matches_noise:
             noise = noise[order.pop(0)]
@@ -172,9 +173,6 @@ class _Side:
     x: Tensor
     condition: Tensor | None = None
     labels: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        self.x = self.x.reshape(len(self.x), -1)
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:

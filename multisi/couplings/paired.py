@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from multisi.couplings.independent import Independent
+from multisi.couplings.rows import Joint, RowBlocks, RowCoupling
 from multisi.data.marginals import AnyMarginal
 from multisi.errors import DataError
 
 
-class Paired(Independent):
+class Paired(RowCoupling):
     """Row i of one dataset belongs to row i of every other; noise is drawn independently.
 
     Rows are drawn with replacement, by the weights of the first dataset that has weights.
@@ -31,12 +31,17 @@ class Paired(Independent):
 
     def __init__(self, marginals: Sequence[AnyMarginal]) -> None:
         super().__init__(marginals)
+        self._blocks = RowBlocks(self._draw)
         if len({len(m) for m in self.data}) > 1:
             raise DataError(
                 "Paired datasets must have the same number of rows; "
                 f"got {', '.join(str(len(m)) for m in self.data)}. Use coupling='independent'."
             )
 
-    def _rows(self, n: int, source: torch.Generator) -> list[Tensor]:
+    def joint(self, n: int, *, seed: int, step: int) -> Joint:
+        """The rows of one draw, and their noise."""
+        return Joint(self._blocks(n, seed, step), self.noise(n, seed, step, 1))
+
+    def _draw(self, n: int, source: torch.Generator) -> list[Tensor]:
         weighted = next((m for m in self.data if m.weights is not None), self.data[0])
         return [weighted.draw(n, source)] * len(self.data)

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from multisi.common.seeds import generator
-from multisi.couplings.independent import Independent
+from multisi.couplings.base import Coupling
 from multisi.couplings.plan_pool import Columns, Pool
 from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.errors import ConfigError
 
 
-class Rectified(Independent):
+class Rectified(Coupling):
     r"""Rows of one marginal with their counterparts in all others, by a model's own transports.
 
     $(x_1, \dots, x_K) = (T_{i \to 1}(x_i), \dots, T_{i \to K}(x_i))$ with the starting marginal
@@ -45,7 +45,8 @@ class Rectified(Independent):
         pool: int = 8,
         **options: Any,
     ) -> None:
-        super().__init__(marginals)
+        self.marginals = marginals
+        self.data = [m for m in marginals if isinstance(m, Marginal)]
         names = getattr(model, "marginals", None)
         own = [m.name if isinstance(m, Marginal) else model.noise for m in marginals if names]
         if names is None or list(names) != own:
@@ -57,10 +58,6 @@ class Rectified(Independent):
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """`n` rows, shape `(n, k, *event)`."""
         return self._pool.draw(n, seed, step)[0]
-
-    def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
-        """Nothing: what a model makes has no rows, hence no conditions."""
-        return None
 
     def _numbers(self) -> int:
         return len(self.marginals) * math.prod(self.data[0].event_shape)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from multisi.common.arrays import dense, floats
-from multisi.data.sources import Stream, Table, source_of
+from multisi.data.sources import InMemory, Stream, source_of
 from multisi.errors import ConfigError, DataError, ShapeError
 
 
@@ -102,7 +102,7 @@ class Marginal:
     @property
     def in_memory(self) -> bool:
         """Whether all samples are at hand at once."""
-        return isinstance(self._source, Table)
+        return isinstance(self._source, InMemory)
 
     @property
     def samples(self) -> Tensor:
@@ -111,7 +111,7 @@ class Marginal:
         Raises:
             DataError: they are not in memory.
         """
-        if not isinstance(self._source, Table):
+        if not isinstance(self._source, InMemory):
             raise DataError("These samples are not in memory; take rows of them: take(rows).")
         return self._source.samples
 

@@ -32,7 +32,7 @@ class Source(ABC):
         """These rows, on the CPU or where the samples are, shape `(n, *event)`."""
 
     def look(self, rows: Tensor) -> Tensor:
-        """The same, without moving a stream on."""
+        """The same, without moving a stream on: by default `take`, which a stream replaces."""
         return self.take(rows)
 
 
@@ -53,10 +53,10 @@ def source_of(samples: Any) -> Source:
             "samples must be an array, a torch Dataset or a DataLoader; got an iterator, which "
             "can be read once only. Wrap it in a torch.utils.data.IterableDataset."
         )
-    return Table(floats(samples, "samples"))
+    return InMemory(floats(samples, "samples"))
 
 
-class Table(Source):
+class InMemory(Source):
     """Rows in memory."""
 
     def __init__(self, samples: Tensor) -> None:
@@ -67,7 +67,7 @@ class Table(Source):
         return len(self.samples)
 
     def take(self, rows: Tensor) -> Tensor:
-        """The rows as they are; that they are finite was seen when the table was made."""
+        """The rows as they are; they were checked to be finite when they came in."""
         return self.samples.index_select(0, rows.to(self.samples.device))
 
 

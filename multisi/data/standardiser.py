@@ -7,64 +7,73 @@ import torch
 from torch import Tensor, nn
 
 from multisi.common.seeds import generator
-from multisi.data.marginals import Marginal
+from multisi.common.shapes import flat, leading
+from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.errors import DataError
 
 _PART, _LEAST, _NUMBERS = 65536, 256, 2**24
-"""Rows whose moments are taken at once; and how many rows, or numbers, stand for all."""
-_NOTHING = 1e-6
-"""Share of the data in a state that is the noise's but for rounding; paths are held to it."""
+"""Rows whose moments are taken at once; fewest rows and most numbers that stand for all."""
+_ROUNDING = 1e-6
+"""Below this share of data a state counts as pure noise; paths are held to it."""
 
 
 class Standardiser(nn.Module):
     r"""$y = (x - \mu) / \sigma$, shared by all data marginals so that mixtures keep their meaning.
 
-    For vectors $\mu$ and $\sigma$ have one entry a feature; for anything else they are single
-    numbers. Constant features keep $\sigma = 1$.
+    For vectors $\mu$ and $\sigma$ have one entry per feature; for anything else they are single
+    numbers. A feature without variance keeps $\sigma = 1$. The noise marginal is standardised
+    already: it is passed on as it is.
 
     Arguments:
         shift: $\mu$, broadcastable to the event.
         scale: $\sigma > 0$, of the same shape.
+        noise: Whether marginal 0 is the noise.
 
     Raises:
         DataError: a shift that is not finite, or a scale that is not positive or not finite.
 
     Example:
-        >>> units = Standardiser(torch.tensor([1.0]), torch.tensor([2.0]))
-        >>> units.enter(torch.tensor([[5.0]]), torch.tensor([0.5, 0.5]), noise=True)
+        >>> units = Standardiser(torch.tensor([1.0]), torch.tensor([2.0]), noise=True)
+        >>> units.standardise(torch.tensor([[5.0]]), torch.tensor([0.5, 0.5]))
         tensor([[2.]])
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, shift: Tensor, scale: Tensor) -> None:
+    def __init__(self, shift: Tensor, scale: Tensor, noise: bool = False) -> None:
         super().__init__()
         if not (torch.isfinite(shift).all() and torch.isfinite(scale).all() and (scale > 0).all()):
             raise DataError(
-                "Units must have a finite shift and a positive, finite scale; got "
+                "A standardiser must have a finite shift and a positive, finite scale; got "
                 f"{shift.tolist()} and {scale.tolist()}."
             )
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
+        self.noise = noise
 
     @classmethod
-    def identity(cls) -> "Standardiser":
+    def identity(cls, noise: bool = False) -> "Standardiser":
         """The one that changes nothing."""
-        return cls(torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64))
+        zero = torch.zeros((), dtype=torch.float64)
+        return cls(zero, zero + 1, noise)
 
     @classmethod
-    def of(cls, marginals: Sequence[Marginal]) -> "Standardiser":
-        """Mean and deviation of the marginals' equal mixture, row weights honoured.
+    def of(cls, marginals: Sequence[AnyMarginal]) -> "Standardiser":
+        """Mean and deviation of the data marginals' equal mixture, row weights included.
+
+        Arguments:
+            marginals: The marginals in order; the noise, if there is one, comes first.
 
         Raises:
-            DataError: a spread that float32 cannot hold.
+            DataError: a deviation that float32 cannot hold.
         """
-        moments = [_moments(marginal) for marginal in marginals]
+        data = [marginal for marginal in marginals if isinstance(marginal, Marginal)]
+        moments = [_moments(marginal) for marginal in data]
         shift = torch.stack([mean for mean, _ in moments]).mean(0)
         square = torch.stack([var + (mean - shift) ** 2 for mean, var in moments]).mean(0)
         scale = square.sqrt()
-        rounding = max(torch.finfo(marginal.dtype).eps for marginal in marginals)
+        rounding = max(torch.finfo(marginal.dtype).eps for marginal in data)
         scale = torch.where(scale <= 8 * rounding * shift.abs(), 0.0, scale)
         spread = scale[scale > 0]
         if not torch.isfinite(square).all() or (spread < 1e-30).any() or (spread > 1e30).any():
@@ -73,47 +82,57 @@ class Standardiser(nn.Module):
                 f"zero; got {scale.min():.3g} to {scale.max():.3g}. Choose other units."
             )
         scale = torch.where(scale == 0, 1.0, scale)
-        return cls(shift, scale)
+        return cls(shift, scale, noise=len(data) < len(marginals))
 
-    def affine(self, weights: Tensor, like: Tensor, noise: bool) -> tuple[Tensor, Tensor]:
-        """Shift and scale at points of the cone, broadcastable to the states.
-
-        With `noise`, marginal 0 is raw: there, and only there, the shift is 0 and the scale 1.
-
-        Arguments:
-            weights: Shape `(..., k)`, whose leading axes are those of the states, or broadcast.
-            like: The states, shape `(..., *event)`.
-            noise: Whether there is a noise marginal.
-        """
-        raw = (weights[..., 1:].sum(-1) <= _NOTHING * weights.sum(-1)) & noise
-        raw = raw.to(like.device).reshape(raw.shape + (1,) * (like.ndim - raw.ndim))
-        return torch.where(raw, 0.0, self.shift.to(like)), torch.where(
-            raw, 1.0, self.scale.to(like)
-        )
-
-    def enter(self, x: Tensor, weights: Tensor, noise: bool) -> Tensor:
+    def standardise(self, x: Tensor, weights: Tensor) -> Tensor:
         r"""From $x = \sum_k w_k x_k$ in data units to simplex coordinates in standard ones.
 
         It is computed where `x` is and in its type, so that large offsets lose no digits.
+
+        Arguments:
+            x: States, shape `(..., *event)`.
+            weights: Points of the cone, shape `(..., k)`, whose leading axes are those of the
+                states, or broadcast to them.
         """
-        shift, scale = self.affine(weights, x, noise)
+        shift, scale = self.affine(weights, x)
         return (x / _total(weights, x) - shift) / scale
 
-    def leave(self, y: Tensor, weights: Tensor, noise: bool) -> Tensor:
-        """The inverse of `enter`."""
-        shift, scale = self.affine(weights, y, noise)
+    def restore(self, y: Tensor, weights: Tensor) -> Tensor:
+        """The inverse of `standardise`."""
+        shift, scale = self.affine(weights, y)
         return (y * scale + shift) * _total(weights, y)
+
+    def standardise_draws(self, xs: Tensor) -> Tensor:
+        """Joint draws `(b, k, *event)` in standard units; the noise, in column 0, stays."""
+        first = 1 if self.noise else 0
+        data = (xs[:, first:] - self.shift.to(xs)) / self.scale.to(xs)
+        return torch.cat([xs[:, :first], data], 1)
+
+    def affine(self, weights: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Shift and scale at points of the cone, broadcastable to the states.
+
+        At the noise marginal, and only there, the shift is 0 and the scale 1.
+
+        Arguments:
+            weights: As for `standardise`.
+            like: The states, shape `(..., *event)`.
+        """
+        shift, scale = self.shift.to(like), self.scale.to(like)
+        if not self.noise:
+            return shift, scale
+        raw = weights[..., 1:].sum(-1) <= _ROUNDING * weights.sum(-1)
+        raw = leading(raw.to(like.device), like)
+        return torch.where(raw, 0.0, shift), torch.where(raw, 1.0, scale)
 
 
 def _total(weights: Tensor, like: Tensor) -> Tensor:
-    total = weights.sum(-1).to(like)
-    return total.reshape(total.shape + (1,) * (like.ndim - total.ndim))
+    return leading(weights.sum(-1).to(like), like)
 
 
 def _moments(marginal: Marginal) -> tuple[Tensor, Tensor]:
     """Mean and variance over rows and, for anything but vectors, over the event; float64.
 
-    Of samples that are not in memory some rows stand for all.
+    Where samples are not in memory some rows stand for all.
     """
     weights = marginal.shares
     if marginal.in_memory:
@@ -126,8 +145,7 @@ def _moments(marginal: Marginal) -> tuple[Tensor, Tensor]:
     parts = list(zip(torch.split(rows, _PART), torch.split(weights, _PART), strict=True))
 
     def average(of: Callable[[Tensor], Tensor]) -> Tensor:
-        each = [w @ of(x.double().reshape(len(x), -1)) for x, w in parts]
-        total = torch.stack(each).sum(0)
+        total = torch.stack([w @ of(flat(x.double())) for x, w in parts]).sum(0)
         return total if len(marginal.event_shape) == 1 else total.mean()
 
     mean = average(lambda x: x)

@@ -1,1 +1,5 @@
-"""Dynamics along a path: the probability flow, the diffusion, and the arc length."""
+"""Dynamics along a path: the probability flow, the diffusion and the arc length."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from multisi.common.derivatives import slope
+from multisi.common.derivatives import value_and_rate
 
 Curve: TypeAlias = Callable[[Tensor], Tensor]
 _FINE = 512
@@ -61,7 +61,7 @@ class Arc(ABC):
         inside = shares.clamp(_INSIDE, 1 - _INSIDE)
         places = torch.lerp(start[:, None], stop[:, None], inside).flatten()
         times = self.time(places).clamp(1e-12, 1 - 1e-12)
-        _, rate = slope(self.curve, times)
+        _, rate = value_and_rate(self.curve, times)
         rates = self._speed(times, rate)
         return rates.reshape(len(start), len(shares), *rates.shape[1:])
 
@@ -191,14 +191,14 @@ def _share(values: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
     return leg, (values - bounds[leg]) / (bounds[leg + 1] - bounds[leg])
 
 
-def steep(curve: Curve, knots: Sequence[float]) -> bool:
+def is_steep(curve: Curve, knots: Sequence[float]) -> bool:
     """Whether a curve comes to a knot, or leaves it, with a slope that has no bound."""
     at = torch.tensor(knots, dtype=torch.float64)
     near = torch.stack([(at - 1e-9).clamp_min(0), (at + 1e-9).clamp_max(1)])
     return any(bool(((curve(side) - curve(at)).abs() > 1e-6).any()) for side in near)
 
 
-def kinks(curve: Curve, knots: Sequence[float], levels: Sequence[float]) -> tuple[float, ...]:
+def kink_times(curve: Curve, knots: Sequence[float], levels: Sequence[float]) -> tuple[float, ...]:
     """The knots, and the times at which a coordinate of the curve crosses a level.
 
     Where curves differ from row to row, the times are those of straight legs between corners.

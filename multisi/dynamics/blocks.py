@@ -1,4 +1,4 @@
-"""Tables of what depends on time alone, made ahead in blocks of bounded memory."""
+"""What depends on time alone, computed ahead of the steps in blocks of bounded memory."""
 
 from collections.abc import Callable
 
@@ -7,15 +7,15 @@ from torch import Tensor
 _NUMBERS = 2**21
 
 
-class Table:
-    """Rows of some tensors, made in blocks while they are read in order.
+class Blocks:
+    """Tensors with one row per step, computed block by block while the steps are read in order.
 
-    Rows are looked up one by one: thousands of tensors at once would keep the garbage collector
-    busy.
+    A step is looked up as a tuple of views: thousands of small tensors at once would keep the
+    garbage collector busy.
 
     Arguments:
-        make: Gives the tensors of a slice of rows, each with the rows along its first axis.
-        numbers: How many numbers the coordinates of one row have.
+        make: Gives the tensors of a slice of steps, each with the steps along its first axis.
+        numbers: How many numbers one step needs, which bounds the length of a block.
     """
 
     def __init__(self, make: Callable[[slice], tuple[Tensor, ...]], numbers: int) -> None:

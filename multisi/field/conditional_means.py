@@ -2,7 +2,6 @@ r"""The conditional means $g_k(x, \alpha) = E[x_k \mid \sum_j \alpha_j x_j = x]$
 
 import functools
 import inspect
-import math
 from collections.abc import Collection
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from multisi.common.arrays import bad_rows
+from multisi.common.shapes import flat, flat_heads, leading
 from multisi.errors import ConfigError, PluginError, ShapeError, SimplexError, SolverError
 
 
@@ -96,11 +96,9 @@ class ConditionalMeans(nn.Module):
         """
         if self.mixes and len(of_heads) == 1 and 0 < of_heads.shape[1] < alpha.shape[-1] < len(y):
             heads = self.ask(y, alpha, condition, of_heads[0])
-            return heads.reshape(*heads.shape[:2], math.prod(y.shape[1:]))
+            return heads if heads.ndim == 3 else flat_heads(heads)
         heads = self.heads(y, alpha, condition)
-        if heads.ndim != 3:
-            heads = heads.reshape(*heads.shape[:2], math.prod(y.shape[1:]))
-        return torch.matmul(of_heads, heads)
+        return torch.matmul(of_heads, heads if heads.ndim == 3 else flat_heads(heads))
 
     def forward(self, x: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
         r"""The conditional means at points of the cone.
@@ -118,15 +116,13 @@ class ConditionalMeans(nn.Module):
         total = alpha.sum(-1, keepdim=True)
         if not (total > 0).all():
             raise SimplexError("alpha must not be all zero: no weights, no state.")
-        y = x / total.reshape(-1, *(1,) * (x.ndim - 1))
+        y = x / leading(total.squeeze(-1), x)
         alpha = (alpha / total).reshape(-1, alpha.shape[-1])
-        flat = y.reshape(len(x), math.prod(x.shape[1:]))
         heads = self.heads(y, alpha.expand(len(x), -1), condition)
-        heads = heads.reshape(len(x), alpha.shape[-1], flat.shape[1])
-        rest = flat - torch.einsum("bk,bkd->bd", alpha, heads)
+        vectors = flat_heads(heads)
+        rest = flat(y) - torch.einsum("bk,bkd->bd", alpha, vectors)
         share = alpha / (alpha * alpha).sum(-1, keepdim=True)
-        means = heads + torch.einsum("bk,bd->bkd", share, rest)
-        return means.reshape(len(x), alpha.shape[-1], *x.shape[1:])
+        return (vectors + torch.einsum("bk,bd->bkd", share, rest)).reshape(heads.shape)
 
 
 def _parameters(network: Any) -> Collection[str]:
@@ -149,7 +145,7 @@ def _parameters(network: Any) -> Collection[str]:
     return signature.parameters
 
 
-def combination(alpha: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+def projected_combination(alpha: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     r"""Fold the projection into $\sum_k v_k g_k = \sum_k (v_k - c\,\alpha_k)\, \hat g_k + c\, x$.
 
     With $c = (\alpha \cdot v) / |\alpha|^2$; both coefficients depend on `alpha` and `v` alone.
@@ -161,7 +157,7 @@ def combination(alpha: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return v - c * alpha, c
 
 
-def finite(values: Tensor, what: str) -> Tensor:
+def check_finite(values: Tensor, what: str) -> Tensor:
     """The values, if all of them are finite.
 
     Raises:

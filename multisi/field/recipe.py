@@ -13,7 +13,7 @@ from multisi.field.gaussian_mixture import GaussianMixtureMeans
 MIXTURE = "gaussian-mixture"
 
 
-def make(
+def means_of(
     network: str | nn.Module,
     options: Mapping[str, Any] | None,
     event_shape: tuple[int, ...],
@@ -35,7 +35,7 @@ def make(
         "marginals": marginals,
         "options": dict(options or {}),
     }
-    return follow(recipe)
+    return means_from(recipe)
 
 
 def describe(means: ConditionalMeans) -> dict[str, Any] | None:
@@ -43,7 +43,7 @@ def describe(means: ConditionalMeans) -> dict[str, Any] | None:
     return {"name": MIXTURE} if isinstance(means, GaussianMixtureMeans) else means.recipe
 
 
-def find(record: Mapping[str, Any]) -> registry.Plugin:
+def find_plugin(record: Mapping[str, Any]) -> registry.Plugin:
     """The plugin that a model notes, of the same distribution.
 
     Raises:
@@ -62,9 +62,9 @@ def find(record: Mapping[str, Any]) -> registry.Plugin:
         ) from error
 
 
-def follow(recipe: Mapping[str, Any]) -> ConditionalMeans:
+def means_from(recipe: Mapping[str, Any]) -> ConditionalMeans:
     """Fresh means from a recipe."""
-    plugin = find(recipe)
+    plugin = find_plugin(recipe)
     event, marginals, options = (
         tuple(recipe["event_shape"]),
         recipe["marginals"],

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import math
 import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from einops import rearrange
 
 from multisi.common import checks
 from multisi.errors import ConfigError, DataError
@@ -32,7 +32,7 @@ class Samples:
     picture: tuple[int, int] | None = None
 
 
-def read(path: Any) -> Samples:
+def read_samples(path: Any) -> Samples:
     """Samples from a file.
 
     Raises:
@@ -95,7 +95,7 @@ def check_place(path: Any) -> None:
         raise DataError(f"{str(path)!r} cannot be written: {error}.") from None
 
 
-def write(path: Any, rows: "np.ndarray[Any, Any]", like: Samples) -> None:
+def write_samples(path: Any, rows: "np.ndarray[Any, Any]", like: Samples) -> None:
     """Write rows in the format of the path, whole or not at all.
 
     Arguments:
@@ -201,7 +201,7 @@ def _read_image(path: pathlib.Path) -> Samples:
 
 def _write_npy(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> bytes:
     buffer = io.BytesIO()
-    array = rows.reshape(*like.picture, -1) if like.picture else rows
+    array = _picture(rows, like) if like.picture else rows
     if suffix == ".npy":
         np.save(buffer, array, allow_pickle=False)
     else:
@@ -211,7 +211,12 @@ def _write_npy(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> byte
 
 def _flat(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Rows as vectors, also where there is none."""
-    return rows.reshape(len(rows), math.prod(rows.shape[1:]))
+    return rearrange(rows, "n ... -> n (...)")
+
+
+def _picture(rows: "np.ndarray[Any, Any]", like: Samples) -> "np.ndarray[Any, Any]":
+    """Pixels as a picture, shape `(h, w, c)`."""
+    return rearrange(rows, "(h w) c -> h w c", h=(like.picture or (1, 1))[0])
 
 
 def _columns(rows: "np.ndarray[Any, Any]", like: Samples) -> list[str]:
@@ -240,7 +245,7 @@ def _write_parquet(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> 
 def _write_image(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> bytes:
     from PIL import Image
 
-    pixels = np.rint(rows.reshape(*(like.picture or ()), 3).clip(0, 1) * 255).astype(np.uint8)
+    pixels = np.rint(_picture(rows, like).clip(0, 1) * 255).astype(np.uint8)
     buffer = io.BytesIO()
     kind = Image.registered_extensions()[suffix]
     Image.fromarray(pixels).save(buffer, format=kind, quality=95)

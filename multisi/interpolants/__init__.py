@@ -1,3 +1,5 @@
 """Interpolants: maps from the simplex to the cone of non-negative weights."""
 
-from multisi.interpolants.base import Interpolant as Interpolant
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
-"""The model, and how it is loaded."""
+"""The model, and how it is read from a file."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

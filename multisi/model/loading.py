@@ -18,9 +18,9 @@ from multisi.errors import (
     PluginWarning,
     UnknownPluginError,
 )
-from multisi.field import recipe as recipes
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.field.gaussian_mixture import GaussianMixtureMeans
+from multisi.field.recipe import MIXTURE, find_plugin, means_from
 from multisi.files import checkpoint
 from multisi.model.model import Model
 from multisi.registry.hookspecs import PROJECT
@@ -44,7 +44,11 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
             _means(description["network"], means, network),
             description["marginals"],
             description["noise"],
-            units=Standardiser(tensors["units.shift"], tensors["units.scale"]),
+            standardiser=Standardiser(
+                tensors["units.shift"],
+                tensors["units.scale"],
+                noise=description["noise"] is not None,
+            ),
             noise_independent=description["noise_independent"],
             plugins=description.get("plugins", []),
             card=description.get("card"),
@@ -64,7 +68,7 @@ def _compare(plugins: Sequence[Mapping[str, str]]) -> None:
     """Warn of plugins that are here in another version; couplings may be gone altogether."""
     for record in plugins:
         with contextlib.suppress(UnknownPluginError):
-            here = recipes.find(record)
+            here = find_plugin(record)
             if here.version != record["version"] and here.distribution != PROJECT:
                 warnings.warn(
                     f"This model was made with the {record['kind']} {record['name']!r} of "
@@ -94,12 +98,12 @@ def _means(
             means = ConditionalMeans(network, dict(recipe) if recipe else None)
         except ConfigError as error:
             raise CheckpointError(f"The weights do not fit the network: {error}") from None
-    elif recipe is not None and recipe["name"] == recipes.MIXTURE:
+    elif recipe is not None and recipe["name"] == MIXTURE:
         return _mixture(tensors)
     elif recipe is not None:
         try:
             with seeds.FreshWeights():  # which those of the file replace
-                means = recipes.follow(recipe)
+                means = means_from(recipe)
         except (PluginError, ConfigError) as error:
             raise CheckpointError(f"This model cannot be made again: {error}") from error
     _fill(means, tensors)

@@ -1,3 +1,5 @@
 """Paths: curves on the simplex along which samples are moved."""
 
-from multisi.paths.base import Path as Path
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

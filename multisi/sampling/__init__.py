@@ -1,1 +1,5 @@
-"""Moving samples: the grid of times, the integration, the transport."""
+"""Moving samples: the grid of times, the integration and the transport."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

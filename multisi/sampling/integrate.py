@@ -1,89 +1,20 @@
-"""Integrate dynamics: the grid of times, the solver's work, and a look at what came out."""
+"""Integrate dynamics by any solver, and check what comes out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from multisi.common.arrays import bad_rows
-from multisi.dynamics.probability_flow import ProbabilityFlow
-from multisi.errors import ConfigError, PluginError, SolverError
-from multisi.solvers import Recording, Solver
-
-MOST_STEPS = 10**6
-"""More are a mistake: the tables of their times would fill the memory."""
+from multisi.common.seeds import RowGenerator
+from multisi.dynamics import Dynamics
+from multisi.errors import PluginError, SolverError
+from multisi.solvers import Solver
 
 
-def time_grid(dynamics: ProbabilityFlow, steps: int, spread: float = 0.0) -> Tensor:
-    r"""`steps + 1` times from 0 to 1, evenly spaced in the arc length of the coordinates.
-
-    The knots are among them; steps are shared out over the legs by length. With a `spread` $c$
-    they are drawn to the ends of each leg, $u - c \sin(2 \pi u) / 2\pi$ for even $u$.
-
-    Raises:
-        ConfigError: fewer steps than the path has legs, or more than `MOST_STEPS`.
-    """
-    knots, corners = torch.tensor(dynamics.knots, dtype=torch.float64), dynamics.arc.corners
-    legs = len(knots) - 1
-    if steps < legs:
-        raise ConfigError(f"A path of {legs} legs needs at least {legs} steps; got {steps}.")
-    if steps > MOST_STEPS:
-        raise ConfigError(f"steps must be at most {MOST_STEPS:,}; got {steps:,}.")
-    counts = _share_out(steps, corners.diff())
-    places = [corners[:1]]
-    for leg, count in enumerate(counts):
-        u = torch.linspace(0, 1, count + 1, dtype=torch.float64)[1:]
-        u = u - spread * torch.sin(2 * torch.pi * u) / (2 * torch.pi)
-        places.append(torch.lerp(corners[leg], corners[leg + 1], u))
-    times = dynamics.arc.time(torch.cat(places))
-    times[[0, *torch.tensor(counts).cumsum(0).tolist()]] = knots
-    return times
-
-
-def checked_grid(grid: Any) -> Tensor:
-    """A grid of times that a user made, float64.
-
-    Raises:
-        ConfigError: times that are not finite, do not increase, or do not go from 0 to 1.
-    """
-    try:
-        times = torch.as_tensor(grid, dtype=torch.float64).cpu()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"grid must be a list of times: {error}.") from None
-    if times.ndim != 1 or len(times) < 2:
-        raise ConfigError(
-            f"grid must be a list of at least 2 times; got shape {tuple(times.shape)}."
-        )
-    if not torch.isfinite(times).all():
-        raise ConfigError("grid must be finite; it has NaN or infinity.")
-    if not (times.diff() > 0).all():
-        place = int((times.diff() <= 0).nonzero()[0])
-        raise ConfigError(
-            f"grid must increase from time to time; got {times[place].item():.6g} before "
-            f"{times[place + 1].item():.6g}."
-        )
-    if times[0] != 0 or times[-1] != 1:
-        raise ConfigError(
-            f"grid must go from 0, the source, to 1, the target; got {times[0].item():.6g} to "
-            f"{times[-1].item():.6g}."
-        )
-    return times
-
-
-def with_knots(times: Tensor, knots: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """A grid with the knots of the path added, and where the times that were asked for are."""
-    times = times.clone()
-    for knot in knots:
-        nearest = int((times - knot).abs().argmin())
-        if abs(times[nearest].item() - knot) < 1e-9:
-            times[nearest] = knot
-    every = torch.tensor(sorted({*times.tolist(), *knots}), dtype=times.dtype)
-    return every, torch.searchsorted(every, times)
-
-
-def move(
-    dynamics: ProbabilityFlow,
+def integrate(
+    dynamics: Dynamics,
     y: Tensor,
     times: Tensor,
     solver: Solver,
@@ -93,8 +24,9 @@ def move(
     """The state at the last time, checked; `first` is the number of the first row, for errors.
 
     Raises:
-        SolverError: a value that is not finite came up; with the step, the time and the rows.
-        PluginError: the solver returned something else than a state of the same shape.
+        SolverError: a value is not finite; with the step, the time and the rows.
+        PluginError: the solver returned something other than a state of the same shape, or drew
+            numbers that depend on the batch where rows are numbered.
     """
     state = generator.get_state()
     end = solver.integrate(dynamics, y, times, generator=generator)
@@ -104,46 +36,47 @@ def move(
         for i, on_the_way in enumerate(_record(dynamics, y, times, solver, generator), 1):
             _check_finite(on_the_way, _step(i, times), first)
         _check_finite(end, f"by t = {times[-1].item():.4g}", first)
+    _check_draws(solver, generator)
     return end
 
 
 def trajectory(
-    dynamics: ProbabilityFlow,
+    dynamics: Dynamics,
     y: Tensor,
     times: Tensor,
     solver: Solver,
     generator: torch.Generator,
     first: int = 0,
 ) -> Tensor:
-    """The states at all times, shape `(n + 1, b, *event)`; errors as of `move`."""
+    """The states at all times, shape `(n + 1, b, *event)`; errors as of `integrate`."""
     states = [y, *_record(dynamics, y, times, solver, generator)]
     for i, state in enumerate(states):
         _check_finite(state, _step(i, times), first)
+    _check_draws(solver, generator)
     return torch.stack(states)
 
 
 def _record(
-    dynamics: ProbabilityFlow,
-    y: Tensor,
-    times: Tensor,
-    solver: Solver,
-    generator: torch.Generator,
+    dynamics: Dynamics, y: Tensor, times: Tensor, solver: Solver, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """The states after the first, one by one, from any solver."""
-    if isinstance(solver, Recording):
-        yield from solver.record(dynamics, y, times, generator=generator)
-        return
-    for i in range(len(times) - 1):
-        new = solver.integrate(dynamics, y, times[i : i + 2], generator=generator)
-        _check_state(new, y, solver)
-        y = new
-        yield y
+    for state in solver.record(dynamics, y, times, generator=generator):
+        _check_state(state, y, solver)
+        yield state
 
 
 def _check_state(end: Any, y: Tensor, solver: Solver) -> None:
     if not isinstance(end, Tensor) or end.shape != y.shape:
         got = tuple(end.shape) if isinstance(end, Tensor) else type(end).__name__
         raise PluginError(f"{solver!r} must return a state of shape {tuple(y.shape)}; got {got}.")
+
+
+def _check_draws(solver: Solver, generator: torch.Generator) -> None:
+    if isinstance(generator, RowGenerator) and generator.bypassed:
+        raise PluginError(
+            f"{solver!r} draws noise that depends on the batch, which must not be where rows are "
+            "numbered (rows=...). In the solver, draw with "
+            "multisi.noise.standard_normal(y, generator) in place of torch.randn."
+        )
 
 
 def _step(i: int, times: Tensor) -> str:
@@ -154,20 +87,6 @@ def _check_finite(state: Tensor, where: str, first: int) -> None:
     if len(bad := bad_rows(state)):
         raise SolverError(
             f"The state stopped being finite {where}: {len(bad)} of {len(state)} rows, the first "
-            f"is row {first + bad[0].item()}. Look whether the input lies far from the source "
-            "marginal and whether the network itself returns finite values."
+            f"is row {first + bad[0].item()}. Check whether the input lies far from the source "
+            "marginal and whether the network returns finite values."
         )
-
-
-def _share_out(steps: int, lengths: Tensor) -> list[int]:
-    """Whole numbers of at least one, with the given sum, close to proportional to `lengths`."""
-    wanted = lengths / lengths.sum() * steps
-    counts = wanted.floor().clamp_min(1).to(torch.int64)
-    while (rest := steps - int(counts.sum())) != 0:
-        gap = wanted - counts
-        if rest > 0:
-            counts[gap.argmax()] += 1
-        else:
-            gap[counts <= 1] = torch.inf
-            counts[gap.argmin()] -= 1
-    return [int(count) for count in counts]

@@ -1,5 +1,5 @@
 """Solvers: from the state at one time of a path to the state at another."""
 
-from multisi.solvers.base import FixedStep as FixedStep
-from multisi.solvers.base import Recording as Recording
-from multisi.solvers.base import Solver as Solver
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING
 from multisi.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import torch
     from torch import Tensor
 
-    from multisi.dynamics.probability_flow import ProbabilityFlow
+    from multisi.dynamics import Dynamics
 
 
 class Solver(ABC):
     """Carries a state along a grid of times; `dynamics` is a probability flow or a diffusion.
 
-    `dynamics` offers `alpha(t)`, `means(y, alpha)`, `drift(y, t)` and `diffusion(t)`.
+    What `dynamics` offers is documented in `multisi.dynamics.Dynamics`: `drift(y, t)` and
+    `diffusion(t)`, the exact `increments` along the path, its `knots` and its arc length `arc`.
     """
 
     calls_per_step: int | None = None
     """Network calls of one step, where that is a constant."""
 
     stochastic: bool = True
-    """Whether it integrates diffusions as well; the flow it always does."""
+    """Whether it also integrates diffusions; every solver integrates the flow."""
 
     spread: float = 0.0
     """How far steps are drawn to the ends of each leg of a path: 0 for even steps, below 1."""
@@ -35,7 +36,7 @@ class Solver(ABC):
     @abstractmethod
     def integrate(
         self,
-        dynamics: ProbabilityFlow,
+        dynamics: Dynamics,
         y: Tensor,
         times: Tensor,
         *,
@@ -47,56 +48,40 @@ class Solver(ABC):
             dynamics: What to integrate.
             y: The state at the first time, shape `(b, *event)`.
             times: Increasing times in [0, 1], float64 on the CPU, shape `(n + 1,)`.
-            generator: Where random numbers come from, on the device of `y`.
+            generator: Source of random numbers, on the device of `y`; draw with
+                `multisi.noise.standard_normal(y, generator)`, which keeps the numbers of a row
+                independent of its batch.
         """
+
+    def record(
+        self,
+        dynamics: Dynamics,
+        y: Tensor,
+        times: Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> Iterator[Tensor]:
+        """The states at all times after the first, one by one.
+
+        This default integrates from time to time. A solver whose steps depend on earlier ones
+        has a record of its own, whose last state is that of `integrate`.
+        """
+        for i in range(len(times) - 1):
+            y = self.integrate(dynamics, y, times[i : i + 2], generator=generator)
+            yield y
 
     def __repr__(self) -> str:
         options = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
         return f"{type(self).__name__}({options})"
 
 
-class Recording(Solver):
-    """A solver that can tell the states on the way, one for each time of the grid.
-
-    Of other solvers, whole paths are made by integrating from time to time.
-    """
-
-    @abstractmethod
-    def record(
-        self,
-        dynamics: ProbabilityFlow,
-        y: Tensor,
-        times: Tensor,
-        *,
-        generator: torch.Generator,
-    ) -> Iterator[Tensor]:
-        """The states at all times after the first; the last is that of `integrate`."""
-
-
-class Stepping(Recording):
-    """A recording solver whose end is the last state of its record."""
-
-    def integrate(
-        self,
-        dynamics: ProbabilityFlow,
-        y: Tensor,
-        times: Tensor,
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """The last state of the record."""
-        for state in self.record(dynamics, y, times, generator=generator):
-            y = state
-        return y
-
-
-class FixedStep(Stepping):
+class FixedStep(Solver):
     """A solver that is given by one step."""
 
     @abstractmethod
     def step(
         self,
-        dynamics: ProbabilityFlow,
+        dynamics: Dynamics,
         y: Tensor,
         t: Tensor,
         u: Tensor,
@@ -104,22 +89,29 @@ class FixedStep(Stepping):
     ) -> Tensor:
         """The state at time `u`, from the state `y` at time `t < u`."""
 
-    def record(
+    def integrate(
         self,
-        dynamics: ProbabilityFlow,
+        dynamics: Dynamics,
         y: Tensor,
         times: Tensor,
         *,
         generator: torch.Generator,
-    ) -> Iterator[Tensor]:
+    ) -> Tensor:
         """One step for each interval of the grid."""
         for t, u in itertools.pairwise(times):
             y = self.step(dynamics, y, t, u, generator)
-            yield y
+        return y
 
 
-def flow_only(solver: Solver, dynamics: ProbabilityFlow) -> None:
-    """See that there is no noise, for solvers that know none.
+def last(states: Iterable[Tensor], y: Tensor) -> Tensor:
+    """The last of some states, or `y` if there are none."""
+    for state in states:
+        y = state
+    return y
+
+
+def flow_only(solver: Solver, dynamics: Dynamics) -> None:
+    """Check that there is no noise, for a solver without SDE support.
 
     Raises:
         ConfigError: the dynamics are a diffusion.

@@ -14,25 +14,27 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
-from multisi.dynamics.blocks import Table
-from multisi.dynamics.probability_flow import ProbabilityFlow
-from multisi.field.conditional_means import combination
-from multisi.solvers.base import Stepping, flow_only
+from multisi.common.shapes import leading
+from multisi.dynamics import Dynamics
+from multisi.dynamics.blocks import Blocks
+from multisi.field.conditional_means import projected_combination
+from multisi.solvers.base import Solver, flow_only, last
 
 _GROWTH = 10.0
-"""How much longer than the last a step may be for polynomials to reach over both."""
+"""How many times longer than the last a step may be for a polynomial to reach over both."""
 _POINT = 1e-12
-"""Length of a step that is none but for rounding."""
+"""Steps shorter than this have no length but for rounding."""
 _GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(5))
 
 
-class Multistep(Stepping):
+class Multistep(Solver):
     """A predictor through the last means, and a corrector in some of the steps.
 
     Arguments:
-        points: How many means the polynomials go through.
+        points: How many means the polynomials pass through.
         corrected: How many steps of each leg are corrected; `None` for all.
     """
 
@@ -42,9 +44,20 @@ class Multistep(Stepping):
     def __init__(self, points: int, corrected: int | None) -> None:
         self.points, self.corrected = points, corrected
 
+    def integrate(
+        self,
+        dynamics: Dynamics,
+        y: Tensor,
+        times: Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The last state of the record."""
+        return last(self.record(dynamics, y, times, generator=generator), y)
+
     def record(
         self,
-        dynamics: ProbabilityFlow,
+        dynamics: Dynamics,
         y: Tensor,
         times: Tensor,
         *,
@@ -53,12 +66,13 @@ class Multistep(Stepping):
         """A network call, a correction of the last step and a prediction of the next."""
         flow_only(self, dynamics)
         plan = _Plan(self, dynamics, y, times)
-        table, kept, predicted = Table(plan.rows, plan.numbers), plan.buffer(), y
+        means, condition = dynamics.conditional_means, dynamics.condition
+        blocks, kept, predicted = Blocks(plan.rows, plan.numbers), plan.buffer(), y
         for i in range(len(times) - 1):
-            alpha, of_heads, of_state, weights = table[i]
-            mixed = dynamics.mixed(predicted, alpha, of_heads)
+            alpha, of_heads, of_state, weights = blocks[i]
+            heads = means.mixed(predicted, alpha, of_heads, condition)
             kept = kept.clone() if torch.is_grad_enabled() else kept
-            kept[i % self.points] = _fields(mixed, predicted, of_state)
+            kept[i % self.points] = _fields(heads, predicted, of_state)
             correction, prediction = _sums(weights, kept)
             if i:
                 y = y + correction.reshape(y.shape) if plan.corrects[i] else predicted
@@ -103,58 +117,62 @@ class Adams4(Multistep):
         super().__init__(4, None)
 
 
-def _fields(mixed: Tensor, y: Tensor, of_state: Tensor) -> Tensor:
+# Axes: b rows, d numbers of a state, k marginals, r marginals on the path but the first,
+# m steps of a block, p points of a polynomial (latest first), q the corrector and the predictor.
+
+
+def _fields(heads: Tensor, y: Tensor, of_state: Tensor) -> Tensor:
     r"""$g_k - g_{\mathrm{first}}$ of the other marginals on the path, shape `(r, b, d)`."""
-    return torch.addcmul(mixed, of_state, y.reshape(len(y), 1, -1)).transpose(0, 1)
+    return torch.addcmul(heads, of_state, y.reshape(len(y), 1, -1)).transpose(0, 1)
 
 
 def _sums(weights: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
-    """Two weighted sums of the fields that are kept, weights `([b,] 2, points * r)`."""
-    rows = kept.flatten(0, 1)
+    """Correction and prediction `(b, d)`, for weights `([b,] q, p * r)`, fields `(p, r, b, d)`."""
+    fields = kept.flatten(0, 1)
     if weights.ndim == 2:
-        return torch.matmul(weights, rows.flatten(1)).unbind(0)
-    return torch.einsum("bqp,pbd->qbd", weights, rows).unbind(0)
+        return torch.matmul(weights, fields.flatten(1)).unbind(0)
+    return torch.einsum("bqp,pbd->qbd", weights, fields).unbind(0)
 
 
 class _Plan:
     """Points and coefficients of all steps, in float64 before they are rounded."""
 
-    def __init__(
-        self, solver: Multistep, dynamics: ProbabilityFlow, y: Tensor, times: Tensor
-    ) -> None:
+    def __init__(self, solver: Multistep, dynamics: Dynamics, y: Tensor, times: Tensor) -> None:
         self._points, self._dynamics, self._y, self._times = solver.points, dynamics, y, times
         self._places = dynamics.arc.place(times)
         inner = torch.tensor(dynamics.knots[1:-1], dtype=times.dtype)
         starts = {0, *torch.searchsorted(times, inner).tolist()}
-        # Nor do they reach over a step that is tiny beside the next: they would run away.
+        # A polynomial through points of a tiny step would run away over a long one: start anew.
         steps = self._places.diff()
         starts |= set((1 + (steps[1:] > _GROWTH * steps[:-1]).nonzero()[:, 0]).tolist())
-        last, self._leg = 0, [0]
-        """For each time, the first of the leg that ends there; polynomials stay on one leg."""
-        for i in range(1, len(times)):
-            self._leg.append(last)
-            last = i if i in starts else last
         self._starts = starts
+        # For each time the first of the leg that ends there; polynomials stay on one leg, since
+        # the means may have a kink at a knot.
+        first, self._leg = 0, [0]
+        for i in range(1, len(times)):
+            self._leg.append(first)
+            first = i if i in starts else first
         most = len(times) if solver.corrected is None else solver.corrected
         self.corrects = [i - first <= most for i, first in enumerate(self._leg)]
         self._first, *self._others = dynamics.support
-        self.numbers = 16 * dynamics.numbers
+        self.numbers = 16 * dynamics.alpha(0.0).numel()
 
     def buffer(self) -> Tensor:
-        """Room for the fields of the last network calls, shape `(points, r, b, d)`."""
+        """Room for the fields of the last network calls, shape `(p, r, b, d)`."""
         y = self._y
         return y.new_zeros(self._points, len(self._others), len(y), y[:1].numel())
 
     def rows(self, part: slice) -> tuple[Tensor, ...]:
-        """Point, coefficients of the fields, and weights of the fields kept, for each step."""
+        """For each step: point, coefficients of heads and state, and weights of the fields."""
         y = self._y
         index = torch.arange(len(self._times) - 1)[part]
         alpha = self._dynamics.alpha(self._times[index])
-        alpha = alpha[:, None] if alpha.ndim == 2 else alpha
-        # Changes of the coordinates sum to zero: fields of g_k − g_first span all that is needed.
+        alpha = alpha[:, None] if alpha.ndim == 2 else alpha  # (m, 1 or b, k)
+        # Changes of the coordinates sum to zero, so the fields g_k − g_first are all that counts.
         basis = torch.eye(alpha.shape[-1], dtype=alpha.dtype)
         basis = basis[self._others] - basis[self._first]
-        of_heads, of_state = combination(alpha[:, :, None], basis)
+        of_heads, of_state = projected_combination(alpha[:, :, None], basis)
+        # The corrector needs the moments of the step before, which is one more at the front.
         before = int(index[0] > 0)
         moments = self._moments(torch.arange(int(index[0]) - before, int(index[-1]) + 1))
         both = (moments[: len(index)], moments[before:])
@@ -163,26 +181,27 @@ class _Plan:
         weights = torch.stack(
             [self._weights(index, shift, of) for shift, of in zip((-1, 0), both, strict=True)], 1
         )
-        weights = weights[..., self._others]
-        # Fields stand where they were written: that of step i in place i, modulo `points`.
+        weights = weights[..., self._others]  # (m, q, p, [b,] r)
+        # The buffer is a ring: the field of step i lies in place i modulo p.
         turned = (index[:, None] - torch.arange(self._points)) % self._points
         weights = weights[torch.arange(len(index))[:, None], :, turned].transpose(1, 2)
         if weights.ndim == 5:
-            weights = torch.einsum("mqpbr->mbqpr", weights)
-        parts = (alpha, of_heads, of_state, weights.flatten(-2))
+            weights = rearrange(weights, "m q p b r -> m b q p r")
+        parts = (alpha, of_heads, of_state, rearrange(weights, "... p r -> ... (p r)"))
         here, *others = (of.to(y.device, y.dtype) for of in parts)
         return here.expand(-1, len(y), -1), *others
 
     def _weights(self, index: Tensor, shift: int, moments: Tensor) -> Tensor:
         r"""$\int \ell_j\, d\alpha$ over the step that ends (-1) or starts (0) at each time.
 
-        Over the last `points` times, latest first, shape `(m, points, [b,] k)`. With
+        Over the last points, latest first, shape `(m, p, [b,] k)`. With the Lagrange polynomials
         $\ell_j(s) = \sum_l A_{lj} s^l$ they are $\sum_l A_{lj} \int s^l d\alpha$.
         """
         step = (index + shift).clamp_min(0)
         low = self._places[step]
         length = (self._places[step + 1] - low).clamp_min(_POINT)
         back = index[:, None] - torch.arange(self._points)
+        # Places of the points in units of the step, which keeps the matrix well conditioned.
         s = (self._places[back.clamp_min(0)] - low[:, None]) / length[:, None]
         powers = s[..., None] ** torch.arange(self._points)
         first = [i if shift == 0 and i in self._starts else self._leg[i] for i in index.tolist()]
@@ -190,27 +209,25 @@ class _Plan:
         inside[length <= _POINT, 1:] = False
         if shift:
             inside &= (index > 0)[:, None]
-        # Times that do not count: an identity in the matrix, and moments of zero.
+        # Points that do not count: an identity in the matrix, and moments of zero.
         square = inside[:, :, None] & inside[:, None, :]
         powers = torch.where(square, powers, torch.eye(self._points, dtype=s.dtype))
-        moments = moments * inside.reshape(*inside.shape, *(1,) * (moments.ndim - 2))
+        moments = moments * leading(inside, moments)
         return torch.einsum("mlj,ml...->mj...", torch.linalg.inv(powers), moments)
 
     def _moments(self, step: Tensor) -> Tensor:
-        r"""$\int s^l d\alpha = [s^l \alpha] - \int l s^{l-1} \alpha\, ds$ over unit steps."""
+        r"""$\int s^l d\alpha$ over unit steps, l below the points, shape `(m, p, [b,] k)`.
+
+        By parts, $[s^l \alpha] - \int l s^{l-1} \alpha\, ds$: no derivative of alpha is needed.
+        """
         nodes, shares = (_GAUSS[0] + 1) / 2, _GAUSS[1] / 2
         places = torch.lerp(self._places[step, None], self._places[step + 1, None], nodes)
-        times = self._dynamics.arc.time(places.flatten())
-        inner = self._alpha(times.reshape(places.shape))
+        inner = self._dynamics.alpha(self._dynamics.arc.time(places.flatten()))
+        inner = rearrange(inner, "(m n) ... -> m n ...", n=len(nodes))
         ends = self._dynamics.alpha(torch.cat([self._times[step], self._times[step + 1]]))
         start, stop = ends[: len(step)], ends[len(step) :]
         power = torch.arange(self._points)
         slope = power[:, None] * nodes ** (power[:, None] - 1).clamp_min(0) * shares
-        moments = stop[:, None] - torch.einsum("lq,mq...->ml...", slope, inner)
+        moments = stop[:, None] - torch.einsum("ln,mn...->ml...", slope, inner)
         moments[:, 0] -= start
         return moments
-
-    def _alpha(self, times: Tensor) -> Tensor:
-        """Coordinates at times `(m, n)`: shape `(m, n, [b,] k)`."""
-        alpha = self._dynamics.alpha(times.flatten())
-        return alpha.reshape(*times.shape, *alpha.shape[1:])

@@ -7,39 +7,53 @@ import torch
 from torch import Tensor
 
 from multisi.common import checks
-from multisi.dynamics.probability_flow import ProbabilityFlow, column
+from multisi.common.shapes import leading
+from multisi.dynamics import Dynamics
 from multisi.errors import SolverError
-from multisi.solvers.base import Solver, Stepping, flow_only
+from multisi.solvers.base import Solver, flow_only, last
 
 
-class RungeKutta4(Stepping):
+class RungeKutta4(Solver):
     """The classical method of Runge and Kutta: order 4, four network calls a step."""
 
     calls_per_step = 4
     stochastic = False
 
+    def integrate(
+        self,
+        dynamics: Dynamics,
+        y: Tensor,
+        times: Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """The last state of the record."""
+        return last(self.record(dynamics, y, times, generator=generator), y)
+
     def record(
         self,
-        dynamics: ProbabilityFlow,
+        dynamics: Dynamics,
         y: Tensor,
         times: Tensor,
         *,
         generator: torch.Generator,
     ) -> Iterator[Tensor]:
-        """Four stages a step, at its start, twice in its middle, and at its end."""
+        """Four stages per step: at its start, twice in its middle, and at its end."""
         flow_only(self, dynamics)
         places = dynamics.arc.place(times)
         shares = torch.tensor([0.0, 0.5, 0.5, 1.0], dtype=torch.float64)
         at = dynamics.arc.time(torch.lerp(places[:-1, None], places[1:, None], shares).flatten())
 
-        def move(part: slice) -> Tensor:
-            first, last = part.start // 4, -(-part.stop // 4)
-            start, stop = places[:-1][first:last], places[1:][first:last]
-            moves = dynamics.arc.tangents(start, stop, shares)
-            moves = moves * column(stop - start, moves)
-            return moves.flatten(0, 1)[part.start - 4 * first :][: part.stop - part.start]
+        def changes(part: slice) -> Tensor:
+            # A slice of stages may begin and end within a step: whole steps, then the slice.
+            step, end = part.start // 4, -(-part.stop // 4)
+            start, stop = places[:-1][step:end], places[1:][step:end]
+            tangents = dynamics.arc.tangents(start, stop, shares)  # (steps, 4, [b,] k)
+            tangents = tangents * leading(stop - start, tangents)
+            return tangents.flatten(0, 1)[part.start - 4 * step :][: part.stop - part.start]
 
-        slope = dynamics.increments(y, at, move, torch.zeros_like(at))
+        # Not exact differences of alpha: with those the order falls to 2.
+        slope = dynamics.increments(y, at, changes, torch.zeros_like(at))
         for i in range(0, len(at), 4):
             a = slope(i, y)
             b = slope(i + 1, y + a / 2)
@@ -72,7 +86,7 @@ class Adaptive(Solver):
 
     def integrate(
         self,
-        dynamics: ProbabilityFlow,
+        dynamics: Dynamics,
         y: Tensor,
         times: Tensor,
         *,
@@ -97,8 +111,8 @@ class Adaptive(Solver):
                 if calls + 7 > self.most_calls or place + h == place:
                     raise SolverError(
                         f"{self!r} did not meet its tolerance within {calls} network calls; it "
-                        f"came to {place:.4g} of the way. Raise most_calls, rtol or atol, or look "
-                        "whether the network returns finite values."
+                        f"came to {place:.4g} of the way. Raise most_calls, rtol or atol, or "
+                        "check whether the network returns finite values."
                     )
                 new, error = _dormand_prince(dynamics, y, place, h)
                 calls += 7
@@ -129,7 +143,7 @@ _ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1
 
 
 def _dormand_prince(
-    dynamics: ProbabilityFlow, y: Tensor, place: float, h: float
+    dynamics: Dynamics, y: Tensor, place: float, h: float
 ) -> tuple[Tensor, Tensor]:
     """The state after a step, and an estimate of its error."""
     start = torch.tensor([place], dtype=torch.float64)
@@ -140,7 +154,7 @@ def _dormand_prince(
     state = y
     for i, (_, shares) in enumerate(_STAGES):
         state = _sum(y, shares, slopes)
-        slopes.append(dynamics.along(state, alpha[i], moves[i]))
+        slopes.append(dynamics.combine(state, alpha[i], moves[i]))
     return state, _sum(torch.zeros_like(y), _ERROR, slopes)
 
 

@@ -6,23 +6,23 @@ call costs a few small operations. Brownian increments come from the generator t
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import torch
 import torchsde
+from einops import rearrange
 from torch import Tensor
 
-from multisi.common.seeds import RowGenerator
-from multisi.dynamics.diffusion import Diffusion
-from multisi.dynamics.probability_flow import ProbabilityFlow
-from multisi.solvers.base import Recording
+from multisi.dynamics import Dynamics
+from multisi.noise import standard_normal
+from multisi.solvers.base import Solver
 
 Stage = tuple[float, tuple[tuple[float, float], ...]]
 
 
-class TorchSDE(Recording):
-    r"""A method of torchsde, described by where in a step it asks for the drift.
+class TorchSDE(Solver):
+    r"""A method of torchsde, described by the places of a step at which it needs the drift.
 
     Each stage is (at, moves), as shares of the step: the drift at `at` is
     $\sum c\,(\alpha(\mathrm{share}) - \alpha(0))$ over its moves (share, c), exact differences of
@@ -36,7 +36,7 @@ class TorchSDE(Recording):
 
     def integrate(
         self,
-        dynamics: ProbabilityFlow,
+        dynamics: Dynamics,
         y: Tensor,
         times: Tensor,
         *,
@@ -48,7 +48,7 @@ class TorchSDE(Recording):
 
     def record(
         self,
-        dynamics: ProbabilityFlow,
+        dynamics: Dynamics,
         y: Tensor,
         times: Tensor,
         *,
@@ -60,7 +60,7 @@ class TorchSDE(Recording):
 
     def _solve(
         self,
-        dynamics: ProbabilityFlow,
+        dynamics: Dynamics,
         y: Tensor,
         times: Tensor,
         generator: torch.Generator,
@@ -68,10 +68,11 @@ class TorchSDE(Recording):
     ) -> Tensor:
         kind = _Diagonal if self.noise_type == "diagonal" else _Additive
         steps = kind(self, dynamics, y, times, generator)
+        flat = y.reshape(len(y), -1)  # torchsde takes vectors only.
         states: Tensor = torchsde.sdeint(
-            steps, y.reshape(len(y), -1), span, bm=steps.brownian, method=self.method, dt=1
+            steps, flat, span, bm=steps.brownian, method=self.method, dt=1
         )
-        # Cycles of references within torchsde would keep the states alive.
+        # Reference cycles within torchsde would keep the states alive.
         vars(steps.brownian).clear()
         vars(steps).clear()
         return states.reshape(len(span), *y.shape)
@@ -120,41 +121,44 @@ class SRK(TorchSDE):
 
 
 class _Steps:
-    """The steps of one integration, as the object that `torchsde.sdeint` asks for."""
+    """The steps of one integration, as the object that `torchsde.sdeint` expects."""
 
     noise_type: str
 
     def __init__(
         self,
         solver: TorchSDE,
-        dynamics: ProbabilityFlow,
+        dynamics: Dynamics,
         y: Tensor,
         times: Tensor,
         generator: torch.Generator,
     ) -> None:
         self.sde_type = solver.sde_type
         self.shape = y.shape
-        at, move, length = _schedule(solver, dynamics, times)
-        self.increment = dynamics.increments(y, at, move, length)
+        self.increment = dynamics.increments(y, *_schedule(solver, dynamics, times))
         self.brownian = _Brownian(y.reshape(len(y), -1), dynamics, times, generator)
+        # Stage, state and drift of the last call.
         self.known = (-1, self.brownian.ones, self.brownian.ones)
 
-    def f(self, t: Tensor, y: Tensor) -> Tensor:
-        """The drift of the next stage; asked again for the same state, the same tensor."""
-        place, known, drift = self.known
+    def drift(self, y: Tensor) -> Tensor:
+        """The drift of the next stage; for the same state again, the same tensor."""
+        stage, known, drift = self.known
         if known is not y:
             if self.shape == y.shape:
-                drift = self.increment(place + 1, y)
+                drift = self.increment(stage + 1, y)
             else:
-                drift = self.increment(place + 1, y.reshape(self.shape)).reshape(y.shape)
-            self.known = (place + 1, y, drift)
+                drift = self.increment(stage + 1, y.reshape(self.shape)).reshape(y.shape)
+            self.known = (stage + 1, y, drift)
         return drift
 
 
 class _Diagonal(_Steps):
-    """With a diffusion of one: the increments of the noise have their size already."""
+    """With a diffusion of one: the increments of the noise already have their size."""
 
     noise_type = "diagonal"
+
+    def f(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.drift(y)
 
     def g(self, t: Tensor, y: Tensor) -> Tensor:
         return self.brownian.ones
@@ -163,23 +167,22 @@ class _Diagonal(_Steps):
 class _Additive(_Steps):
     """With the product in place of the matrix of the noise, so that images work.
 
-    torchsde asks for a drift, and for a product with numbers that it draws from the global
-    generator, to see their shapes; that draw is undone.
+    torchsde first checks shapes: it asks for a drift, and for a product with numbers that it
+    draws from the global generator; that draw is undone.
     """
 
     noise_type = "additive"
-    looking, state = True, torch.empty(0)
+    checking, state = True, torch.empty(0)
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
-        """The drift of the next stage."""
-        drift = super().f(t, y)
-        if self.looking:
+        drift = self.drift(y)
+        if self.checking:
             self.state = torch.cuda.get_rng_state(y.device) if y.is_cuda else torch.get_rng_state()
         return drift
 
     def g_prod(self, t: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        if self.looking:
-            self.looking = False
+        if self.checking:
+            self.checking = False
             if y.is_cuda:
                 torch.cuda.set_rng_state(self.state, y.device)
             else:
@@ -188,70 +191,64 @@ class _Additive(_Steps):
 
 
 class _Brownian:
-    r"""Increments $\int \sqrt{2\varepsilon}\,dW$ for torchsde, which asks once a step."""
+    r"""Increments $\int \sqrt{2\varepsilon}\,dW$ for torchsde, which asks once per step."""
 
     levy_area_approximation = "space-time"
 
     def __init__(
-        self, y: Tensor, dynamics: ProbabilityFlow, times: Tensor, generator: torch.Generator
+        self, y: Tensor, dynamics: Dynamics, times: Tensor, generator: torch.Generator
     ) -> None:
         self.shape = y.shape
         self.ones = y.new_ones(()).expand(y.shape)
         self._step = -1
-        self._like, self._generator = y, generator
-        self._zero, self._sizes = y.new_zeros(()), None
-        if isinstance(dynamics, Diffusion):
-            self._sizes = dynamics.amplitudes(y, times)
+        self._like, self._generator, self._zero = y, generator, y.new_zeros(())
+        self._scales = dynamics.noise_scales(y, times) if dynamics.stochastic else None
 
     def __call__(self, ta: Tensor, tb: Tensor, return_U: bool = False) -> Any:
         self._step += 1
-        if self._sizes is None:
+        if self._scales is None:
             return (self._zero, self._zero) if return_U else self._zero
-        size, twelfth = self._sizes[self._step]
-        w = self._normal().mul_(size)
-        return (w, self._normal().mul_(twelfth).add_(w, alpha=0.5)) if return_U else w
-
-    def _normal(self) -> Tensor:
-        like = self._like
-        if isinstance(self._generator, RowGenerator):
-            return self._generator.normal(like)
-        return torch.randn(
-            self.shape, generator=self._generator, dtype=like.dtype, device=like.device
-        )
+        (scale,) = self._scales[self._step]
+        w = standard_normal(self._like, self._generator).mul_(scale)
+        if not return_U:
+            return w
+        # The time integral of the noise over a unit step: w / 2, and a part of variance 1 / 12.
+        rest = standard_normal(self._like, self._generator)
+        return w, torch.addcmul(w / 2, rest, scale, value=12**-0.5)
 
 
 def _schedule(
-    solver: TorchSDE, dynamics: ProbabilityFlow, times: Tensor
-) -> tuple[Tensor, Any, Tensor]:
-    """Times of evaluation, changes of the coordinates, and times over which the score acts."""
+    solver: TorchSDE, dynamics: Dynamics, times: Tensor
+) -> tuple[Tensor, Callable[[slice], Tensor], Tensor, Tensor | None]:
+    """The arguments of `Dynamics.increments`, one row per stage of each step."""
+    # Axes: n steps, s stages of a step, q moves of a stage.
     places = dynamics.arc.place(times)
 
     @functools.cache
     def inside(share: float) -> Tensor:
+        """The time at a share of each step."""
         if share in (0.0, 1.0):
             return times[int(share) : len(times) - 1 + int(share)]
         return dynamics.arc.time(torch.lerp(places[:-1], places[1:], share))
 
-    at = torch.stack([inside(stage[0]) for stage in solver.stages], 1).flatten()
+    at = rearrange([inside(stage) for stage, _ in solver.stages], "s n -> (n s)")
     terms = max(len(moves) for _, moves in solver.stages)
     padded = [(*moves, *((0.0, 0.0),) * (terms - len(moves))) for _, moves in solver.stages]
-    stops = torch.stack(
-        [torch.stack([inside(share) for share, _ in moves], 1) for moves in padded], 1
-    ).flatten(0, 1)
+    moved = [torch.stack([inside(share) for share, _ in moves]) for moves in padded]
+    stops = rearrange(moved, "s q n -> (n s) q")
     factors = torch.tensor(
         [[factor for _, factor in moves] for moves in padded], dtype=torch.float64
     ).repeat(len(times) - 1, 1)
     start = times[:-1].repeat_interleave(len(solver.stages))
-    length = (factors * (stops - start[:, None])).sum(1)
-    if isinstance(dynamics, Diffusion):
-        # At an end the score may be out of reach; in the middle of the step it is not.
-        middle = inside(0.5).repeat_interleave(len(solver.stages))
-        at = torch.where(dynamics.regular(at), at, middle)
+    lengths = (factors * (stops - start[:, None])).sum(1)
 
-    def move(part: slice) -> Tensor:
+    def changes(part: slice) -> Tensor:
         first = dynamics.alpha(start[part])
         last = dynamics.alpha(stops[part].flatten())
-        last = last.reshape(-1, terms, *last.shape[1:])
+        last = rearrange(last, "(n q) ... -> n q ...", q=terms)
         return torch.einsum("nq,nq...->n...", factors[part], last - first[:, None])
 
-    return at, move, length
+    # At an end of the path the score may not exist; in the middle of a step it does.
+    middle = inside(0.5) if dynamics.stochastic else None
+    otherwise = None if middle is None else middle.repeat_interleave(len(solver.stages))
+    return at, changes, lengths, otherwise

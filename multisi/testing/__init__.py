@@ -5,8 +5,6 @@ Example:
     >>> check_path("segment")
 """
 
-from multisi.testing.couplings import check_coupling as check_coupling
-from multisi.testing.interpolants import check_interpolant as check_interpolant
-from multisi.testing.networks import check_network as check_network
-from multisi.testing.paths import check_path as check_path
-from multisi.testing.solvers import check_solver as check_solver
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

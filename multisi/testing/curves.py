@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from multisi.common.derivatives import slope
+from multisi.common.derivatives import value_and_rate
 from multisi.testing.battery import demand, numbers
 
 _FINE = 4096
@@ -28,7 +28,7 @@ def continuous(curve: Callable[[Tensor], Tensor], where: str) -> None:
 def differentiable(curve: Callable[[Tensor], Tensor], times: Sequence[float], where: str) -> None:
     """See that `torch.func.jvp` gives the slope of a curve at some times."""
     t = torch.tensor(times, dtype=torch.float64)
-    _, rate = slope(curve, t)
+    _, rate = value_and_rate(curve, t)
     secant = (curve(t + _STEP) - curve(t - _STEP)) / (2 * _STEP)
     error = (rate - secant).flatten(1).abs().amax(1) / (1 + secant.flatten(1).abs().amax(1))
     worst = int(torch.nan_to_num(error, torch.inf).argmax())

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multisi.dynamics.diffusion import Diffusion
-from multisi.dynamics.probability_flow import ProbabilityFlow
-from multisi.field.conditional_means import ConditionalMeans
+from multisi.common.seeds import RowGenerator
+from multisi.dynamics import Diffusion, Dynamics, ProbabilityFlow
+from multisi.field import ConditionalMeans
 from multisi.interpolants.barycentric import Barycentric
-from multisi.model.model import Model
+from multisi.model import Model
 from multisi.paths.bow import Bow
 from multisi.paths.polyline import Segment
-from multisi.sampling.integrate import move, time_grid
+from multisi.sampling.grid import time_grid
+from multisi.sampling.integrate import integrate
 from multisi.solvers import Solver
 from multisi.testing import exact
 from multisi.testing.battery import (
@@ -179,6 +180,20 @@ def repeatable(subject: Subject) -> None:
 
 
 @SOLVER.check
+def numbered_rows(subject: Subject) -> None:
+    """For a diffusion, the noise of a numbered row does not depend on the rest of the batch."""
+    if subject.make().stochastic:
+        y, numbers = torch.zeros(3, 2).double(), torch.arange(3)
+        together = _solve(subject, _diffusion(), y, 4, numbers=numbers)
+        alone = _solve(subject, _diffusion(), y[2:], 4, numbers=numbers[2:])
+        demand(
+            close(together[2:], alone, 1e-6),
+            "a numbered row must end where it ends alone; draw its noise with "
+            "multisi.noise.standard_normal(y, generator).",
+        )
+
+
+@SOLVER.check
 def law(subject: Subject) -> None:
     """The flow ends at the target, in the exact Gaussian case."""
     error = exact.error_at_the_end(solver=subject.make(), steps=64)
@@ -246,9 +261,17 @@ def _diffusion() -> Diffusion:
 
 
 def _solve(
-    subject: Subject, dynamics: ProbabilityFlow, y: Tensor, steps: int, seed: int = 0
+    subject: Subject,
+    dynamics: Dynamics,
+    y: Tensor,
+    steps: int,
+    seed: int = 0,
+    numbers: Tensor | None = None,
 ) -> Tensor:
     made = subject.make()
     times = time_grid(dynamics, steps, made.spread)
+    generator = torch.Generator().manual_seed(seed)
+    if numbers is not None:
+        generator = RowGenerator(torch.device("cpu"), seed, numbers)
     with torch.no_grad():
-        return move(dynamics, y, times, made, torch.Generator().manual_seed(seed))
+        return integrate(dynamics, y, times, made, generator)

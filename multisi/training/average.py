@@ -19,8 +19,8 @@ class Average:
         held_by: Means whose weights become the average; a copy of `means` by default.
 
     Example:
-        >>> from multisi.field.recipe import make
-        >>> means = make("mlp", {"width": 8}, (2,), 3)
+        >>> from multisi.field.recipe import means_of
+        >>> means = means_of("mlp", {"width": 8}, (2,), 3)
         >>> average = Average(means)
         >>> average.update()
         >>> average.means(torch.zeros(1, 2), torch.full((1, 3), 1 / 3)).shape

@@ -12,8 +12,8 @@ from multisi.couplings import Coupling
 from multisi.data.marginals import Marginal, StandardNormal, prepare
 from multisi.data.standardiser import Standardiser
 from multisi.errors import ConfigError, DataError, MultisiError, ShapeError
-from multisi.field import recipe as recipes
-from multisi.field.conditional_means import ConditionalMeans, combination
+from multisi.field.conditional_means import ConditionalMeans, projected_combination
+from multisi.field.recipe import means_of
 from multisi.model.model import Model
 from multisi.training.objective import Batch
 from multisi.training.simplex_law import SimplexLaw
@@ -69,7 +69,7 @@ class Batches:
         self.condition = next(
             (m.condition.shape[1] for m in self.data if m.condition is not None), 0
         )
-        self.units = Standardiser.of(self.data)
+        self.standardiser = Standardiser.of(list(ready.values()))
         options = checks.options(coupling_options, "coupling_options")
         if options and not isinstance(coupling, str):
             raise ConfigError("coupling_options are for a coupling that is given by its name.")
@@ -89,7 +89,7 @@ class Batches:
         """
         try:
             xs = self.coupling.sample(self.batch_size, seed=self.seed, step=step)
-            told = self.coupling.condition(self.batch_size, seed=self.seed, step=step)
+            condition = self.coupling.condition(self.batch_size, seed=self.seed, step=step)
         except (DataError, ShapeError) as error:
             raise type(error)(f"At step {step}: {error}") from error
         expected = (self.batch_size, len(self.names), *self.event_shape)
@@ -98,8 +98,9 @@ class Batches:
             got = f"{tuple(xs.shape)}, {xs.dtype}" if shaped else type(xs).__name__
             raise ShapeError(f"The coupling must draw shape {expected}, floating; got {got}.")
         alpha, of_heads = self._at(step)
-        told = None if told is None else told.to(self.device, self.dtype)
-        return Batch.mixed(self._enter(xs), alpha, of_heads, told)
+        condition = None if condition is None else condition.to(self.device, self.dtype)
+        xs = self.standardiser.standardise_draws(xs).to(self.device, self.dtype)
+        return Batch.mixed(xs, alpha, of_heads, condition)
 
     def means(self, network: Any = "mlp", **options: Any) -> ConditionalMeans:
         """Fresh conditional means of a network, a name with options or a module.
@@ -109,7 +110,7 @@ class Batches:
         if isinstance(network, str) and self.condition:
             options = {"condition": self.condition, **options}
         with seeds.global_generators(self.seed, self.device):
-            means = recipes.make(network, options, self.event_shape, len(self.names))
+            means = means_of(network, options, self.event_shape, len(self.names))
         self.plugins += _records("network", network)
         means = means.to(self.device)
         self.dtype, self._points = means.reference.dtype, None
@@ -121,7 +122,7 @@ class Batches:
             means,
             self.names,
             self.noise,
-            units=self.units,
+            standardiser=self.standardiser,
             noise_independent=self.coupling.noise_independent,
             plugins=self.plugins,
         )
@@ -137,12 +138,6 @@ class Batches:
                 return f" The draws of {name!r} are not finite at step {step}."
         return ""
 
-    def _enter(self, xs: Tensor) -> Tensor:
-        """Joint draws in standardised units, which noise is in already."""
-        first = 0 if self.noise is None else 1
-        data = (xs[:, first:] - self.units.shift.to(xs)) / self.units.scale.to(xs)
-        return torch.cat([xs[:, :first], data], 1).to(self.device, self.dtype)
-
     def _at(self, step: int) -> tuple[Tensor, Tensor]:
         """Points of the simplex, and the coefficients of the heads."""
         block, place = divmod(step, _TOGETHER)
@@ -150,7 +145,7 @@ class Batches:
             source = seeds.generator(self.seed, block, 1)
             count, noise = _TOGETHER * self.batch_size, self.noise is not None
             alpha, v = self.law.draw(count, self.names, noise, source)
-            of_heads = combination(alpha, v)[0]
+            of_heads = projected_combination(alpha, v)[0]
             alpha, of_heads = (part.to(self.device, self.dtype) for part in (alpha, of_heads))
             self._points = block, alpha, of_heads
         rows = slice(place * self.batch_size, (place + 1) * self.batch_size)

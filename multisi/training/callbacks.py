@@ -113,7 +113,7 @@ class EarlyStopping:
             model = training.batches.model(training.average.means)
             options = {"samples": self.samples, **self.options}
             training.judge(report.ring(model.transport, self._data, **options))
-        ended = 0 < training.best_step <= training.step - self.patience * self.every
+        ended = 0 < training.counts.best_step <= training.step - self.patience * self.every
         if ended:
             training.use_best()
         return ended
@@ -137,5 +137,5 @@ def figures(training: Training) -> dict[str, float]:
         "seconds": round(training.seconds, 3),
         "loss": training.loss,
         "rate": training.rate,
-        "skipped": training.skipped,
+        "skipped": training.counts.skipped,
     }

@@ -1,5 +1,6 @@
 """`fit`: from datasets to a model."""
 
+import math
 import pathlib
 import signal
 import sys
@@ -14,13 +15,13 @@ from multisi.common import checks, seeds
 from multisi.common.processes import World
 from multisi.couplings import Coupling
 from multisi.errors import CheckpointError, ConfigError, TrainingDivergedError
-from multisi.field.conditional_means import ConditionalMeans
-from multisi.model.model import Model
+from multisi.field import ConditionalMeans
+from multisi.model import Model
 from multisi.training.batches import Batches
 from multisi.training.callbacks import EarlyStopping
 from multisi.training.loop import Training
 from multisi.training.objective import Batch
-from multisi.training.run_folder import Run
+from multisi.training.run_folder import RunFolder
 from multisi.training.schedule import Schedule
 from multisi.training.simplex_law import SimplexLaw
 
@@ -106,24 +107,7 @@ def fit(
         >>> multisi.fit({"a": a, "b": a + 3}, steps=2, progress=False)
         Model(['a', 'b'], noise=None)
     """
-    given = {
-        "coupling": coupling,
-        "coupling_options": coupling_options,
-        "network": network,
-        "network_options": network_options,
-        "steps": steps,
-        "max_seconds": max_seconds,
-        "learning_rate": learning_rate,
-        "clip": clip,
-        "accumulate": accumulate,
-        "precision": precision,
-    }
-    rescue = checks.path(rescue, "rescue")
-    run_dir = None if run_dir is None else checks.path(run_dir, "run_dir")
-    if checks.instance(resume, bool, "resume") and run_dir is None:
-        raise ConfigError("resume needs run_dir (--run-dir DIR), the folder of the run.")
-    if checks.instance(shard, bool, "shard") and run_dir is None:
-        raise ConfigError("shard needs run_dir (--run-dir DIR), where the model is kept whole.")
+    rescue, run_dir = checks.path(rescue, "rescue"), _run_dir(run_dir, resume, shard)
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
     batches = Batches(
         marginals,
@@ -135,7 +119,7 @@ def fit(
         device=device,
     )
     world = World.found(batches.device)
-    stopping = [EarlyStopping(held_out)] if held_out is not None else []
+    stopping = [] if held_out is None else [EarlyStopping(held_out)]
     means = batches.means(network, **checks.options(network_options, "network_options"))
     with seeds.global_generators(batches.seed, batches.device):
         _try(means, batches(0))
@@ -153,64 +137,93 @@ def fit(
         if shard:
             _try(training.means, batches(0))
         model = batches.model(training.weights.result)
-        model.card["options"] = _fingerprint(batches, given)
-        try:
-            if run_dir is None:
-                training.run(progress and world.first)
-            else:
-                run = Run(run_dir, model.card["options"], model.parts, save_seconds, keep)
-                _in_folder(run, training, resume, progress)
-        except KeyboardInterrupt:
-            place = run_dir if run_dir is not None else _rescue(model, rescue)
-            print(
-                f"Interrupted at step {training.step} of {steps}; the model so far is in {place}",
-                file=sys.stderr,
-            )
-            raise
-        except TrainingDivergedError as error:
-            place = _rescue(model, rescue) if training.average.steps else None
-            raise TrainingDivergedError(
-                f"{error} They are in {place}." if place else str(error)
-            ) from None
-    model.card["training"] = {
-        "steps": training.step,
-        "seconds": round(training.seconds, 1),
-        "loss": training.loss,
-        "skipped": training.skipped,
-    }
+        parts: dict[str, Any] = {"coupling": coupling, "coupling_options": coupling_options}
+        parts |= {"network": network, "network_options": network_options}
+        identity = model.card["options"] = _identity(training, parts)
+        folder = None
+        if run_dir is not None:
+            folder = RunFolder(run_dir, identity, model.parts, save_seconds, keep)
+        _train(training, model, folder, resume, rescue, progress)
+    model.card["training"] = _summary(training)
     return model
 
 
-def _in_folder(run: Run, training: Training, resume: bool, progress: bool) -> None:
+def _run_dir(run_dir: Any, resume: Any, shard: Any) -> pathlib.Path | None:
+    """The folder of the run, and a check of the options that need it."""
+    resume, shard = checks.instance(resume, bool, "resume"), checks.instance(shard, bool, "shard")
+    if run_dir is not None:
+        return checks.path(run_dir, "run_dir")
+    if resume:
+        raise ConfigError("resume needs run_dir, the folder of the run.")
+    if shard:
+        raise ConfigError("shard needs run_dir, the folder where the model is kept whole.")
+    return None
+
+
+def _train(
+    training: Training,
+    model: Model,
+    folder: RunFolder | None,
+    resume: bool,
+    rescue: pathlib.Path,
+    progress: bool,
+) -> None:
+    """Train, with or without a folder; what there is when training breaks off is saved."""
+    progress = progress and training.world.first
+    try:
+        if folder is None:
+            training.run(progress)
+        else:
+            _train_in(folder, training, resume, progress)
+    except KeyboardInterrupt:
+        place = _rescue(model, rescue) if folder is None else folder.folder
+        steps = training.schedule.steps
+        print(
+            f"Interrupted at step {training.step} of {steps}; the model so far is in {place}",
+            file=sys.stderr,
+        )
+        raise
+    except TrainingDivergedError as error:
+        if not training.average.steps:
+            raise
+        raise TrainingDivergedError(f"{error} They are in {_rescue(model, rescue)}.") from None
+
+
+def _train_in(folder: RunFolder, training: Training, resume: bool, progress: bool) -> None:
     """Train in a folder, from where it left off; after a signal end as that signal would."""
-    with run.held(training.world):
-        run.restore(training, resume)
-        training.callbacks.append(run)
-        training.run(progress and training.world.first)
-        run.save(training)
-        number = int(training.world.most(run.signal or 0))
+    with folder.held(training.world):
+        folder.restore(training, resume)
+        training.callbacks.append(folder)
+        training.run(progress)
+        folder.save(training)
+        number = int(training.world.most(folder.signal or 0))
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     if number:
         raise SystemExit(128 + number)
 
 
-def _fingerprint(batches: Batches, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a run the run that it is, as JSON holds it."""
-    sizes = {m.name: [len(m), *m.event_shape] for m in batches.data}
-    laws = {"shares": batches.law.shares, "along": len(batches.law.along)}
-    own = {
-        "marginals": sizes,
+def _identity(training: Training, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that identify a run, as JSON holds them."""
+    batches, schedule = training.batches, training.schedule
+    return {
+        "marginals": {m.name: [len(m), *m.event_shape] for m in batches.data},
         "noise": batches.noise,
-        "law": laws,
+        "law": {"shares": batches.law.shares, "along": len(batches.law.along)},
         "batch_size": batches.batch_size,
         "seed": batches.seed,
+        "steps": schedule.steps,
+        "max_seconds": schedule.max_seconds,
+        "learning_rate": schedule.learning_rate,
+        "clip": training.clip if math.isfinite(training.clip) else None,
+        "accumulate": training.accumulate,
+        "precision": training.precision,
+        **{name: _plain(part) for name, part in parts.items()},
     }
-    return own | {name: _plain(value) for name, value in given.items()}
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON can hold: objects are told by their class."""
+    """A value that JSON can hold: an object is represented by its class."""
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     if value is None or isinstance(value, bool | int | float | str):
@@ -218,8 +231,18 @@ def _plain(value: Any) -> Any:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
+def _summary(training: Training) -> dict[str, Any]:
+    """How training went, for the card of the model."""
+    return {
+        "steps": training.step,
+        "seconds": round(training.seconds, 1),
+        "loss": training.loss,
+        "skipped": training.counts.skipped,
+    }
+
+
 def _try(means: ConditionalMeans, batch: Batch) -> None:
-    """Ask the network once before training: its shape, finiteness and parameters."""
+    """Call the network once before training: check its shape, finiteness and parameters."""
     try:
         with torch.no_grad():
             heads = means.heads(batch.x, batch.alpha, batch.condition)

@@ -6,6 +6,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -16,21 +17,20 @@ from multisi.common.processes import World
 from multisi.common.progress import bar
 from multisi.errors import ConfigError, MultisiError, TrainingDivergedError
 from multisi.field.conditional_means import ConditionalMeans
+from multisi.field.wrapped_means import autocast
 from multisi.files.checkpoint import under
-from multisi.sampling.transport import Autocast
 from multisi.training.batches import Batches
+from multisi.training.counts import Counts
 from multisi.training.objective import Batch, loss
 from multisi.training.schedule import Schedule
 from multisi.training.weights import Weights, load
 
 PATIENCE = 20
 """Steps in a row without a finite gradient after which training has diverged."""
-_NUMBERS = ("step", "seconds", "skipped", "best", "best_step", "_failed", "_looked", "_least")
-"""What a run counts, and takes up again."""
 _KEEP = 0.05
-"""Share of the run between two looks at whether all is well, when good weights are kept."""
+"""Share of the run between two checks of the loss, at which good weights are kept."""
 _TOO_MUCH = 100.0
-"""How many times its least value the loss may reach before training has diverged."""
+"""How many times its lowest value the loss may reach before training has diverged."""
 
 
 class Training:
@@ -40,17 +40,17 @@ class Training:
         means: The means to train.
         batches: What each step learns from.
         schedule: How long and how fast.
-        clip: Longest gradient, longer ones are scaled down; `None` for no limit.
+        clip: Largest norm of the gradient, to which larger ones are scaled; `None` for no limit.
         accumulate: Parts in which a batch is computed, one after the other, to save memory.
         precision: `"bfloat16"` for the network's computations; weights keep their type.
         callbacks: Functions of the training, called after each step; one that returns true ends
-            it. One that fails is warned of once, and training goes on.
+            it. One that fails causes one warning, and training goes on.
         world: The processes that share in it.
         shard: Whether to spread the weights over the processes; `means` get them at the end.
-    """
 
-    best, best_step = math.inf, 0
-    """The least value that `judge` was told of, and the step of it."""
+    Raises:
+        ConfigError: a value that an option cannot take.
+    """
 
     def __init__(
         self,
@@ -82,15 +82,25 @@ class Training:
             )
         if precision not in (None, "bfloat16"):
             raise ConfigError(f"precision must be 'bfloat16' or None; got {precision!r}.")
+        self.precision = precision
         self.weights = Weights(means, schedule.learning_rate, self.world, shard)
         self.means, self.average = self.weights.means, self.weights.average
-        self._asked = self.means if precision is None else Autocast(self.means, precision)
-        self.step, self.skipped, self.seconds, self.rate = 0, 0, 0.0, 0.0
+        self._trained = self.means if precision is None else autocast(self.means, precision)
+        self.counts, self.rate = Counts(), 0.0
         self._loss = torch.full((), math.nan, device=batches.device, dtype=batches.dtype)
-        self._least, self._kept = math.inf, copy.deepcopy(self.average.means.state_dict())
-        self._kept_at, self._failed, self._looked = 0, 0, 0.0
+        self._kept, self._kept_at = copy.deepcopy(self.average.means.state_dict()), 0
         self._best: dict[str, Tensor] = {}
         self._warned: set[int] = set()
+
+    @property
+    def step(self) -> int:
+        """How many steps there have been."""
+        return self.counts.step
+
+    @property
+    def seconds(self) -> float:
+        """How long they took."""
+        return self.counts.seconds
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that is needed to go on: tensors and numbers; the average is apart, in `result`.
@@ -103,9 +113,8 @@ class Training:
         if self.batches.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.batches.device)
         tensors |= self.weights.state() | best
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
-        numbers["averaged"] = self.average.steps
-        return tensors, numbers
+        self.counts.averaged = self.average.steps
+        return tensors, asdict(self.counts)
 
     def restore(
         self,
@@ -120,20 +129,19 @@ class Training:
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and self.batches.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.batches.device)
-        for name in _NUMBERS:
-            setattr(self, name, numbers[name])
-        self.average.steps = numbers["averaged"]
+        self.counts = Counts(**numbers)
+        self.average.steps = self.counts.averaged
         self._kept_at, self._best = self.step, under(tensors, "best.")
 
     def judge(self, value: float) -> None:
-        """Say how good the averaged weights are, the less the better; the best are kept."""
+        """Rate the averaged weights, lower is better; the best are kept."""
         value = self.world.most(value)
-        if value < self.best:
-            self.best, self.best_step = value, self.step
+        if value < self.counts.best:
+            self.counts.best, self.counts.best_step = value, self.step
             self._best = copy.deepcopy(self.average.means.state_dict())
 
     def use_best(self) -> None:
-        """Make the averaged weights the best that were judged."""
+        """Replace the averaged weights by the best that were judged."""
         if self._best:
             load(self.average.means, self._best)
 
@@ -147,7 +155,7 @@ class Training:
 
         Raises:
             TrainingDivergedError: the loss stopped being finite, or grew, and did not recover; the
-                averaged means are then those of the last time that all was well.
+                averaged means are then those of the last good check.
         """
         self.means.train()
         with bar(self.schedule.steps, "fit", "step", progress) as shown:
@@ -157,15 +165,15 @@ class Training:
                 self.weights.flat.release()
 
     def _steps(self, shown: Any) -> None:
-        start = time.perf_counter() - self.seconds
+        counts, start = self.counts, time.perf_counter() - self.seconds
         while (passed := self.schedule.passed(self.step, self.seconds)) < 1:
-            self._failed = 0 if self._one(self.schedule.rate(passed)) else self._failed + 1
-            if self._failed >= PATIENCE:
-                self._diverged(f"has not been finite for {self._failed} steps")
-            self.seconds = self.world.most(time.perf_counter() - start)
-            if passed >= self._looked + _KEEP:
-                self._looked = passed
-                self._keep()
+            counts.failed = 0 if self._one(self.schedule.rate(passed)) else counts.failed + 1
+            if counts.failed >= PATIENCE:
+                self._diverged(f"has not been finite for {counts.failed} steps")
+            counts.seconds = self.world.most(time.perf_counter() - start)
+            if passed >= counts.checked + _KEEP:
+                counts.checked = passed
+                self._check_loss()
             self._show(shown)
             # Each of them is called, whatever the others say, and in every process.
             ended = sum(self._asks_to_end(callback) for callback in self.callbacks)
@@ -184,8 +192,8 @@ class Training:
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 warnings.warn(
                     f"The callback {callback!r} failed at step {self.step}, in {place.filename}, "
-                    f"line {place.lineno}: {type(error).__name__}: {error}. Training goes on, and "
-                    "says nothing if it fails again.",
+                    f"line {place.lineno}: {type(error).__name__}: {error}. Training goes on "
+                    "without another warning of it.",
                     RuntimeWarning,
                     stacklevel=2,
                 )
@@ -197,9 +205,9 @@ class Training:
         value = self._gradient(self.batches(self.step))
         length = self.weights.flat.collect(self.world)
         self.world.sum([value])
-        self.step += 1
+        self.counts.step += 1
         if not math.isfinite(length):
-            self.skipped += 1
+            self.counts.skipped += 1
             return False
         if length > self.clip:
             self.weights.flat.scale(self.clip / length)
@@ -212,29 +220,29 @@ class Training:
         total: Any = 0.0
         mine = batch[self.world.share(len(batch))] if self.world.size > 1 else batch
         for part in mine.split(self.accumulate) if self.accumulate > 1 else (mine,):
-            value = loss(self._asked, part)
+            value = loss(self._trained, part)
             if len(part) < len(batch):
                 value = value * (len(part) / len(batch))
             value.backward()  # type: ignore[no-untyped-call]
             total = total + value.detach()
         return torch.as_tensor(total)
 
-    def _keep(self) -> None:
-        """Keep the averaged weights if all is well; see whether the loss has grown."""
-        current = self.loss
-        if current <= 2 * self._least:
+    def _check_loss(self) -> None:
+        """Keep the averaged weights unless the loss has grown."""
+        current, least = self.loss, self.counts.least
+        if current <= 2 * least:
             self._kept = copy.deepcopy(self.average.means.state_dict())
-            self._kept_at = self.step - self._failed
-        if current > _TOO_MUCH * self._least:
-            self._diverged(f"has grown from {self._least:.3g} to {current:.3g}")
-        self._least = min(self._least, current)
+            self._kept_at = self.step - self.counts.failed
+        if current > _TOO_MUCH * least:
+            self._diverged(f"has grown from {least:.3g} to {current:.3g}")
+        self.counts.least = min(least, current)
 
     def _diverged(self, what: str) -> None:
         load(self.average.means, self._kept)
         self.weights.finish()
         cause = self.batches.blame(self.step - 1) or (
-            f" Lower learning_rate, now {self.schedule.learning_rate:g}, and look whether the "
-            "network returns NaN."
+            f" Lower learning_rate, now {self.schedule.learning_rate:g}, and check whether "
+            "the network returns NaN."
         )
         raise TrainingDivergedError(
             f"The loss {what}, up to step {self.step}.{cause} The last good weights are those of "

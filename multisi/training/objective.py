@@ -8,13 +8,13 @@ $E\,|\sum_k a_k (\hat g_k - x_k)|^2$ with $a = v - \alpha\,(\alpha \cdot v)/|\al
 """
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from multisi.field.conditional_means import ConditionalMeans, combination
+from multisi.common.shapes import flat, flat_heads
+from multisi.field.conditional_means import ConditionalMeans, projected_combination
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Batch:
         alpha: Where they are on the simplex, shape `(b, k)`.
         of_heads: Coefficients $a$ of the heads, shape `(b, k)`.
         target: What the heads should combine to, shape `(b, *event)`.
-        condition: What the network is told besides, shape `(b, c)`, or `None`.
+        condition: An extra input of the network, shape `(b, c)`, or `None`.
     """
 
     x: Tensor
@@ -38,15 +38,14 @@ class Batch:
     @classmethod
     def of(cls, xs: Tensor, alpha: Tensor, v: Tensor, condition: Tensor | None = None) -> "Batch":
         """The batch for joint draws `(b, k, *event)`, points `(b, k)` and tangents `(b, k)`."""
-        return cls.mixed(xs, alpha, combination(alpha, v)[0], condition)
+        return cls.mixed(xs, alpha, projected_combination(alpha, v)[0], condition)
 
     @classmethod
     def mixed(
         cls, xs: Tensor, alpha: Tensor, of_heads: Tensor, condition: Tensor | None = None
     ) -> "Batch":
         """The same with the coefficients of the heads in place of tangents."""
-        flat = xs.reshape(*xs.shape[:2], math.prod(xs.shape[2:]))
-        both = torch.stack([alpha, of_heads], 1) @ flat
+        both = torch.stack([alpha, of_heads], 1) @ flat_heads(xs)
         x, target = both.reshape(len(xs), 2, *xs.shape[2:]).unbind(1)
         return cls(x, alpha, of_heads, target, condition)
 
@@ -57,8 +56,8 @@ class Batch:
         x, alpha, of_heads, target = (
             tensor[rows] for tensor in (self.x, self.alpha, self.of_heads, self.target)
         )
-        told = None if self.condition is None else self.condition[rows]
-        return Batch(x, alpha, of_heads, target, told)
+        condition = None if self.condition is None else self.condition[rows]
+        return Batch(x, alpha, of_heads, target, condition)
 
     def split(self, parts: int) -> list["Batch"]:
         """The same rows in so many parts of about equal size."""
@@ -74,6 +73,5 @@ def loss(means: ConditionalMeans, batch: Batch) -> Tensor:
         batch: What to learn from.
     """
     heads = means.heads(batch.x, batch.alpha, batch.condition)
-    rows = heads.reshape(*heads.shape[:2], math.prod(batch.x.shape[1:]))
-    mixed = torch.bmm(batch.of_heads[:, None], rows).squeeze(1)
-    return torch.nn.functional.mse_loss(mixed, batch.target.reshape(len(batch), -1))
+    mixed = torch.bmm(batch.of_heads[:, None], flat_heads(heads)).squeeze(1)
+    return torch.nn.functional.mse_loss(mixed, flat(batch.target))

@@ -18,15 +18,16 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
 _CHANGEABLE = ("steps", "max_seconds")
 
 
-class Run:
-    """A folder in which a training can be taken up again.
+class RunFolder:
+    """A folder with the checkpoints of a run, from which it can be resumed.
 
-    Each checkpoint is a file that `multisi.load` reads as a model, with all besides that training
-    needs. It is written under a temporary name, synced and renamed, while training goes on.
+    Each checkpoint is a file that `multisi.load` reads as a model, and that also holds what
+    training needs. It is written under a temporary name, synced and renamed, while training goes
+    on.
 
     Arguments:
         folder: Where; it is made if it is missing.
-        options: What defines the run, and must not change when it is taken up again.
+        options: The options that identify the run, which must not change when it is resumed.
         describe: Function that gives tensors and description of the model so far.
         every: Seconds between two checkpoints.
         keep: How many of the latest to keep, besides the best.
@@ -72,7 +73,7 @@ class Run:
             self._wait()
 
     def restore(self, training: Training, resume: bool) -> None:
-        """Take up the newest checkpoint that is whole, if there is one.
+        """Resume from the newest checkpoint that is whole, if there is one.
 
         Raises:
             CheckpointError: there are some, and none is whole; or there are some and `resume` is
@@ -92,8 +93,8 @@ class Run:
         found = self.checkpoints()
         if found and not resume:
             raise CheckpointError(
-                f"{str(self.folder)!r} holds a run up to {found[-1].stem}. Take it up with "
-                "resume=True (--resume), or choose another folder."
+                f"{str(self.folder)!r} holds a run up to {found[-1].stem}. Resume it with "
+                "resume=True, or choose another folder."
             )
         reasons = []
         for path in reversed(found):
@@ -102,14 +103,14 @@ class Run:
             except CheckpointError as error:
                 reasons.append(f"{path.name}: {error}")
                 continue
-            if (told := description.get("training")) is None:
-                reasons.append(f"{path.name} is a model, and no checkpoint of a run.")
+            if (run := description.get("training")) is None:
+                reasons.append(f"{path.name} is a model, not a checkpoint of a run.")
                 continue
-            self._compare(told["options"], path)
+            self._compare(run["options"], path)
             own, means = (checkpoint.under(tensors, name) for name in ("training.", "means."))
             try:
-                training.restore(own, told["numbers"], means)
-            except (KeyError, RuntimeError) as error:
+                training.restore(own, run["numbers"], means)
+            except (KeyError, RuntimeError, TypeError) as error:
                 raise CheckpointError(
                     f"{str(path)!r} does not fit this run; its network may be another: {error}."
                 ) from error
@@ -117,7 +118,7 @@ class Run:
         if reasons:
             raise CheckpointError(
                 f"No checkpoint in {str(self.folder)!r} is whole: {' '.join(reasons)} Remove them "
-                "to begin anew."
+                "to start again."
             )
 
     def checkpoints(self) -> list[pathlib.Path]:
@@ -126,7 +127,7 @@ class Run:
 
     def __call__(self, training: Training) -> bool:
         """Save if it is time; end training if a signal asked for that."""
-        best = training.best_step == training.step
+        best = training.counts.best_step == training.step
         if best or training.seconds - self._saved >= self.every:
             self.save(training)
         return self.signal is not None
@@ -142,7 +143,7 @@ class Run:
         tensors |= {f"training.{name}": tensor for name, tensor in own.items()}
         tensors = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
         description["training"] = {"options": self.options, "numbers": numbers}
-        path, best = self._path(training.step), self._path(training.best_step)
+        path, best = self._path(training.step), self._path(training.counts.best_step)
         self._writing = self._writer.submit(self._write, path, best, tensors, description)
 
     def _path(self, step: int) -> pathlib.Path:

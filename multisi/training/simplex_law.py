@@ -9,9 +9,9 @@ from torch import Tensor
 
 from multisi import registry
 from multisi.common import checks
-from multisi.common.derivatives import slope
+from multisi.common.derivatives import value_and_rate
 from multisi.errors import ConfigError
-from multisi.field import named_points as points
+from multisi.field import named_points
 from multisi.paths import Path
 
 
@@ -100,14 +100,14 @@ class SimplexLaw:
             rows = (which == i).nonzero()[:, 0]
             path = given if isinstance(given, Path) else _segment(given, names)
             at = t[rows]
-            alpha[rows], v[rows] = (part.float() for part in slope(path, at))
+            alpha[rows], v[rows] = (part.float() for part in value_and_rate(path, at))
         return alpha, v
 
 
 def _segment(ends: Any, names: Sequence[str]) -> Path:
     if not isinstance(ends, tuple | list) or len(ends) != 2:
         raise ConfigError(f"along takes paths and pairs of points; got {ends!r}.")
-    both = [points.resolve(end, tuple(names), None, "along") for end in ends]
+    both = [named_points.resolve(end, tuple(names), None, "along") for end in ends]
     return registry.create("path", "segment", Path, both)
 
 

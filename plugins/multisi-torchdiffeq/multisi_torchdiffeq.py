@@ -72,14 +72,11 @@ class _Field:
                 f"network calls; it came to {float(place):.4g} of the way. Raise most_calls, rtol "
                 "or atol."
             )
-        at = place.detach().reshape(1).cpu().double()
-        alpha = self.dynamics.alpha(self.dynamics.arc.time(at))[0]
-        tangent = self.dynamics.arc.tangents(at, at, torch.zeros(1, dtype=at.dtype))[0, 0]
-        velocity = self.dynamics.along(y, alpha, tangent)
+        velocity = self.dynamics.arc_velocity(y, float(place))
         if not torch.isfinite(velocity).all():
             raise SolverError(
-                f"The velocity is not finite at {float(place):.4g} of the way. Look whether the "
-                "network returns finite values."
+                f"The velocity is not finite at {float(place):.4g} of the way. Check whether "
+                "the network returns finite values."
             )
         return velocity
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 import multisi
-from multisi import ConditionalMeans, Diffusion, ProbabilityFlow, noise
-from multisi.analysis import kl_bounds as control
+from multisi import ConditionalMeans, Diffusion, ProbabilityFlow, analysis, noise
 from multisi.errors import ConfigError, DataError, MultisiError, ScoreError, ShapeError
 from multisi.interpolants.barycentric import Barycentric
 from multisi.paths.polyline import Segment
@@ -75,7 +74,7 @@ def test_bounds_hold_and_point_to_the_best_noise(seed):
     network = Perturbed(seed)
     model = multisi.Model(network, ("noise", "a"), "noise")
     options = dict(exact=True, path=PATH, count=4000, noise=noise.constant(1.0))
-    found = control.bounds(model, TRUTH, samples(), "noise", "a", **options)
+    found = analysis.bounds(model, TRUTH, samples(), "noise", "a", **options)
     scan = [0.1 * 1.35**i for i in range(16)]
     each = [true_kl(network, epsilon) for epsilon in scan]
     velocity, score = found.velocity.value, found.score.value
@@ -91,13 +90,13 @@ def test_the_flow_needs_the_fisher_term():
     for seed in range(2):
         model = multisi.Model(Perturbed(seed), ("noise", "a"), "noise")
         options = dict(exact=True, path=PATH, count=200, fisher=True, steps=16)
-        found = control.bounds(model, TRUTH, samples(), "noise", "a", **options)
+        found = analysis.bounds(model, TRUTH, samples(), "noise", "a", **options)
         assert true_kl(Perturbed(seed), 0.0) <= found.flow
         assert found.fisher.value > 0 and found.diffusion is None
 
 
 def test_a_perfect_model_has_no_loss():
-    found = control.bounds(TRUTH, TRUTH, samples(100), "noise", "a", exact=True, path=PATH)
+    found = analysis.bounds(TRUTH, TRUTH, samples(100), "noise", "a", exact=True, path=PATH)
     assert found.velocity.value == found.score.value == 0 and found.epsilon == math.inf
 
 
@@ -108,7 +107,7 @@ def test_auto_takes_the_best_constant():
         model.transport(z, "noise", "a", noise="auto")
     model.calibrate(TRUTH, samples(), exact=True)
     options = dict(path=PATH, seed=0, steps=8)
-    best = control.bounds(model, TRUTH, samples(), "noise", "a", exact=True, path=PATH).epsilon
+    best = analysis.bounds(model, TRUTH, samples(), "noise", "a", exact=True, path=PATH).epsilon
     moved = model.transport(z, "noise", "a", noise="auto", **options)
     again = model.transport(z, "noise", "a", noise=noise.constant(best), **options)
     assert torch.equal(moved, again)
@@ -123,8 +122,8 @@ def test_auto_takes_the_best_constant():
 def test_twins_estimate_half_their_difference():
     one, two = (multisi.Model(Perturbed(seed), ("noise", "a"), "noise") for seed in (0, 1))
     options = dict(path=PATH, count=4000)
-    whole = control.bounds(one, two, samples(), "noise", "a", exact=True, **options)
-    half = control.bounds(one, two, samples(), "noise", "a", exact=False, **options)
+    whole = analysis.bounds(one, two, samples(), "noise", "a", exact=True, **options)
+    half = analysis.bounds(one, two, samples(), "noise", "a", exact=False, **options)
     assert half.velocity.value == pytest.approx(whole.velocity.value / 2)
     assert half.epsilon == pytest.approx(whole.epsilon) and not half.exact
 
@@ -133,14 +132,14 @@ def test_bad_input():
     x = samples(50)
     other = multisi.Model(EXACT, ("noise", "b"), "noise")
     with pytest.raises(ConfigError, match="the same marginals"):
-        control.bounds(TRUTH, other, x, "noise", "a", exact=True)
+        analysis.bounds(TRUTH, other, x, "noise", "a", exact=True)
     with pytest.raises(DataError, match="Samples are needed of a"):
-        control.bounds(TRUTH, TRUTH, {}, "noise", "a", exact=True)
+        analysis.bounds(TRUTH, TRUTH, {}, "noise", "a", exact=True)
     with pytest.raises(ConfigError, match="The Fisher term needs"):
-        control.bounds(TRUTH, TRUTH, x, "a", "noise", exact=True, fisher=True)
+        analysis.bounds(TRUTH, TRUTH, x, "a", "noise", exact=True, fisher=True)
     with pytest.raises(ScoreError, match="needs a standard-normal marginal"):
         bare = multisi.Model(EXACT, ("c", "a"))
-        control.bounds(bare, bare, x, "c", "a", exact=True)
+        analysis.bounds(bare, bare, x, "c", "a", exact=True)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +158,7 @@ def test_bad_input():
 def test_what_cannot_be_bounded(options, message):
     given = dict(model=TRUTH, other=TRUTH, samples=samples(9), source="noise", target="a")
     with pytest.raises(MultisiError, match=message):
-        control.bounds(**given | options, exact=True)
+        analysis.bounds(**given | options, exact=True)
 
 
 def test_samples_are_of_one_shape():
@@ -170,7 +169,7 @@ def test_samples_are_of_one_shape():
     )
     with pytest.raises(ShapeError, match="one event shape"):
         data = {"a": torch.zeros(4, 1), "b": torch.zeros(4, 2)}
-        control.bounds(model, model, data, "a", "b", exact=True)
+        analysis.bounds(model, model, data, "a", "b", exact=True)
 
 
 @pytest.mark.parametrize(
@@ -187,4 +186,4 @@ def test_what_cannot_calibrate(twin, data, message):
     with pytest.raises(MultisiError, match=message):
         TRUTH.calibrate(twin, data)
     with pytest.raises(MultisiError, match=message):
-        control.Calibration(TRUTH, twin, data, exact=False)
+        analysis.Calibration(TRUTH, twin, data, exact=False)

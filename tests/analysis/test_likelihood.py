@@ -67,7 +67,7 @@ def test_noise_is_its_own_density():
 def test_units_are_those_of_the_data():
     shift, scale = torch.tensor([1.0, -2.0]).double(), torch.tensor([3.0, 0.5]).double()
     scaled = multisi.Model(
-        MODEL.conditional_means, NAMES, "noise", units=Standardiser(shift, scale)
+        MODEL.conditional_means, NAMES, "noise", standardiser=Standardiser(shift, scale, True)
     )
     x = samples(1, 20)
     assert torch.allclose(
@@ -130,7 +130,7 @@ def test_bad_input():
         bare.log_prob(x, "a")
     with pytest.raises(ConfigError, match="no marginal is named 'c'"):
         MODEL.log_prob(x, "c")
-    with pytest.raises(SimplexError, match="target as its end"):
+    with pytest.raises(SimplexError, match="at the target expected"):
         MODEL.log_prob(x, "a", path=Polyline([E[1], E[2]]))
     with pytest.raises(ConfigError, match="probes must be an integer"):
         MODEL.log_prob(x, "a", probes=0)

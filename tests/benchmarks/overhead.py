@@ -10,7 +10,7 @@ import torchsde
 from multisi import ConditionalMeans, Diffusion, ProbabilityFlow, Solver, registry
 from multisi.interpolants.barycentric import Barycentric
 from multisi.paths.bow import Bow
-from multisi.sampling.integrate import move
+from multisi.sampling.integrate import integrate
 
 STEPS, REPEATS = 1000, 9
 
@@ -54,7 +54,7 @@ def run():
         for name in names if kind == "SDE" else (*names[:3], "adams", "rk4"):
             solver = registry.create("solver", name, Solver)
             calls = STEPS * solver.calls_per_step
-            run_once = functools.partial(move, dynamics, y, grid, solver, generator)
+            run_once = functools.partial(integrate, dynamics, y, grid, solver, generator)
             _show(f"{kind} {name}", calls, run_once)
     times = torch.tensor([0.0, 1.0])
     _show(

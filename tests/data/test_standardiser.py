@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from multisi import Marginal
-from multisi.data.standardiser import Standardiser
+from multisi import Marginal, StandardNormal
+from multisi.data import Standardiser
 
 CORNER, MIXED, NOISE = (
     torch.tensor(w, dtype=torch.float64) for w in ([0, 1, 0], [0.2, 0.3, 0.5], [1, 0, 0])
@@ -12,8 +12,8 @@ CORNER, MIXED, NOISE = (
 def test_pooled_and_per_feature():
     source = torch.Generator().manual_seed(0)
     x = torch.randn(5000, 2, generator=source) * torch.tensor([1.0, 10.0])
-    units = Standardiser.of([Marginal(x), Marginal(x + 4)])
-    y = torch.cat([units.enter(part, CORNER, True) for part in (x, x + 4)])
+    units = Standardiser.of([StandardNormal(), Marginal(x), Marginal(x + 4)])
+    y = torch.cat([units.standardise(part, CORNER) for part in (x, x + 4)])
     assert torch.allclose(y.mean(0), torch.zeros(2), atol=1e-5)
     assert torch.allclose(y.std(0), torch.ones(2), atol=1e-3)
 
@@ -26,8 +26,9 @@ def test_row_weights_count():
 
 def test_constant_features_keep_their_scale():
     x = torch.full((10, 2), 7.0)
-    units = Standardiser.of([Marginal(x), Marginal(x)])
-    assert (units.scale == 1).all() and (units.enter(x, CORNER, True) == 0).all()
+    units = Standardiser.of([StandardNormal(), Marginal(x), Marginal(x)])
+    assert (units.scale == 1).all()
+    assert (units.standardise(x, CORNER) == 0).all()
 
 
 def test_images_share_one_scale():
@@ -36,10 +37,11 @@ def test_images_share_one_scale():
 
 
 def test_noise_is_raw_and_the_rest_is_inverted():
-    units = Standardiser(torch.tensor([3.0, 1.0]), torch.tensor([2.0, 5.0]))
+    shift, scale = torch.tensor([3.0, 1.0]), torch.tensor([2.0, 5.0])
+    units = Standardiser(shift, scale, noise=True)
     x = torch.randn(7, 2)
-    assert torch.equal(units.enter(x, NOISE, True), x)
-    assert not torch.equal(units.enter(x, NOISE, False), x)
+    assert torch.equal(units.standardise(x, NOISE), x)
+    assert not torch.equal(Standardiser(shift, scale).standardise(x, NOISE), x)
     for weights in (
         CORNER,
         MIXED,
@@ -47,5 +49,23 @@ def test_noise_is_raw_and_the_rest_is_inverted():
         3 * MIXED,
         torch.stack([CORNER, MIXED, NOISE] * 2 + [NOISE]),
     ):
-        back = units.leave(units.enter(x, weights, True), weights, True)
+        back = units.restore(units.standardise(x, weights), weights)
         assert torch.allclose(back, x, atol=1e-5)
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_joint_draws_are_standardised_as_their_columns_are(noise):
+    source = torch.Generator().manual_seed(0)
+    shift, scale = torch.tensor([3.0, 1.0]), torch.tensor([2.0, 5.0])
+    units, xs = Standardiser(shift, scale, noise), torch.randn(6, 3, 2, generator=source)
+    columns = [units.standardise(xs[:, k], torch.eye(3)[k].double()) for k in range(3)]
+    assert torch.allclose(units.standardise_draws(xs), torch.stack(columns, 1))
+    assert torch.equal(units.standardise_draws(xs)[:, 0], xs[:, 0]) == noise
+
+
+def test_a_standardiser_for_other_marginals_is_refused():
+    import multisi
+
+    units = Standardiser(torch.zeros(1), torch.ones(1), noise=False)
+    with pytest.raises(multisi.errors.ConfigError, match=r"noise=False, .* noise='z'"):
+        multisi.Model(lambda x, alpha: x, ["z", "a"], "z", standardiser=units)

@@ -104,7 +104,7 @@ def test_tables_are_made_in_blocks(monkeypatch):
 
     def tables():
         step = whole.increments(Y, at, lambda part: change[part], torch.full_like(at, 0.1))
-        return step, whole.amplitudes(Y, grid)
+        return step, whole.noise_scales(Y, grid)
 
     expected, expected_wide = tables()
     monkeypatch.setattr("multisi.dynamics.blocks._NUMBERS", 40)

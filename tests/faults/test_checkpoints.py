@@ -13,9 +13,9 @@ from torch import nn
 
 import multisi
 from multisi.errors import CheckpointError, MultisiError, PluginWarning
-from multisi.field import recipe as recipes
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.files import checkpoint
+from multisi.model import loading
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 X = torch.linspace(-1, 1, 12).reshape(6, 2)
@@ -76,7 +76,11 @@ def test_row_16_files_of_every_format_load(version):
 
 def test_row_17_missing_plugins_are_named(fitted, tmp_path):
     model = copy.deepcopy(fitted)
-    model._means.recipe |= {"name": "wavelet", "distribution": "multisi-wavelet", "version": "3"}
+    model.conditional_means.recipe |= {
+        "name": "wavelet",
+        "distribution": "multisi-wavelet",
+        "version": "3",
+    }
     model.save(tmp_path / "m")
     with pytest.raises(
         CheckpointError, match=r"network 'wavelet' of multisi-wavelet 3.*pip install multisi-wa"
@@ -90,8 +94,10 @@ def test_row_18_plugins_of_another_version_are_warned_of(fitted, tmp_path, monke
     model.plugins = (record,)
     model.save(tmp_path / "m")
     here = type("Plugin", (), {"version": "2", "distribution": "other"})
-    monkeypatch.setattr(recipes, "find", lambda record: here)
-    monkeypatch.setattr(recipes, "follow", lambda recipe: copy.deepcopy(fitted._means))
+    monkeypatch.setattr(loading, "find_plugin", lambda record: here)
+    monkeypatch.setattr(
+        loading, "means_from", lambda recipe: copy.deepcopy(fitted.conditional_means)
+    )
     with pytest.warns(PluginWarning, match=r"coupling 'wavelet' of other 1; 2 is installed"):
         multisi.load(tmp_path / "m")
 
@@ -141,10 +147,10 @@ def test_row_20_masks_may_be_infinite(tmp_path):
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
 def test_row_21_types_are_those_of_the_file(fitted, kind, tmp_path):
     model = copy.deepcopy(fitted)
-    model._means.to(kind)
+    model.conditional_means.to(kind)
     model.save(tmp_path / "m")
     loaded = multisi.load(tmp_path / "m", device="cpu")
-    assert loaded._means.reference.dtype == kind and loaded.device.type == "cpu"
+    assert loaded.conditional_means.reference.dtype == kind and loaded.device.type == "cpu"
     assert torch.equal(loaded.transport(X, "a", "b"), model.transport(X, "a", "b"))
 
 
@@ -220,7 +226,7 @@ def test_models_can_be_copied_moved_and_pickled(fitted):
     )
     moved = pickle.loads(pickle.dumps(exact)).transport(X, "a", "b")
     assert torch.equal(moved, exact.transport(X, "a", "b"))
-    assert isinstance(copy.deepcopy(fitted)._means, ConditionalMeans)
+    assert isinstance(copy.deepcopy(fitted).conditional_means, ConditionalMeans)
 
 
 class Tied(Own):

@@ -135,10 +135,10 @@ def test_row_35_files_of_data(name, content, message, tmp_path, monkeypatch, cap
 
 
 def test_row_35_a_byte_order_mark_is_no_part_of_the_data(tmp_path):
-    from multisi.files import samples as formats
+    from multisi.files.samples import read_samples
 
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfa,b\r\n1,2\r\n3,4\r\n")
-    found = formats.read(tmp_path / "x.csv")
+    found = read_samples(tmp_path / "x.csv")
     assert found.columns == ("a", "b") and found.rows.tolist() == [[1, 2], [3, 4]]
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from multisi import ConditionalMeans, GaussianMixtureMeans
 from multisi.errors import ConfigError, DataError, ShapeError, SimplexError
-from multisi.field.conditional_means import combination
+from multisi.field.conditional_means import projected_combination
 from multisi.networks import MLP
 from tests.closed_forms import mixtures, sample_mixture
 
@@ -50,7 +50,7 @@ def test_combination_folds_the_projection(v):
     x, v = torch.randn(5, 2).double(), points(v)
     alpha = torch.rand(5, 3).double()
     alpha = alpha / alpha.sum(1, keepdim=True)
-    of_heads, of_state = combination(alpha, v)
+    of_heads, of_state = projected_combination(alpha, v)
     folded = torch.einsum("bk,bkd->bd", of_heads, NETWORK(x, alpha)) + of_state * x
     assert torch.allclose(folded, torch.einsum("k,bkd->bd", v, MEANS(x, alpha)), atol=1e-9)
 

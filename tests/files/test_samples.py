@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from multisi.errors import ConfigError, DataError
-from multisi.files import samples as formats
+from multisi.files.samples import Samples, check_writable, read_samples, write_samples
 
 ROWS = np.arange(12.0).reshape(6, 2) / 12
 
@@ -10,8 +10,8 @@ ROWS = np.arange(12.0).reshape(6, 2) / 12
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv", ".parquet"])
 def test_tables_round_trip(suffix, tmp_path):
     file = tmp_path / f"x{suffix}"
-    formats.write(file, ROWS, formats.Samples(ROWS, ("width", "height")))
-    back = formats.read(file)
+    write_samples(file, ROWS, Samples(ROWS, ("width", "height")))
+    back = read_samples(file)
     assert np.array_equal(back.rows, ROWS)
     if suffix in (".csv", ".parquet"):
         assert back.columns == ("width", "height")
@@ -20,19 +20,19 @@ def test_tables_round_trip(suffix, tmp_path):
 def test_csv_with_and_without_header(tmp_path):
     file = tmp_path / "x.csv"
     file.write_text("1,2\n3,4\n\n5,6\n")
-    assert formats.read(file).columns is None and formats.read(file).rows.shape == (3, 2)
-    formats.write(tmp_path / "y.csv", formats.read(file).rows, formats.read(file))
+    assert read_samples(file).columns is None and read_samples(file).rows.shape == (3, 2)
+    write_samples(tmp_path / "y.csv", read_samples(file).rows, read_samples(file))
     assert (tmp_path / "y.csv").read_text() == "1.0,2.0\n3.0,4.0\n5.0,6.0\n"
     file.write_bytes("\ufeffa,b\r\n1,nan\r\n".encode())
-    assert formats.read(file).columns == ("a", "b") and np.isnan(formats.read(file).rows[0, 1])
+    assert read_samples(file).columns == ("a", "b") and np.isnan(read_samples(file).rows[0, 1])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".webp", ".jpg"])
 def test_images_are_pixels(suffix, tmp_path):
     rows = np.linspace(0, 1, 8 * 16 * 3).reshape(-1, 3)
     file = tmp_path / f"x{suffix}"
-    formats.write(file, rows, formats.Samples(rows, None, (8, 16)))
-    back = formats.read(file)
+    write_samples(file, rows, Samples(rows, None, (8, 16)))
+    back = read_samples(file)
     assert back.picture == (8, 16) and back.rows.shape == (128, 3)
     assert np.abs(back.rows - rows).max() < (
         0.5 / 255 + 1e-6 if suffix in (".png", ".bmp") else 0.2
@@ -43,12 +43,12 @@ def test_images_of_other_modes(tmp_path):
     from PIL import Image
 
     Image.new("L", (4, 2), 51).save(tmp_path / "grey.png")
-    assert np.allclose(formats.read(tmp_path / "grey.png").rows, 0.2)
+    assert np.allclose(read_samples(tmp_path / "grey.png").rows, 0.2)
     Image.new("RGBA", (4, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert formats.read(tmp_path / "clear.png").rows.shape == (8, 3)
+    assert read_samples(tmp_path / "clear.png").rows.shape == (8, 3)
     Image.new("I;16", (4, 2), 60000).save(tmp_path / "deep.png")
     with pytest.raises(DataError, match="8 bits a channel"):
-        formats.read(tmp_path / "deep.png")
+        read_samples(tmp_path / "deep.png")
 
 
 def test_photographs_stand_upright(tmp_path):
@@ -57,18 +57,18 @@ def test_photographs_stand_upright(tmp_path):
     image, turned = Image.new("RGB", (4, 2)), Image.Exif()
     turned[0x0112] = 6  # The camera was turned by a quarter.
     image.save(tmp_path / "turned.jpg", exif=turned)
-    assert formats.read(tmp_path / "turned.jpg").picture == (4, 2)
+    assert read_samples(tmp_path / "turned.jpg").picture == (4, 2)
 
 
 def test_arrays_of_images(tmp_path):
     rows = np.zeros((3, 2, 4, 4))
-    formats.write(tmp_path / "x.npy", rows, formats.Samples(rows))
-    assert formats.read(tmp_path / "x.npy").rows.shape == rows.shape
+    write_samples(tmp_path / "x.npy", rows, Samples(rows))
+    assert read_samples(tmp_path / "x.npy").rows.shape == rows.shape
     with pytest.raises(ConfigError, match="a table holds vectors"):
-        formats.write(tmp_path / "x.csv", rows, formats.Samples(rows))
-    picture = formats.Samples(ROWS, None, (3, 2))
-    formats.write(tmp_path / "p.npy", np.zeros((6, 3)), picture)
-    assert formats.read(tmp_path / "p.npy").rows.shape == (3, 2, 3)
+        write_samples(tmp_path / "x.csv", rows, Samples(rows))
+    picture = Samples(ROWS, None, (3, 2))
+    write_samples(tmp_path / "p.npy", np.zeros((6, 3)), picture)
+    assert read_samples(tmp_path / "p.npy").rows.shape == (3, 2, 3)
 
 
 def text(tmp_path, name, content):
@@ -96,52 +96,52 @@ def text(tmp_path, name, content):
 )
 def test_bad_files(name, content, error, message, tmp_path):
     with pytest.raises(error, match=message):
-        formats.read(text(tmp_path, name, content))
+        read_samples(text(tmp_path, name, content))
 
 
 def test_bad_arrays_and_places(tmp_path):
     with pytest.raises(DataError, match="There is no file"):
-        formats.read(tmp_path / "gone.npy")
+        read_samples(tmp_path / "gone.npy")
     np.savez(tmp_path / "two.npz", a=ROWS, b=ROWS)
     with pytest.raises(
         DataError, match=r"one array, or one named 'samples'; it holds \['a', 'b'\]"
     ):
-        formats.read(tmp_path / "two.npz")
+        read_samples(tmp_path / "two.npz")
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match="cannot be read"):
-        formats.read(tmp_path / "objects.npy")
-    samples = formats.Samples(ROWS)
+        read_samples(tmp_path / "objects.npy")
+    samples = Samples(ROWS)
     with pytest.raises(DataError, match="there is no folder"):
-        formats.write(tmp_path / "no" / "x.npy", ROWS, samples)
+        write_samples(tmp_path / "no" / "x.npy", ROWS, samples)
     (tmp_path / "dir.npy").mkdir()
     with pytest.raises(DataError, match="is a folder"):
-        formats.write(tmp_path / "dir.npy", ROWS, samples)
+        write_samples(tmp_path / "dir.npy", ROWS, samples)
     with pytest.raises(ConfigError, match="only an image"):
-        formats.write(tmp_path / "x.png", ROWS, samples)
+        write_samples(tmp_path / "x.png", ROWS, samples)
 
 
 def test_a_table_without_rows(tmp_path):
-    empty = formats.read(text(tmp_path, "x.csv", b"a,b\n"))
+    empty = read_samples(text(tmp_path, "x.csv", b"a,b\n"))
     assert empty.rows.shape == (0, 2)
     for suffix in (".csv", ".parquet", ".npy"):
-        formats.write(tmp_path / f"y{suffix}", empty.rows, empty)
-        assert formats.read(tmp_path / f"y{suffix}").rows.shape == (0, 2)
+        write_samples(tmp_path / f"y{suffix}", empty.rows, empty)
+        assert read_samples(tmp_path / f"y{suffix}").rows.shape == (0, 2)
     assert (tmp_path / "y.csv").read_text() == "a,b\n"
 
 
 def test_columns_of_one_name(tmp_path):
-    twins = formats.read(text(tmp_path, "x.csv", b"a,a\n1,2\n"))
-    formats.write(tmp_path / "y.csv", twins.rows, twins)
+    twins = read_samples(text(tmp_path, "x.csv", b"a,a\n1,2\n"))
+    write_samples(tmp_path / "y.csv", twins.rows, twins)
     assert (tmp_path / "y.csv").read_text() == "a,a\n1.0,2.0\n"
     with pytest.raises(ConfigError, match=r"must differ; got a, a\. Write \.csv"):
-        formats.check_writable(tmp_path / "y.parquet", twins)
+        check_writable(tmp_path / "y.parquet", twins)
 
 
 @pytest.mark.parametrize("name", ["x.parquet", "x.png"])
 def test_rows_that_a_format_cannot_write(name, tmp_path):
-    like = formats.Samples(ROWS, ("a", "b"), (3, 2))
+    like = Samples(ROWS, ("a", "b"), (3, 2))
     with pytest.raises(DataError, match="could not be written"):
-        formats.write(tmp_path / name, np.zeros((5, 3)), like)
+        write_samples(tmp_path / name, np.zeros((5, 3)), like)
     assert not list(tmp_path.iterdir())
 
 
@@ -151,6 +151,6 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
     (tmp_path / "x.parquet").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ConfigError, match=r"pip install 'multisi\[files\]'"):
-        formats.read(tmp_path / "x.parquet")
+        read_samples(tmp_path / "x.parquet")
     with pytest.raises(ConfigError, match=r"pip install 'multisi\[files\]'"):
-        formats.write(tmp_path / "x.parquet", ROWS, formats.Samples(ROWS))
+        write_samples(tmp_path / "x.parquet", ROWS, Samples(ROWS))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import multisi
 from multisi import registry
-from multisi.dynamics.probability_flow import ProbabilityFlow
+from multisi.dynamics import ProbabilityFlow
 from multisi.errors import ConfigError
 from multisi.interpolants.barycentric import Barycentric
 from multisi.interpolants.encoding_decoding import EncodingDecoding

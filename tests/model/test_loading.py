@@ -50,7 +50,7 @@ def test_mixtures_round_trip_in_float64(tmp_path):
     x = X.double()
     loaded = multisi.load(tmp_path / "m")
     assert torch.equal(loaded.transport(x, "a", "b"), model.transport(x, "a", "b"))
-    assert isinstance(loaded._means, multisi.GaussianMixtureMeans)
+    assert isinstance(loaded.conditional_means, multisi.GaussianMixtureMeans)
 
 
 def test_networks_of_ones_own(tmp_path):
@@ -125,11 +125,14 @@ def test_signed_nonsense_is_refused(tmp_path):
 
 def test_missing_plugins_are_named(fitted, tmp_path):
     recipe = dict(
-        fitted._means.recipe, name="wavelet", distribution="multisi-wavelet", version="3"
+        fitted.conditional_means.recipe,
+        name="wavelet",
+        distribution="multisi-wavelet",
+        version="3",
     )
-    fitted._means.recipe, kept = recipe, fitted._means.recipe
+    fitted.conditional_means.recipe, kept = recipe, fitted.conditional_means.recipe
     fitted.save(tmp_path / "m")
-    fitted._means.recipe = kept
+    fitted.conditional_means.recipe = kept
     with pytest.raises(CheckpointError, match=r"'wavelet' of multisi-wavelet 3.*pip install"):
         multisi.load(tmp_path / "m")
 

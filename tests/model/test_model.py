@@ -25,7 +25,9 @@ EXACT = multisi.GaussianMixtureMeans(*PARTS)
 MODEL = multisi.Model(EXACT, ("noise", "a", "b"), "noise")
 X = sample_mixture(*(part[1] for part in PARTS), 6, seed=0)
 SHIFT, SCALE = torch.tensor([1.0, -2.0]).double(), torch.tensor([3.0, 0.5]).double()
-SCALED = multisi.Model(EXACT, ("noise", "a", "b"), "noise", units=Standardiser(SHIFT, SCALE))
+SCALED = multisi.Model(
+    EXACT, ("noise", "a", "b"), "noise", standardiser=Standardiser(SHIFT, SCALE, True)
+)
 
 
 def test_everything_is_in_data_units():
@@ -55,8 +57,8 @@ def test_score_is_the_gradient_in_data_units():
     means = multisi.GaussianMixtureMeans(
         [one, one], list(m[:, None]), list(torch.tensor([1.0, 0.25]).double()[:, None, None, None])
     )
-    units = Standardiser(torch.tensor([5.0]).double(), torch.tensor([10.0]).double())
-    model = multisi.Model(means, ("z", "a"), "z", units=units)
+    units = Standardiser(torch.tensor([5.0]).double(), torch.tensor([10.0]).double(), True)
+    model = multisi.Model(means, ("z", "a"), "z", standardiser=units)
     w = torch.tensor([0.6, 1.2]).double()
     x = torch.tensor([[3.0], [40.0]]).double()
     mean = 1.8 * 5 + 10 * (1.2 * 2.0)

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from multisi.cli import new_plugin as scaffold
+from multisi.cli.new_plugin import write_package
 from multisi.cli.parser import main
 from multisi.registry import KINDS
 
@@ -112,7 +112,7 @@ def test_new_plugin(kind, tmp_path, capsys):
 
 
 def test_a_new_interpolant_is_thirty_lines(tmp_path):
-    place = scaffold.write("interpolant", "mine", tmp_path)
+    place = write_package("interpolant", "mine", tmp_path)
     lines = [
         line
         for file in ("pyproject.toml", "multisi_mine.py")

@@ -69,8 +69,10 @@ def test_many_rows_with_kinks_need_no_memory_to_speak_of():
 
 
 def test_the_noise_corner_may_be_reached_up_to_rounding():
-    units = Standardiser(torch.tensor([10.0, -5.0]).double(), torch.tensor([3.0, 3.0]).double())
-    scaled = multisi.Model(MODEL.conditional_means, MODEL.marginals, "noise", units=units)
+    units = Standardiser(
+        torch.tensor([10.0, -5.0]).double(), torch.tensor([3.0, 3.0]).double(), True
+    )
+    scaled = multisi.Model(MODEL.conditional_means, MODEL.marginals, "noise", standardiser=units)
     half = torch.pi / 2
     path = Lambda(
         lambda t: torch.stack([torch.sin(half * t) ** 2, torch.cos(half * t) ** 2, 0 * t], -1)
@@ -149,9 +151,9 @@ def test_paths_and_rows_that_do_not_fit():
     one = MODEL.transport(X, ["a"] * 5, ["b"] * 5, path=Segment([E[1], E[2]]))
     assert torch.allclose(one, MODEL.transport(X, "a", "b"), atol=1e-3)
     three = Segment([E[1].expand(3, 3), E[2].expand(3, 3)])
-    with pytest.raises(ShapeError, match="is of 3 rows; x has 5"):
+    with pytest.raises(ShapeError, match="has 3 rows; x has 5"):
         MODEL.transport(X, "a", "b", path=three)
-    with pytest.raises(ShapeError, match="is of 3 rows"):
+    with pytest.raises(ShapeError, match="has 3 rows; the source has 5"):
         MODEL.transport(X, ["a"] * 5, ["b"] * 5, path=three)
 
 

@@ -22,7 +22,7 @@ from multisi.interpolants.barycentric import Barycentric
 from multisi.metrics import permutation_test
 from multisi.paths.bow import Bow
 from multisi.paths.polyline import Polyline, Segment
-from multisi.sampling.integrate import time_grid
+from multisi.sampling.grid import time_grid
 from multisi.solvers.runge_kutta import Adaptive
 from tests.closed_forms import mixtures, sample_mixture
 
@@ -56,7 +56,7 @@ class Off(multisi.Path):
 @given(steps=st.integers(2, 200), depth=st.floats(0.05, 0.95))
 def test_grid_is_even_in_arc_length(steps, depth):
     path = Bow([E[1], E[2]], depth)
-    flow = ProbabilityFlow(MODEL._means, path, Barycentric())
+    flow = ProbabilityFlow(MODEL.conditional_means, path, Barycentric())
     times = time_grid(flow, steps)
     assert len(times) == steps + 1 and times[0] == 0 and times[-1] == 1
     assert (times.diff() > 0).all()
@@ -68,11 +68,11 @@ def test_grid_is_even_in_arc_length(steps, depth):
 
 def test_knots_are_on_the_grid():
     path = Polyline([E[1], E[0], E[0] * 0.9 + E[2] * 0.1])
-    times = time_grid(ProbabilityFlow(MODEL._means, path, Barycentric()), 12)
+    times = time_grid(ProbabilityFlow(MODEL.conditional_means, path, Barycentric()), 12)
     assert any(abs(times - knot).min() == 0 for knot in path.knots)
     assert (times < path.knots[1]).sum() == 11
     still = Segment([E[1], E[1]])
-    grid = time_grid(ProbabilityFlow(MODEL._means, still, Barycentric()), 4)
+    grid = time_grid(ProbabilityFlow(MODEL.conditional_means, still, Barycentric()), 4)
     assert torch.allclose(grid, torch.linspace(0, 1, 5, dtype=torch.float64))
 
 
@@ -206,7 +206,7 @@ CASES = [
     (dict(path="segment", via="noise"), SimplexError, "Use a polyline"),
     (dict(path="segment", noise=0.5), ScoreError, "path='bow'"),
     (dict(path=Segment([E[1], E[2]]), noise=0.5), ScoreError, "path='bow'"),
-    (dict(path=Segment([E[2], E[1]])), SimplexError, "source as its end"),
+    (dict(path=Segment([E[2], E[1]])), SimplexError, "at the source expected"),
     (dict(path=Off()), SimplexError, "must not be negative"),
     (dict(path=Bow([E[1], E[2]]), via="noise"), ConfigError, "exclude each other"),
     (dict(x=X[:, :1]), ShapeError, "vectors of 2 numbers"),

@@ -1,9 +1,13 @@
+import ast
 import itertools
+import pathlib
+import re
 
 import numpy as np
 import pytest
 import torch
 
+import multisi
 from multisi import (
     ConditionalMeans,
     Diffusion,
@@ -14,11 +18,12 @@ from multisi import (
 )
 from multisi import noise as noises
 from multisi.common.seeds import RowGenerator
+from multisi.errors import PluginError
 from multisi.interpolants.barycentric import Barycentric
 from multisi.interpolants.smoothed import Smoothed
 from multisi.metrics import permutation_test
 from multisi.paths.bow import Bow
-from multisi.sampling.integrate import time_grid
+from multisi.sampling.grid import time_grid
 from multisi.solvers.torchsde_methods import Euler, Heun, Midpoint
 from tests.closed_forms import gaussian_model, gaussians, law_errors, pushed_law, w2_errors
 
@@ -198,3 +203,58 @@ def sde_law_error(name, steps, draws):
 def test_observed_weak_order(name, order):
     errors = [sde_law_error(name, steps, 2 if name == "srk" else 1) for steps in (32, 128)]
     assert abs(np.log2(errors[0] / errors[1]) / 2 - order) <= 0.3
+
+
+class EulerMaruyama(FixedStep):
+    """A solver as its author writes it, by the documented names alone."""
+
+    calls_per_step = 1
+
+    def __init__(self, draw=noises.standard_normal):
+        self.draw = draw
+
+    def step(self, dynamics, y, t, u, generator):
+        h = (u - t).item()
+        kick = self.draw(y, generator) * dynamics.diffusion(t).item() * h**0.5
+        return y + h * dynamics.drift(y, t) + kick
+
+
+def test_the_noise_of_numbered_rows_is_their_own_or_refused():
+    model = gaussian_model(*gaussians(0, d=2, noise=True), noise="noise")
+    x, options = torch.zeros(4, 2).double(), {"noise": 0.5, "seed": 3, "steps": 8}
+    whole = model.transport(x, "a", "b", rows=range(4), solver=EulerMaruyama(), **options)
+    alone = model.transport(x[2:3], "a", "b", rows=[2], solver=EulerMaruyama(), **options)
+    assert torch.allclose(whole[2:3], alone, atol=1e-12)
+
+    def randn(y, generator):
+        return torch.randn(y.shape, generator=generator, dtype=y.dtype)
+
+    for more in ({}, {"return_path": True}):
+        with pytest.raises(PluginError, match=r"EulerMaruyama.*rows=.*noise.standard_normal"):
+            model.transport(
+                x, "a", "b", rows=range(4), solver=EulerMaruyama(randn), **options, **more
+            )
+    assert model.transport(x, "a", "b", solver=EulerMaruyama(randn), **options).shape == (4, 2)
+
+
+PUBLISHED = {
+    *("stochastic", "knots", "arc", "support", "alpha", "means", "combine", "drift", "diffusion"),
+    *("arc_velocity", "increments", "noise_scales", "conditional_means", "condition"),
+}
+
+
+@pytest.mark.parametrize("module", ["multisi/solvers", "plugins/multisi-torchdiffeq"])
+def test_solvers_use_what_is_published(module):
+    """Built-in solvers and those of packages have no more than an author's solver has."""
+    root = pathlib.Path(multisi.__file__).parents[1]
+    used = {
+        node.attr
+        for path in (root / module).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node.value) in ("dynamics", "self.dynamics", "self._dynamics")
+    }
+    page = (root / "docs" / "reference" / "plugins" / "solvers.md").read_text()
+    assert used <= PUBLISHED
+    for name in PUBLISHED:
+        assert re.search(rf"`{name}\b", page), name

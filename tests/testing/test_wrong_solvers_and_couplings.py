@@ -44,6 +44,17 @@ class ForgetsNoise(Midpoint):
         return super().integrate(dynamics, y, times, generator=generator)
 
 
+class DrawsForTheBatch(multisi.FixedStep):
+    """Euler and Maruyama's method with numbers that depend on the batch."""
+
+    calls_per_step = 1
+
+    def step(self, dynamics, y, t, u, generator):
+        z = torch.randn(y.shape, generator=generator, dtype=y.dtype)
+        h = (u - t).item()
+        return y + h * dynamics.drift(y, t) + dynamics.diffusion(t).item() * h**0.5 * z
+
+
 def even(right, dynamics, y, times):
     return right(dynamics, y, torch.linspace(0, 1, len(times)).double())
 
@@ -62,6 +73,7 @@ WRONG_SOLVERS = {
     "rows": solver(lambda right, d, y, t: right(d, y + 0.1 * (y - y.mean(0)), t)),
     "generators": solver(lambda right, d, y, t: right(d, y + 0 * torch.rand(()), t)),
     "repeatable": solver(lambda right, d, y, t: right(d, y + 1e-3 * torch.rand(()), t)),
+    "numbered_rows": DrawsForTheBatch,
     "law": solver(lambda right, d, y, t: y + 0.9 * (right(d, y, t) - y)),
     "grids": solver(even),
     "order": Euler,

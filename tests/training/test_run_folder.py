@@ -266,7 +266,7 @@ def test_a_resume_needs_a_run(tmp_path):
     with pytest.raises(ConfigError, match="resume must be an instance of bool"):
         fit(tmp_path, resume="no")
     fit(None, steps=2).save(tmp_path / "step-000000002.safetensors")
-    with pytest.raises(CheckpointError, match="is a model, and no checkpoint of a run"):
+    with pytest.raises(CheckpointError, match="is a model, not a checkpoint of a run"):
         fit(tmp_path, resume=True)
 
 
@@ -292,7 +292,7 @@ def test_the_best_is_kept_and_early_stopping_is_taken_up(tmp_path):
 
     runs = []
     whole = run(tmp_path / "whole", runs.append)
-    best, last = runs[-1].best_step, runs[-1].step
+    best, last = runs[-1].counts.best_step, runs[-1].step
     assert best == last - 15 and last < 300
     kept = sorted(int(path.stem[-9:]) for path in (tmp_path / "whole").glob("step*"))
     assert best in kept and kept[-1] == last

@@ -138,10 +138,10 @@ def test_early_stopping_keeps_the_best():
     watch = [stopping, runs.append]
     model = fit({"a": X, "b": X * 0.5 + 2}, steps=2000, callbacks=watch)
     run = runs[-1]
-    assert run.best_step == run.step - 50 and run.step < 2000
+    assert run.counts.best_step == run.step - 50 and run.step < 2000
     again = training.EarlyStopping(held_out, every=25, patience=2, samples=100)
     value = multisi.analysis.report.ring(model.transport, again._data, samples=100, steps=16)
-    assert value == pytest.approx(run.best)
+    assert value == pytest.approx(run.counts.best)
     with pytest.raises(DataError, match="two or more data marginals"):
         fit(held_out={"a": X, "z": multisi.StandardNormal()})
 

@@ -1,0 +1,44 @@
+"""The velocity of states in data units."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multisi import registry
+from multisi.common import arrays, checks
+from multisi.common.derivatives import value_and_rate
+from multisi.common.shapes import leading
+from multisi.dynamics import ProbabilityFlow
+from multisi.field import named_points
+from multisi.field.conditional_means import check_finite
+from multisi.field.field import Field
+from multisi.interpolants import Interpolant
+from multisi.paths import Path
+
+
+def velocity(
+    field: Field,
+    x: Any,
+    path: Path,
+    t: float,
+    condition: Any = None,
+    interpolant: str | Interpolant = "barycentric",
+) -> Tensor:
+    """The velocity at a time of a path, shape of `x`; as `Model.velocity`."""
+    chosen = registry.create("interpolant", interpolant, Interpolant)
+    checks.instance(path, Path, "path")
+    field.check_noise(chosen, path)
+    at = torch.tensor(checks.number(t, "t"), dtype=torch.float64)
+    rows = arrays.floats(x)
+    with torch.no_grad():
+        flow = ProbabilityFlow(field.conditional_means, path, chosen)
+        weights, rate = value_and_rate(flow.weights, at)
+        weights = named_points.on_cone(weights, field.marginals, len(rows), "alpha")
+        y = field.standardise(rows, weights)
+        flow.condition = arrays.condition(condition, len(y), y)
+        scale = field.standardiser.affine(weights, rows)[1]
+        # With x = s y in data units, the rate is s ẏ plus the growth of s times y.
+        total, growth = weights.sum(-1).to(rows), rate.sum(-1).to(rows)
+        inner = check_finite(flow.velocity(y, at), "The velocity").to(rows) * scale
+        return leading(total, inner) * inner + leading(growth / total, inner) * rows

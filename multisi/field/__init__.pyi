@@ -1,0 +1,2 @@
+from .conditional_means import ConditionalMeans as ConditionalMeans
+from .gaussian_mixture import GaussianMixtureMeans as GaussianMixtureMeans

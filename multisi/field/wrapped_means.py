@@ -1,0 +1,51 @@
+"""Conditional means that do something more at every network call, by wrapping the network."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multisi.errors import ConfigError
+from multisi.field.conditional_means import ConditionalMeans
+
+_PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def counted(means: ConditionalMeans, update: Callable[[], Any]) -> ConditionalMeans:
+    """The same means, which call `update` before every network call."""
+
+    @_like(means)
+    def network(x: Tensor, *args: Any, **options: Any) -> Any:
+        update()
+        return means.network(x, *args, **options)
+
+    return ConditionalMeans(network)
+
+
+def autocast(means: ConditionalMeans, precision: str) -> ConditionalMeans:
+    """The same means, whose network computes in a shorter type; the state keeps its own.
+
+    Arguments:
+        means: The means to wrap.
+        precision: `"bfloat16"` or `"float16"`.
+
+    Raises:
+        ConfigError: another precision.
+    """
+    if not isinstance(precision, str) or precision not in _PRECISIONS:
+        raise ConfigError(f"precision must be one of {', '.join(_PRECISIONS)}; got {precision!r}.")
+    kind = _PRECISIONS[precision]
+
+    @_like(means)
+    def network(x: Tensor, *args: Any, **options: Any) -> Any:
+        with torch.autocast(x.device.type, kind):
+            return means.network(x, *args, **options)
+
+    return ConditionalMeans(network)
+
+
+def _like(means: ConditionalMeans) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a wrapper the signature of the network, from which its optional inputs are read."""
+    return functools.wraps(getattr(means.network, "forward", means.network))

@@ -1,0 +1,2 @@
+from .loading import load as load
+from .model import Model as Model

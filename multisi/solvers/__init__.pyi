@@ -1,0 +1,13 @@
+from .base import FixedStep as FixedStep
+from .base import Solver as Solver
+from .multistep import Adams as Adams
+from .multistep import Adams4 as Adams4
+from .multistep import AdamsBashforth2 as AdamsBashforth2
+from .multistep import AdamsBashforth3 as AdamsBashforth3
+from .runge_kutta import Adaptive as Adaptive
+from .runge_kutta import RungeKutta4 as RungeKutta4
+from .torchsde_methods import SRK as SRK
+from .torchsde_methods import Euler as Euler
+from .torchsde_methods import Heun as Heun
+from .torchsde_methods import Midpoint as Midpoint
+from .torchsde_methods import Milstein as Milstein

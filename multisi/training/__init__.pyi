@@ -1,0 +1,11 @@
+from .average import Average as Average
+from .batches import Batches as Batches
+from .callbacks import EarlyStopping as EarlyStopping
+from .callbacks import Log as Log
+from .callbacks import TensorBoard as TensorBoard
+from .fitting import fit as fit
+from .loop import Training as Training
+from .objective import Batch as Batch
+from .objective import loss as loss
+from .schedule import Schedule as Schedule
+from .simplex_law import SimplexLaw as SimplexLaw

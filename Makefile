@@ -3,11 +3,12 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install demo test test-slow lint docs docs-serve bench clean
+.PHONY: help install demo test test-slow test-lowest lint docs docs-serve bench wheel-check clean
 
 # Paths are relative to this folder, so that its own path may have spaces in it.
 VENV := .venv
 PY := $(VENV)/bin/python
+LOWEST := .venv-lowest
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +26,9 @@ test: lint  ## Lint, check types, run every test that is not slow
 test-slow: $(VENV)/installed-test  ## Run the slow tests
 	$(PY) -m pytest -m slow
 
+test-lowest: $(LOWEST)/installed  ## Run the tests that are not slow on the lowest versions allowed
+	$(LOWEST)/bin/python -m pytest -m "not slow"
+
 lint: $(VENV)/installed-test  ## Check style, formatting, types and the floors of imports
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
@@ -40,8 +44,16 @@ docs-serve: $(VENV)/installed-docs  ## Serve the documentation on this machine
 bench: $(VENV)/installed-test  ## Run the benchmarks
 	$(PY) -m tests.benchmarks
 
-clean:  ## Remove the virtual environment, the caches and all that was built or written
-	rm -rf $(VENV) build dist site demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+wheel-check: $(VENV)/bin/uv  ## Build the archives in dist/; use the wheel in an empty environment
+	rm -rf dist build/wheel
+	$(VENV)/bin/uv build --build-constraints constraints.txt
+	$(PY) -m venv build/wheel
+	build/wheel/bin/python -m pip install --disable-pip-version-check -c constraints.txt dist/*.whl
+	python=$$PWD/build/wheel/bin/python; check=$$PWD/tests/check_wheel.py; \
+	folder=$$(mktemp -d) && cd "$$folder" && "$$python" -P "$$check" && rm -r "$$folder"
+
+clean:  ## Remove the virtual environments, the caches and all that was built or written
+	rm -rf $(VENV) $(LOWEST) build dist site demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What is installed, one stamp a purpose. It is installed again when one of these files changes.
@@ -51,6 +63,17 @@ $(VENV)/installed-docs: extras := docs
 
 $(VENV)/installed-%: pyproject.toml constraints.txt multisi/_version.py $(VENV)/made-in
 	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[$(extras)]"
+	@touch $@
+
+# uv alone: what needs nothing else must not wait for torch.
+$(VENV)/bin/uv: constraints.txt $(VENV)/made-in
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt uv
+	@touch $@
+
+# The lowest versions of what pyproject.toml names, on the oldest Python. Some tests call pip: --seed.
+$(LOWEST)/installed: pyproject.toml multisi/_version.py $(VENV)/bin/uv
+	$(VENV)/bin/uv venv --clear --seed --python 3.11 $(LOWEST)
+	$(VENV)/bin/uv pip install --python $(LOWEST) --resolution lowest-direct -e ".[test]"
 	@touch $@
 
 # A virtual environment notes where it was made. It is made anew when it was moved, when it was left

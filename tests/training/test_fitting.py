@@ -48,7 +48,8 @@ def test_it_learns():
     )
     model = fit({"z": multisi.StandardNormal(), **train}, steps=800)
     report = model.evaluate(held_out, samples=2000)
-    assert report.mean("energy_distance") < 0.02 < 0.1 < report.mean("gaussian") + 0.1
+    assert report.mean("energy_distance") < 0.02
+    assert report.mean("gaussian") > 0.3
     noisy = model.evaluate(held_out, samples=2000, noise=0.5)
     assert noisy.mean("energy_distance") < 0.03
 
@@ -117,7 +118,7 @@ CASES = [
     (dict(network="mpl"), UnknownPluginError, "Did you mean 'mlp'"),
     (dict(coupling="indep"), UnknownPluginError, "Known: class-aware, data-dependent, "),
     (dict(network_options={"widht": 3}), ConfigError, "network 'mlp': .*widht"),
-    (dict(network=torch.nn.Identity()), Exception, "forward|argument"),
+    (dict(network=torch.nn.Identity()), ConfigError, r"network\(x, alpha\).*Identity"),
     (dict(network=Broken(lambda x, a: x)), ShapeError, r"shape \(256, 3, 2\); got \(256, 2\)"),
     (dict(network=Broken(nan)), TrainingDivergedError, "before the first step"),
     (dict(network=Broken(nan, late=True), steps=99), TrainingDivergedError, "for 20 steps"),
@@ -157,7 +158,7 @@ def test_interrupted_training_is_saved(tmp_path, capsys):
 
     rescue = tmp_path / "rescue.safetensors"
     for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match=r"^$"):
             fit({"a": X, "b": X + 1}, coupling=Interrupting(), steps=100, rescue=rescue)
     shown = capsys.readouterr().err
     for name in ("rescue.safetensors", "rescue-2.safetensors"):
@@ -173,7 +174,7 @@ def test_interrupted_where_nothing_can_be_written(tmp_path, capsys, monkeypatch)
             return torch.randn(n, 2, 2)
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         fit({"a": X, "b": X}, coupling=Interrupting(), rescue=tmp_path / "gone" / "m.safetensors")
     assert str(tmp_path / "m.safetensors") in capsys.readouterr().err
     assert multisi.load(tmp_path / "m.safetensors").marginals == ("a", "b")

@@ -146,7 +146,7 @@ def test_early_stopping_keeps_the_best():
         fit(held_out={"a": X, "z": multisi.StandardNormal()})
 
 
-def test_row_59_a_callback_that_fails_is_warned_of_once(tmp_path):
+def test_failing_callback(tmp_path):
     def failing(run):
         raise OSError("the disk of the logs has gone")
 

@@ -106,7 +106,7 @@ def test_wasserstein_of_gaussians():
 def test_wasserstein_of_sets_of_two_sizes():
     x, y = normal(0, 30), normal(1, 20)
     assert metrics.wasserstein(x, y) == pytest.approx(metrics.wasserstein(x[:20], y))
-    with pytest.raises(ShapeError):
+    with pytest.raises(ShapeError, match=r"one event shape.*\[3\].*\[2\]"):
         metrics.sliced_wasserstein(x, y[:, :2])
 
 

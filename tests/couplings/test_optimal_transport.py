@@ -129,7 +129,8 @@ def test_the_score_needs_noise_that_is_left_alone():
     assert apart.noise_independent
     xs = draw(apart)
     assert abs(torch.corrcoef(torch.stack([xs[:, 0, 0], xs[:, 1, 0]]))[0, 1]) < 0.06
-    assert cost(xs, 1, 2) < 0.9 * cost(xs[torch.randperm(len(xs))].roll(1, 0), 1, 2) + 100
+    mixed = torch.stack([xs[:, 1], xs[:, 2].roll(1, 0)], 1)
+    assert cost(xs, 1, 2) < 0.92 * cost(mixed, 0, 1)
 
 
 def test_weights_and_images():
@@ -156,7 +157,8 @@ def test_it_trains_straighter_paths():
         multisi.fit(data, coupling=name, steps=600, progress=False).evaluate(held_out)
         for name in ("independent", "ot")
     ]
-    assert reports[1].mean("npe") < 0.1 < reports[0].mean("npe")
+    assert reports[0].mean("npe") > 0.1
+    assert reports[1].mean("npe") < 0.1
 
 
 def test_a_window_is_waited_for_and_forgets():

@@ -135,21 +135,37 @@ def test_bad_mixtures():
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "error", "message"),
     [
-        lambda p, m, c: ([], [], []),
-        lambda p, m, c: (None, m, c),
-        lambda p, m, c: (torch.tensor(3.0), m, c),
-        lambda p, m, c: ([None] * 3, m, c),
-        lambda p, m, c: (p, ["x"] * 3, c),
-        lambda p, m, c: (p, [part + 0j for part in m], c),
-        lambda p, m, c: (p, m, [part.to("meta") for part in c]),
-        lambda p, m, c: (p, [part[:, :0] for part in m], [part[:, :0, :0] for part in c]),
-        lambda p, m, c: ([part[:0] for part in part_of] for part_of in (p, m, c)),
+        (lambda p, m, c: ([], [], []), ShapeError, r"weights .*list.* \[\]"),
+        (lambda p, m, c: (None, m, c), ShapeError, "weights .*list.* None"),
+        (lambda p, m, c: (torch.tensor(3.0), m, c), ShapeError, r"weights .*list.*tensor\(3"),
+        (lambda p, m, c: ([None] * 3, m, c), DataError, "Marginal 0: .*numbers.*NoneType"),
+        (lambda p, m, c: (p, ["x"] * 3, c), DataError, "Marginal 0: .*numbers.*str"),
+        (
+            lambda p, m, c: (p, [part + 0j for part in m], c),
+            DataError,
+            "Marginal 0: means .*real.*complex128",
+        ),
+        (
+            lambda p, m, c: (p, m, [part.to("meta") for part in c]),
+            DataError,
+            "Marginal 0: covariances .*without values",
+        ),
+        (
+            lambda p, m, c: (p, [part[:, :0] for part in m], [part[:, :0, :0] for part in c]),
+            ShapeError,
+            r"Marginal 0: .*\(1, 0\) and \(1, 0, 0\)",
+        ),
+        (
+            lambda p, m, c: ([part[:0] for part in part_of] for part_of in (p, m, c)),
+            ShapeError,
+            r"Marginal 0: .*\(0,\), \(0, 2\) and \(0, 2, 2\)",
+        ),
     ],
 )
-def test_what_is_no_mixture(change):
-    with pytest.raises((DataError, ShapeError)):
+def test_what_is_no_mixture(change, error, message):
+    with pytest.raises(error, match=message):
         GaussianMixtureMeans(*change(*mixtures()))
 
 

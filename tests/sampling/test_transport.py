@@ -105,14 +105,16 @@ def test_mixed_pairs_are_the_single_ones():
     assert torch.allclose(as_points, together, atol=1e-12)
 
 
-def test_rows_do_not_depend_on_their_batch(monkeypatch):
-    whole = MODEL.transport(X, "a", "b")
-    monkeypatch.setattr("multisi.sampling.transport._CHUNK", {"cpu": 1})
-    many = MODEL.transport(X.repeat(40, 1), "a", "b")
-    assert torch.allclose(many[-6:], whole, atol=1e-12)
-    rows = MODEL.transport(X.repeat(40, 1), ["a"] * 240, ["b"] * 240, return_path=True)
-    assert rows.shape == (33, 240, 2)
-    assert torch.allclose(rows[-1, -6:], whole, atol=1e-12)
+def test_rows_do_not_depend_on_their_batch():
+    """A batch so large that it is moved in parts."""
+    whole = MODEL.transport(X, "a", "b", steps=4)
+    n = 18_000
+    many = MODEL.transport(X.repeat(n // 6, 1), "a", "b", steps=4)
+    assert torch.allclose(many, whole.repeat(n // 6, 1), atol=1e-12)
+    ends = ["a"] * n, ["b"] * n
+    rows = MODEL.transport(X.repeat(n // 6, 1), *ends, steps=4, return_path=True)
+    assert rows.shape == (5, n, 2)
+    assert torch.allclose(rows[-1], many, atol=1e-12)
 
 
 @pytest.mark.parametrize("interpolant", [Barycentric(), Fast()])

@@ -1,5 +1,6 @@
 """What the documentation shows must run."""
 
+import os
 import pathlib
 import re
 import shlex
@@ -31,7 +32,11 @@ def execute(page, folder):
     script.write_text("\n".join(blocks(page)))
     command = [sys.executable, "-W", "error", script.name]
     shown = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
     )
     assert shown.returncode == 0, shown.stderr
     return shown.stdout

@@ -73,11 +73,13 @@ def test_mapped_and_in_memory_train_alike(tmp_path):
         multisi.fit(
             {"a": Marginal(x, weights=weights), "b": X + 3},
             coupling=name,
+            coupling_options=options,
+            network_options={"width": 16},
             steps=5,
             progress=False,
         )
         for x in (X, mapped(tmp_path, X.numpy()))
-        for name in ("independent", "ot")
+        for name, options in (("independent", None), ("ot", {"rows": 32, "pool": 4}))
     ]
     for plain, file in zip(models[:2], models[2:], strict=True):
         moved = [model.transport(X, "a", "b") for model in (plain, file)]

@@ -325,7 +325,7 @@ def test_the_last_step_may_be_a_mean():
 
 
 def test_adaptive_meets_its_tolerance_or_says_so():
-    exact = MODEL.transport(X, "a", "b", steps=2000, solver="rk4")
+    exact = MODEL.transport(X, "a", "b", steps=500, solver="rk4")
     errors = [
         (MODEL.transport(X, "a", "b", solver=Adaptive(tol, tol)) - exact).abs().max().item()
         for tol in (1e-2, 1e-4, 1e-6)

@@ -43,7 +43,7 @@ def samples(n=20_000):
     return {"a": MEAN + z @ torch.linalg.cholesky(COVARIANCE).T}
 
 
-def true_kl(network, epsilon, steps=100):
+def true_kl(network, epsilon, steps=60):
     """KL divergence of the target from the law at the end, whose moments are integrated."""
     means = ConditionalMeans(network)
     if epsilon:

@@ -46,7 +46,7 @@ def samples(k, n=300, seed=3):
 
 @pytest.mark.parametrize("k", [1, 2])
 def test_log_prob_is_the_density(k):
-    x = samples(k)
+    x = samples(k, 150)
     for options, bound in (
         (dict(), 1e-3),
         (dict(solver="midpoint", steps=32), 0.02),
@@ -88,7 +88,7 @@ def test_probes_are_unbiased():
 
 def test_the_diffusion_has_the_same_density():
     x = samples(2, 6)
-    value = MODEL.log_prob(x, "b", noise=0.3, samples=2000, steps=64, seed=1)
+    value = MODEL.log_prob(x, "b", noise=0.3, samples=1000, steps=32, seed=1)
     assert (value - exact(x, 2)).abs().max() < 0.15
 
 

@@ -21,7 +21,7 @@ demo: $(VENV)/installed-demo  ## Train a small model; write a picture and the mo
 	$(VENV)/bin/multisi demo
 
 test: lint  ## Lint, check types, run every test that is not slow
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/installed-test  ## Run the slow tests
 	$(PY) -m pytest -m slow

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from multisi import metrics
+from multisi.common import seeds
 from multisi.errors import ConfigError, DataError, ShapeError
 
 
@@ -16,10 +17,12 @@ def normal(seed, n, d=3):
 
 
 @pytest.mark.parametrize("biased", [False, True])
-def test_energy_distance_against_all_pairs(biased):
-    x, y = normal(0, 40).numpy(), normal(1, 30).numpy() + 1
-    n, m = (40, 30) if biased else (39, 29)
-    expected = 2 * cdist(x, y).mean() - cdist(x, x).sum() / (40 * n) - cdist(y, y).sum() / (30 * m)
+@pytest.mark.parametrize(("n", "m"), [(40, 30), (2100, 1030)], ids=["whole", "in parts"])
+def test_energy_distance_against_all_pairs(n, m, biased):
+    x, y = normal(0, n).numpy(), normal(1, m).numpy() + 1
+    one = 0 if biased else 1  # The pairs of a row with itself count, or do not.
+    within = [cdist(a, a).sum() / (len(a) * (len(a) - one)) for a in (x, y)]
+    expected = 2 * cdist(x, y).mean() - sum(within)
     assert metrics.energy_distance(x, y, biased=biased) == pytest.approx(expected)
 
 
@@ -41,14 +44,6 @@ def test_energy_distance_is_unbiased():
     assert abs(np.mean(values)) < 4 * np.std(values) / 20
 
 
-def test_energy_distance_in_parts(monkeypatch):
-    x, y = normal(0, 50), normal(1, 37)
-    whole = metrics.energy_distance(x, y), metrics.permutation_test(x, y, 50)
-    monkeypatch.setattr(metrics, "_ROWS", 7)
-    assert metrics.energy_distance(x, y) == pytest.approx(whole[0])
-    assert metrics.permutation_test(x, y, 50) == pytest.approx(whole[1])
-
-
 def test_permutation_test_has_its_level():
     p = [
         metrics.permutation_test(normal(2 * i, 25), normal(2 * i + 1, 25), 39, seed=i).p_value
@@ -58,6 +53,19 @@ def test_permutation_test_has_its_level():
     assert abs(np.mean(p) - 0.5125) < 4 * 0.289 / 200**0.5
     assert np.mean(np.array(p) <= 0.1) < 0.1 + 4 * (0.09 / 200) ** 0.5
     assert metrics.permutation_test(normal(0, 50), normal(1, 50) + 1, 99).p_value == 0.01
+
+
+@pytest.mark.parametrize("n", [60, 1100], ids=["whole", "in parts"])
+def test_permutation_test_by_hand(n):
+    """As large as the statistic are as many as the energy distances of the same splits."""
+    x, y = normal(0, n, 1), normal(1, n, 1) + 1 / n**0.5
+    found = metrics.permutation_test(x, y, 19, seed=3)
+    both, source = torch.cat([x, y]), seeds.generator(3)
+    splits = [torch.randperm(2 * n, generator=source) for _ in range(19)]
+    each = [metrics.energy_distance(both[s[:n]], both[s[n:]], biased=True) for s in splits]
+    as_large = sum(value >= metrics.energy_distance(x, y, biased=True) for value in each)
+    assert found.p_value == pytest.approx((1 + as_large) / 20)
+    assert found.statistic == pytest.approx(metrics.energy_distance(x, y))
 
 
 def test_gaussian_map_matches_moments():
@@ -106,7 +114,7 @@ def test_wasserstein_of_gaussians():
 def test_wasserstein_of_sets_of_two_sizes():
     x, y = normal(0, 30), normal(1, 20)
     assert metrics.wasserstein(x, y) == pytest.approx(metrics.wasserstein(x[:20], y))
-    with pytest.raises(ShapeError):
+    with pytest.raises(ShapeError, match=r"one event shape.*\[3\].*\[2\]"):
         metrics.sliced_wasserstein(x, y[:, :2])
 
 

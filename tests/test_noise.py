@@ -20,9 +20,10 @@ SCHEDULES = [
     noise.kl_optimal(),
     lambda t, weights: 0.3 + weights[..., 0] ** 2,
 ]
+IDS = ["number", "constant", "sine", "kl-optimal", "function"]
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=IDS)
 @pytest.mark.parametrize("interpolant", [Barycentric(), Smoothed("sine")], ids=repr)
 def test_drift_has_the_score_of_every_schedule(schedule, interpolant):
     path = Bow([E[1], E[2]])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multisi import simplex
-from multisi.errors import MultisiError, SimplexError
+from multisi.errors import ConfigError, SimplexError
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda w: sum(w) > 1e-3))
@@ -44,23 +44,31 @@ def test_points_off_the_simplex(alpha, message):
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("call", "error", "message"),
     [
-        lambda: simplex.corner(3, 3),
-        lambda: simplex.corner(-1, 3),
-        lambda: simplex.corner(0.5, 3),
-        lambda: simplex.corner(0, "x"),
-        lambda: simplex.barycenter(0),
-        lambda: simplex.barycenter(1, noise=True),
-        lambda: simplex.barycenter(None),
-        lambda: simplex.check("x", 3),
-        lambda: simplex.check([1j, 0, 0], 3),
-        lambda: simplex.check(None, 3),
-        lambda: simplex.check([[1], [1, 0]], 2),
-        lambda: simplex.check(torch.ones(3, device="meta"), 3),
-        lambda: simplex.check(torch.eye(3)[0].to_sparse(), 3),
+        (lambda: simplex.corner(3, 3), SimplexError, "index .*below 3.* 3"),
+        (lambda: simplex.corner(-1, 3), ConfigError, "index .*integer.* -1"),
+        (lambda: simplex.corner(0.5, 3), ConfigError, "index .*integer.* 0.5"),
+        (lambda: simplex.corner(0, "x"), ConfigError, "marginals .*integer.* 'x'"),
+        (lambda: simplex.barycenter(0), ConfigError, "marginals .*at least 1.* 0"),
+        (lambda: simplex.barycenter(1, noise=True), ConfigError, "marginals .*at least 2.* 1"),
+        (lambda: simplex.barycenter(None), ConfigError, "marginals .*integer.* None"),
+        (lambda: simplex.check("x", 3), SimplexError, "alpha .*numbers.*<U1"),
+        (lambda: simplex.check([1j, 0, 0], 3), SimplexError, "alpha .*numbers.*complex128"),
+        (lambda: simplex.check(None, 3), SimplexError, "alpha .*numbers.*object"),
+        (lambda: simplex.check([[1], [1, 0]], 2), SimplexError, "alpha .*array of numbers"),
+        (
+            lambda: simplex.check(torch.ones(3, device="meta"), 3),
+            SimplexError,
+            "alpha .*without values",
+        ),
+        (
+            lambda: simplex.check(torch.eye(3)[0].to_sparse(), 3),
+            SimplexError,
+            "alpha .*dense.*sparse_coo",
+        ),
     ],
 )
-def test_what_is_no_point(call):
-    with pytest.raises(MultisiError):
+def test_what_is_no_point(call, error, message):
+    with pytest.raises(error, match=message):
         call()

@@ -201,7 +201,7 @@ def _read_image(path: pathlib.Path) -> Samples:
 
 def _write_npy(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> bytes:
     buffer = io.BytesIO()
-    array = _picture(rows, like) if like.picture else rows
+    array = rows.reshape(*like.picture, -1) if like.picture else rows
     if suffix == ".npy":
         np.save(buffer, array, allow_pickle=False)
     else:
@@ -212,11 +212,6 @@ def _write_npy(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> byte
 def _flat(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Rows as vectors, also where there is none."""
     return rearrange(rows, "n ... -> n (...)")
-
-
-def _picture(rows: "np.ndarray[Any, Any]", like: Samples) -> "np.ndarray[Any, Any]":
-    """Pixels as a picture, shape `(h, w, c)`."""
-    return rearrange(rows, "(h w) c -> h w c", h=(like.picture or (1, 1))[0])
 
 
 def _columns(rows: "np.ndarray[Any, Any]", like: Samples) -> list[str]:
@@ -245,7 +240,7 @@ def _write_parquet(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> 
 def _write_image(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> bytes:
     from PIL import Image
 
-    pixels = np.rint(_picture(rows, like).clip(0, 1) * 255).astype(np.uint8)
+    pixels = np.rint(rows.reshape(*(like.picture or ()), 3).clip(0, 1) * 255).astype(np.uint8)
     buffer = io.BytesIO()
     kind = Image.registered_extensions()[suffix]
     Image.fromarray(pixels).save(buffer, format=kind, quality=95)

@@ -5,7 +5,8 @@ import torch
 
 import multisi
 from multisi import ConditionalMeans, Diffusion, ProbabilityFlow, analysis, noise
-from multisi.errors import ConfigError, DataError, MultisiError, ScoreError, ShapeError
+from multisi.analysis.calibration import Calibration
+from multisi.errors import ConfigError, DataError, ScoreError, ShapeError
 from multisi.interpolants.barycentric import Barycentric
 from multisi.paths.polyline import Segment
 
@@ -42,7 +43,7 @@ def samples(n=20_000):
     return {"a": MEAN + z @ torch.linalg.cholesky(COVARIANCE).T}
 
 
-def true_kl(network, epsilon, steps=100):
+def true_kl(network, epsilon, steps=60):
     """KL divergence of the target from the law at the end, whose moments are integrated."""
     means = ConditionalMeans(network)
     if epsilon:
@@ -80,7 +81,8 @@ def test_bounds_hold_and_point_to_the_best_noise(seed):
     velocity, score = found.velocity.value, found.score.value
     for epsilon, kl in zip(scan, each, strict=True):
         assert kl <= velocity / (2 * epsilon) + epsilon * score / 2
-    assert true_kl(network, 1.0) <= float(found.diffusion) <= velocity / 2 + score / 2
+    assert true_kl(network, 1.0) <= float(found.diffusion)
+    assert float(found.diffusion) <= velocity / 2 + score / 2
     best = scan[min(range(len(scan)), key=lambda i: each[i])]
     assert best / 2 <= found.epsilon <= best * 2
     assert found.best == pytest.approx(math.sqrt(velocity * score)) and found.exact
@@ -137,27 +139,27 @@ def test_bad_input():
         analysis.bounds(TRUTH, TRUTH, {}, "noise", "a", exact=True)
     with pytest.raises(ConfigError, match="The Fisher term needs"):
         analysis.bounds(TRUTH, TRUTH, x, "a", "noise", exact=True, fisher=True)
+    bare = multisi.Model(EXACT, ("c", "a"))
     with pytest.raises(ScoreError, match="needs a standard-normal marginal"):
-        bare = multisi.Model(EXACT, ("c", "a"))
         analysis.bounds(bare, bare, x, "c", "a", exact=True)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "error", "message"),
     [
-        ({"model": "abc"}, "model must be an instance of Field"),
-        ({"other": None}, "truth, must be an instance of Field"),
-        ({"other": multisi.Model}, "must be an object, not a class"),
-        ({"samples": None}, "Samples are needed of a"),
-        ({"samples": 3}, "samples must be a dict"),
-        ({"samples": {"a": torch.zeros(0, 2)}}, "Samples of a must have at least one row"),
-        ({"path": 3}, "path must be an instance of Path"),
-        ({"steps": "x"}, "steps must be an integer"),
+        ({"model": "abc"}, ConfigError, "model .*Field"),
+        ({"other": None}, ConfigError, "truth, .*Field"),
+        ({"other": multisi.Model}, ConfigError, "object, not a class"),
+        ({"samples": None}, DataError, "Samples are needed of a"),
+        ({"samples": 3}, ConfigError, "samples .*dict"),
+        ({"samples": {"a": torch.zeros(0, 2)}}, DataError, "Samples of a .*at least one row"),
+        ({"path": 3}, ConfigError, "path .*Path"),
+        ({"steps": "x"}, ConfigError, "steps .*integer"),
     ],
 )
-def test_what_cannot_be_bounded(options, message):
+def test_what_cannot_be_bounded(options, error, message):
     given = dict(model=TRUTH, other=TRUTH, samples=samples(9), source="noise", target="a")
-    with pytest.raises(MultisiError, match=message):
+    with pytest.raises(error, match=message):
         analysis.bounds(**given | options, exact=True)
 
 
@@ -167,23 +169,28 @@ def test_samples_are_of_one_shape():
     model = multisi.Model(
         multisi.GaussianMixtureMeans(one, [torch.zeros(1, 2)] * 3, eye), ["z", "a", "b"], "z"
     )
+    data = {"a": torch.zeros(4, 1), "b": torch.zeros(4, 2)}
     with pytest.raises(ShapeError, match="one event shape"):
-        data = {"a": torch.zeros(4, 1), "b": torch.zeros(4, 2)}
         analysis.bounds(model, model, data, "a", "b", exact=True)
 
 
 @pytest.mark.parametrize(
-    ("twin", "data", "message"),
+    ("twin", "data", "error", "message"),
     [
-        ("abc", samples(9), "must be an instance of Field"),
-        (multisi.Model(EXACT, ("noise", "b"), "noise"), samples(9), "the same marginals"),
-        (TRUTH, None, "samples"),
-        (TRUTH, {}, "samples"),
-        (TRUTH, 3, "samples"),
+        ("abc", samples(9), ConfigError, "Field.* 'abc'"),
+        (
+            multisi.Model(EXACT, ("noise", "b"), "noise"),
+            samples(9),
+            ConfigError,
+            "the same marginals",
+        ),
+        (TRUTH, None, DataError, "samples .*none"),
+        (TRUTH, {}, DataError, "samples .*none"),
+        (TRUTH, 3, ConfigError, "samples .*3"),
     ],
 )
-def test_what_cannot_calibrate(twin, data, message):
-    with pytest.raises(MultisiError, match=message):
+def test_what_cannot_calibrate(twin, data, error, message):
+    with pytest.raises(error, match=message):
         TRUTH.calibrate(twin, data)
-    with pytest.raises(MultisiError, match=message):
-        analysis.Calibration(TRUTH, twin, data, exact=False)
+    with pytest.raises(error, match=message):
+        Calibration(TRUTH, twin, data, exact=False)

@@ -56,7 +56,8 @@ def test_the_demo(tmp_path):
     """The measures of the demo: twelve ordered pairs of photographs, on held-out pixels."""
     report = demo.run(out=tmp_path, progress=False)
     assert len(report.pairs) == 12
-    assert report.mean("energy_distance") <= 0.004 < 0.015 < report.mean("gaussian")
+    assert report.mean("energy_distance") <= 0.004
+    assert report.mean("gaussian") > 0.015
     assert max(pair.cycle_error for pair in report.pairs) <= 0.01
     assert json.dumps(report.to_dict())
     with Image.open(tmp_path / "palettes.png") as grid:

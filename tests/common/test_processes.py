@@ -1,4 +1,4 @@
-"""Several processes do what one does; the numbers are those of the rows of the fault matrix."""
+"""Several processes do what one does."""
 
 import pathlib
 import subprocess
@@ -104,7 +104,7 @@ def weights(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("option", ["coupling=independent", "coupling=ot", "shard=yes"])
-def test_rows_55_and_56_two_processes_are_one(place, option):
+def test_two_processes(place, option):
     for processes, name in ((1, "one"), (2, "two")):
         done = train(processes, name, 100, "new", option)
         assert done.returncode == 0 and "failed at step" not in done.stderr, done.stderr
@@ -182,7 +182,7 @@ def test_blocks_are_elements_of_the_outermost_lists():
 
 
 @pytest.mark.slow
-def test_row_54_a_killed_rank(place):
+def test_killed_process(place):
     start = time.monotonic()
     done = train(2, "lost", 400, "resume", "stop=50", "rank=1", "signal=SIGKILL")
     assert done.returncode != 0 and time.monotonic() - start < 60
@@ -197,7 +197,7 @@ def test_row_54_a_killed_rank(place):
 
 
 @pytest.mark.slow
-def test_row_54_restarts_by_torchrun(place):
+def test_killed_process_is_restarted(place):
     script = pathlib.Path("train.py")
     # The other process comes late: it must not be looked for where its forerunner was.
     again = """
@@ -214,7 +214,7 @@ def stop"""
 
 
 @pytest.mark.slow
-def test_row_53_a_value_that_is_not_finite_in_one_process(place):
+def test_nan_in_one_process(place):
     done = train(2, "run", 60, "new", "nan=lambda i: i in (12, 30)")
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.split("\n")) == ["", "0 2", "1 2"]
@@ -226,7 +226,7 @@ def test_row_53_a_value_that_is_not_finite_in_one_process(place):
 
 
 @pytest.mark.slow
-def test_row_54_a_callback_that_fails_in_one_process(place):
+def test_error_in_one_process(place):
     done = train(2, "run", 40, "new", "raise=OSError")
     assert done.returncode == 0 and "failed at step 20" in done.stderr, done.stderr
     assert torch.equal(weights("run"), weights("run-1"))
@@ -261,7 +261,7 @@ def test_transport_is_shared_out(place):
         ({"RANK": "x", "WORLD_SIZE": "2"}, "got 'x' and '2'"),
     ],
 )
-def test_row_57_a_broken_environment(environment, message, monkeypatch):
+def test_incomplete_environment(environment, message, monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     rest = {"LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}

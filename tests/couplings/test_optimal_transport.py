@@ -1,19 +1,20 @@
-import pickle
-
 import pytest
 import torch
 
 import multisi
 from multisi import Marginal, StandardNormal
 from multisi.couplings.optimal_transport import PLANS, OptimalTransport
-from multisi.couplings.plan_pool import Pool
-from multisi.couplings.prefetch import Ahead
 from multisi.errors import ConfigError, DataError
 
 SOURCE = torch.Generator().manual_seed(0)
 X = torch.randn(2000, 2, generator=SOURCE)
 Y = torch.randn(3000, 2, generator=SOURCE) * torch.tensor([2.0, 0.5]) + 4
 Z = torch.rand(1000, 2, generator=SOURCE) * 6
+
+
+def few(data, **options):
+    """Of sixteen plans at a time, in place of 64: as many rows as are drawn here."""
+    return OptimalTransport(data, **{"pool": 16} | options)
 
 
 def draw(coupling, n=256, steps=16, seed=0):
@@ -25,7 +26,8 @@ def cost(xs, i, j):
 
 
 def test_a_function_of_seed_and_step():
-    made = [OptimalTransport([StandardNormal(), Marginal(X), Marginal(Y)]) for _ in range(2)]
+    data = [StandardNormal(), Marginal(X), Marginal(Y)]
+    made = [OptimalTransport(data, rows=64, pool=8) for _ in range(2)]
     forward = [made[0].sample(100, seed=3, step=step) for step in range(60)]
     for step in (59, 7, 41, 0):  # Another order, other passes of the pool.
         assert torch.equal(made[1].sample(100, seed=3, step=step), forward[step])
@@ -36,7 +38,7 @@ def test_a_function_of_seed_and_step():
 @pytest.mark.parametrize("entropy", [0.0, 0.02])
 def test_every_marginal_keeps_its_law(plan, entropy):
     data = [StandardNormal(), Marginal(X), Marginal(Y), Marginal(Z)]
-    xs = draw(OptimalTransport(data, plan=plan, entropy=entropy, reuse=1))
+    xs = draw(few(data, plan=plan, entropy=entropy, reuse=1, pool=8), steps=8)
     for k, x in enumerate((torch.randn(4000, 2), X, Y, Z)):
         found = multisi.metrics.energy_distance(xs[:, k], x)
         assert found < 0.02, (plan, entropy, k)
@@ -64,7 +66,7 @@ def test_plans_beat_independence_and_each_other():
     data = [Marginal(X), Marginal(Y), Marginal(Z)]
 
     def total(**options):
-        xs = draw(OptimalTransport(data, **options))
+        xs = draw(few(data, **options))
         xs = xs / torch.cat([X, Y, Z]).std(0)
         return sum(cost(xs, i, j) for i in range(3) for j in range(i))
 
@@ -75,7 +77,7 @@ def test_plans_beat_independence_and_each_other():
 
 def test_entropy_leads_from_exact_to_independent():
     data = [Marginal(X), Marginal(Y)]
-    costs = [cost(draw(OptimalTransport(data, entropy=e)), 0, 1) for e in (0.0, 0.05, 1.0, 50.0)]
+    costs = [cost(draw(few(data, entropy=e)), 0, 1) for e in (0.0, 0.05, 1.0, 50.0)]
     assert costs == sorted(costs)
     independent = (X.var(0) + Y.var(0) + (X.mean(0) - Y.mean(0)) ** 2).sum().item()
     assert costs[-1] == pytest.approx(independent, rel=0.05)
@@ -114,7 +116,7 @@ def test_noise_stays_independent_of_the_condition():
     told = Marginal(X * 3, condition=X[:, :1])
     found = []
     for weight in (0.0, 100.0):
-        coupling = OptimalTransport([StandardNormal(), told], condition=weight, reuse=1)
+        coupling = few([StandardNormal(), told], condition=weight, reuse=1)
         xs = draw(coupling)
         c = torch.cat([coupling.condition(256, seed=0, step=step) for step in range(16)])
         assert torch.allclose(c[:, 0], xs[:, 1, 0] / 3), "conditions stay with their rows"
@@ -125,27 +127,27 @@ def test_noise_stays_independent_of_the_condition():
 def test_the_score_needs_noise_that_is_left_alone():
     data = [StandardNormal(), Marginal(X), Marginal(Y)]
     assert not OptimalTransport(data).noise_independent
-    apart = OptimalTransport(data, noise=False)
+    apart = few(data, noise=False)
     assert apart.noise_independent
     xs = draw(apart)
     assert abs(torch.corrcoef(torch.stack([xs[:, 0, 0], xs[:, 1, 0]]))[0, 1]) < 0.06
-    assert cost(xs, 1, 2) < 0.9 * cost(xs[torch.randperm(len(xs))].roll(1, 0), 1, 2) + 100
+    mixed = torch.stack([xs[:, 1], xs[:, 2].roll(1, 0)], 1)
+    assert cost(xs, 1, 2) < 0.92 * cost(mixed, 0, 1)
 
 
 def test_weights_and_images():
     weights = (X[:, 0] > 0).double()
-    xs = draw(OptimalTransport([Marginal(X, weights=weights), Marginal(Y)]))
+    xs = draw(few([Marginal(X, weights=weights), Marginal(Y)]))
     assert (xs[:, 0, 0] > 0).all()
     images = torch.rand(100, 3, 4, 4)
-    coupling = OptimalTransport([StandardNormal(), Marginal(images), Marginal(1 - images)])
+    coupling = few([StandardNormal(), Marginal(images), Marginal(1 - images)], rows=32)
     assert coupling.sample(50, seed=0, step=0).shape == (50, 3, 3, 4, 4)
 
 
 def test_constant_features_and_duplicates():
     for x in (torch.zeros(50, 2), torch.ones(50, 2) * 7):
-        assert (
-            OptimalTransport([Marginal(x), Marginal(Y)]).sample(9, seed=0, step=0).isfinite().all()
-        )
+        xs = few([Marginal(x), Marginal(Y)]).sample(9, seed=0, step=0)
+        assert xs.isfinite().all()
 
 
 def test_it_trains_straighter_paths():
@@ -153,34 +155,13 @@ def test_it_trains_straighter_paths():
     x, y = (torch.stack([sides + X[:, 0], X[:, 1] + up], 1) for up in (0, 3))
     data, held_out = ({"x": x[s], "y": y[s]} for s in (slice(0, 1500), slice(1500, 2000)))
     reports = [
-        multisi.fit(data, coupling=name, steps=600, progress=False).evaluate(held_out)
-        for name in ("independent", "ot")
+        multisi.fit(
+            data, coupling=name, coupling_options=options, steps=400, progress=False
+        ).evaluate(held_out)
+        for name, options in (("independent", None), ("ot", {"pool": 16}))
     ]
-    assert reports[1].mean("npe") < 0.1 < reports[0].mean("npe")
-
-
-def test_a_window_is_waited_for_and_forgets():
-    made = []
-
-    def make(seed, number):
-        made.append(number)
-        return seed, number
-
-    ahead = Ahead(make)
-    assert ahead.window(7, range(3), range(5)) == [(7, 0), (7, 1), (7, 2)]
-    assert ahead.window(7, range(2, 5), range(2, 6)) == [(7, 2), (7, 3), (7, 4)]
-    assert made[:5] == [0, 1, 2, 3, 4] and made.count(2) == 1
-    assert pickle.loads(pickle.dumps(Ahead(divmod))).window(7, range(1, 2), range(1, 2)) == [
-        (7, 0)
-    ]
-
-
-def test_errors_of_the_worker_come_out():
-    def make(seed, number):
-        raise DataError("no plan")
-
-    with pytest.raises(DataError, match="no plan"):
-        Pool(make, 4, 1, 2).draw(3, 0, 0)
+    assert reports[0].mean("npe") > 0.1
+    assert reports[1].mean("npe") < 0.1
 
 
 @pytest.mark.parametrize(
@@ -201,7 +182,6 @@ def test_bad_options(options, message):
 
 
 def test_images_need_little_memory():
-    images = torch.rand(300, 3, 256, 256)
+    images = torch.rand(9, 3, 256, 256)
     made = [OptimalTransport([StandardNormal(), Marginal(images)], noise=n) for n in (True, False)]
     assert [coupling._pool.size for coupling in made] == [1, 64]
-    assert made[0].sample(4, seed=0, step=0).shape == (4, 2, 3, 256, 256)

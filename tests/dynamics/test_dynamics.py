@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from multisi import Diffusion, GaussianMixtureMeans, ProbabilityFlow
+from multisi import Diffusion, GaussianMixtureMeans, Model, ProbabilityFlow
 from multisi.errors import ConfigError, ScoreError
 from multisi.interpolants import Interpolant
 from multisi.interpolants.barycentric import Barycentric
@@ -95,21 +95,12 @@ def test_noise_needs_the_noise_marginal_inside():
             Diffusion(EXACT, Bow([E[1], E[2]]), Barycentric(), noise)
 
 
-def test_tables_are_made_in_blocks(monkeypatch):
-    path = Bow([E[[1, 1, 2, 0]], E[[2, 0, 0, 1]]])
-    at = torch.linspace(0, 0.9, 10, dtype=torch.float64)
-    whole = Diffusion(EXACT, path, Barycentric(), 0.5)
-    change = whole.alpha(at + 0.1) - whole.alpha(at)
-    grid = torch.cat([at, times(1.0)])
-
-    def tables():
-        step = whole.increments(Y, at, lambda part: change[part], torch.full_like(at, 0.1))
-        return step, whole.noise_scales(Y, grid)
-
-    expected, expected_wide = tables()
-    monkeypatch.setattr("multisi.dynamics.blocks._NUMBERS", 40)
-    move, wide = tables()
-    for i in (0, 1, 2, 3, 7, 9, 4):
-        assert torch.equal(move(i, Y), expected(i, Y))
-        assert torch.equal(wide[i][0], expected_wide[i][0])
-    assert wide._size == 3
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_tables_of_many_rows_and_steps(noise):
+    """Made ahead in several blocks where there are many rows, in one where there are few."""
+    still = Model(lambda x, alpha: x[:, None].tanh().expand(-1, 3, -1), ("z", "a", "b"), "z")
+    x = torch.linspace(-1, 1, 4000).reshape(2000, 2)
+    options = dict(noise=noise, seed=0, solver="midpoint", steps=360)
+    whole = still.transport(x, ["a"] * 2000, ["b"] * 2000, rows=range(2000), **options)
+    few = still.transport(x[-3:], ["a"] * 3, ["b"] * 3, rows=range(1997, 2000), **options)
+    assert torch.allclose(whole[-3:], few, atol=1e-6)

@@ -1,10 +1,11 @@
-"""Files of models that are foreign, old, new, or hold what cannot be used: rows 14 to 21."""
+"""Files of models that are foreign, old, new, or hold what cannot be used."""
 
 import copy
 import json
 import os
 import pathlib
 import pickle
+import re
 
 import pytest
 import safetensors.torch
@@ -12,8 +13,7 @@ import torch
 from torch import nn
 
 import multisi
-from multisi.errors import CheckpointError, MultisiError, PluginWarning
-from multisi.field.conditional_means import ConditionalMeans
+from multisi.errors import CheckpointError, ConfigError, MultisiError, PluginWarning
 from multisi.files import checkpoint
 from multisi.model import loading
 
@@ -44,7 +44,7 @@ class Payload:
 
 
 @pytest.mark.parametrize("write", [lambda p, f: f.write_bytes(pickle.dumps(p)), torch.save])
-def test_row_14_pickles_are_refused_and_not_executed(write, tmp_path, monkeypatch):
+def test_pickle(write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "m.pt"
     write(Payload(), file)
@@ -54,7 +54,7 @@ def test_row_14_pickles_are_refused_and_not_executed(write, tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["m.pt"]
 
 
-def test_row_15_newer_formats_ask_for_an_upgrade(fitted, tmp_path, monkeypatch):
+def test_newer_format(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
     monkeypatch.setattr(checkpoint, "__version__", "99.0")
     fitted.save(tmp_path / "m")
@@ -64,7 +64,7 @@ def test_row_15_newer_formats_ask_for_an_upgrade(fitted, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("version", range(1, checkpoint.FORMAT + 1))
-def test_row_16_files_of_every_format_load(version):
+def test_older_format(version):
     """The file was written when the format was new; it must load, and say the same, for ever."""
     model = multisi.load(GOLDEN / f"format-{version}.safetensors")
     expected = json.loads((GOLDEN / f"format-{version}.json").read_text())
@@ -74,7 +74,7 @@ def test_row_16_files_of_every_format_load(version):
     assert list(model.marginals) == expected["marginals"]
 
 
-def test_row_17_missing_plugins_are_named(fitted, tmp_path):
+def test_missing_plugin(fitted, tmp_path):
     model = copy.deepcopy(fitted)
     model.conditional_means.recipe |= {
         "name": "wavelet",
@@ -88,7 +88,7 @@ def test_row_17_missing_plugins_are_named(fitted, tmp_path):
         multisi.load(tmp_path / "m")
 
 
-def test_row_18_plugins_of_another_version_are_warned_of(fitted, tmp_path, monkeypatch):
+def test_another_version_of_a_plugin(fitted, tmp_path, monkeypatch):
     model = copy.deepcopy(fitted)
     record = {"kind": "coupling", "name": "wavelet", "distribution": "other", "version": "1"}
     model.plugins = (record,)
@@ -105,12 +105,12 @@ def test_row_18_plugins_of_another_version_are_warned_of(fitted, tmp_path, monke
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Own(extra=True), "network.extra.weight is not in the file"),
+        (Own(extra=True), r"network\.extra.weight is not in the file"),
         (Own(width=3), r"network.layer.weight has shape \(4, 5\) here, \(4, 4\) in the file"),
         (nn.Bilinear(2, 2, 4), "network.layer.weight is not in the network"),
     ],
 )
-def test_row_19_other_networks_are_refused_and_left_alone(network, message, tmp_path):
+def test_another_network(network, message, tmp_path):
     model = multisi.fit({"a": X, "b": X + 1}, network=Own(), steps=2, progress=False)
     model.save(tmp_path / "m")
     before = copy.deepcopy(network.state_dict())
@@ -122,7 +122,7 @@ def test_row_19_other_networks_are_refused_and_left_alone(network, message, tmp_
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("name", ["means.network.", "units.scale", "units.shift"])
-def test_row_20_weights_that_are_not_finite(fitted, name, value, tmp_path):
+def test_weights_not_finite(fitted, name, value, tmp_path):
     tensors, description = fitted.parts()
     name = next(n for n in tensors if n.startswith(name))
     tensors[name] = tensors[name].clone()
@@ -132,7 +132,7 @@ def test_row_20_weights_that_are_not_finite(fitted, name, value, tmp_path):
         multisi.load(tmp_path / "m")
 
 
-def test_row_20_masks_may_be_infinite(tmp_path):
+def test_weights_not_finite_unlike_masks(tmp_path):
     class Masked(Own):
         def __init__(self):
             super().__init__()
@@ -145,7 +145,7 @@ def test_row_20_masks_may_be_infinite(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
-def test_row_21_types_are_those_of_the_file(fitted, kind, tmp_path):
+def test_another_type(fitted, kind, tmp_path):
     model = copy.deepcopy(fitted)
     model.conditional_means.to(kind)
     model.save(tmp_path / "m")
@@ -155,38 +155,33 @@ def test_row_21_types_are_those_of_the_file(fitted, kind, tmp_path):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_row_21_made_on_a_gpu_loads_on_a_cpu(fitted, tmp_path):
+def test_another_device(fitted, tmp_path):
     copy.deepcopy(fitted).to("cuda").save(tmp_path / "m")
     fitted.save(tmp_path / "n")
     assert (tmp_path / "m").read_bytes() == (tmp_path / "n").read_bytes()
 
 
-def signed(tensors, description, file):
-    checkpoint.write(file, tensors, description)
-    return file
-
-
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        {"marginals": None},
-        {"marginals": ["z", "a"]},
-        {"marginals": ["z", "z", "b"]},
-        {"noise": "b"},
-        {"network": 3},
-        {"network": {"name": "mlp"}},
-        {"plugins": 7},
-        {"plugins": [{}]},
-        {"card": [1]},
-        {"noise_independent": None, "network": {}},
+        ({"marginals": None}, "names .*None"),
+        ({"marginals": ["z", "a"]}, "3 marginals.* 2 names"),
+        ({"marginals": ["z", "z", "b"]}, r"repeated.*\['z'\]"),
+        ({"noise": "b"}, r"first.*\['z', 'a', 'b'\]"),
+        ({"network": 3}, "TypeError"),
+        ({"network": {"name": "mlp"}}, "KeyError: 'distribution'"),
+        ({"plugins": 7}, "TypeError"),
+        ({"plugins": [{}]}, "KeyError: 'name'"),
+        ({"card": [1]}, "TypeError"),
+        ({"noise_independent": None, "network": {}}, "KeyError: 'name'"),
     ],
     ids=str,
 )
-def test_well_signed_nonsense_is_refused(fitted, change, tmp_path):
+def test_nonsense_with_a_hash(fitted, change, message, tmp_path):
     tensors, description = fitted.parts()
-    file = signed(tensors, description | change, tmp_path / "m")
-    with pytest.raises(CheckpointError):
-        multisi.load(file)
+    checkpoint.write(tmp_path / "m", tensors, description | change)
+    with pytest.raises(CheckpointError, match=f"not that of a model: .*{message}"):
+        multisi.load(tmp_path / "m")
 
 
 @pytest.mark.parametrize(
@@ -194,67 +189,31 @@ def test_well_signed_nonsense_is_refused(fitted, change, tmp_path):
     ["", "1", "null", "[]", '["{}"]', "[1, 2]", '[null, "x"]', '{"a": 1}', "[" * 9999, '["", ""]'],
     ids=lambda text: text[:9],
 )
-def test_unsigned_nonsense_is_refused(metadata, tmp_path):
+def test_nonsense_without_a_hash(metadata, tmp_path):
     safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "m", {"multisi": metadata})
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match="altered or damaged"):
         multisi.load(tmp_path / "m")
 
 
-def test_a_signed_text_that_is_no_object(tmp_path):
+def test_nonsense_that_is_no_object(tmp_path):
     for text in ("3", "[]", "null", "nonsense"):
         digest = checkpoint._hash(text, {})
         metadata = {"multisi": json.dumps([text, digest])}
         (tmp_path / "m").write_bytes(safetensors.torch.save({}, metadata))
-        with pytest.raises(CheckpointError):
+        with pytest.raises(CheckpointError, match="altered or damaged"):
             multisi.load(tmp_path / "m")
 
 
-def test_models_can_be_copied_moved_and_pickled(fitted):
-    expected = fitted.transport(X, "a", "b", noise=0.5, seed=3)
-    for model in (
-        copy.deepcopy(fitted),
-        copy.copy(fitted),
-        pickle.loads(pickle.dumps(fitted)),
-        copy.deepcopy(fitted).to("cpu"),
-    ):
-        assert torch.equal(model.transport(X, "a", "b", noise=0.5, seed=3), expected)
-    exact = multisi.Model(
-        multisi.GaussianMixtureMeans(
-            [torch.ones(1)] * 2, [X[:1], X[1:2]], [torch.eye(2)[None]] * 2
-        ),
-        ["a", "b"],
-    )
-    moved = pickle.loads(pickle.dumps(exact)).transport(X, "a", "b")
-    assert torch.equal(moved, exact.transport(X, "a", "b"))
-    assert isinstance(copy.deepcopy(fitted).conditional_means, ConditionalMeans)
-
-
-class Tied(Own):
-    def __init__(self):
-        super().__init__()
-        self.again = self.layer
-
-
-def test_networks_with_tied_weights(tmp_path):
-    model = multisi.fit({"a": X, "b": X + 1}, network=Tied(), steps=2, progress=False)
-    model.save(tmp_path / "m")
-    loaded = multisi.load(tmp_path / "m", network=Tied())
-    assert torch.equal(loaded.transport(X, "a", "b"), model.transport(X, "a", "b"))
-    one = torch.eye(2)[None]
-    means = multisi.GaussianMixtureMeans([torch.ones(1)] * 2, [X[:1], X[1:2]], [one, one])
-    multisi.Model(means, ["a", "b"]).save(tmp_path / "m")
-    assert multisi.load(tmp_path / "m").marginals == ("a", "b")
-
-
 @pytest.mark.parametrize("path", ["", "a\0b", 3, None, b"m", ["m"]])
-def test_paths_that_are_none(fitted, path):
-    with pytest.raises(MultisiError):
+def test_unusable_place(fitted, path):
+    with pytest.raises(ConfigError, match=f"path of a file.*{re.escape(repr(path))}"):
         fitted.save(path)
-    with pytest.raises(MultisiError):
+    told = repr(str(path))[1:-1] or "''"
+    with pytest.raises(MultisiError, match=re.escape(told)):
         multisi.load(path)
 
 
-def test_links_are_followed_and_devices_left(fitted, tmp_path):
+def test_unusable_place_unlike_links(fitted, tmp_path):
     (tmp_path / "link").symlink_to("target")
     fitted.save(tmp_path / "link")
     assert (tmp_path / "link").is_symlink() and multisi.load(tmp_path / "target")
@@ -263,7 +222,7 @@ def test_links_are_followed_and_devices_left(fitted, tmp_path):
         fitted.save(tmp_path / "pipe")
 
 
-def test_what_json_cannot_hold_is_told(fitted, tmp_path):
+def test_unwritable_card(fitted, tmp_path):
     model = copy.deepcopy(fitted)
     model.card["own"] = {1, 2}
     with pytest.raises(CheckpointError, match="not for JSON"):

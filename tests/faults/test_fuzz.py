@@ -234,7 +234,7 @@ def mutated(data, source):
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_two_thousand_mutated_files(part, tmp_path):
+def test_changed_bytes_in_two_thousand_files(part, tmp_path):
     """None loads with other numbers, or says anything else of itself."""
     golden = multisi.fit(
         {"z": multisi.StandardNormal(), "a": X, "b": X + 1},

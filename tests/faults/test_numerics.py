@@ -1,6 +1,7 @@
-"""Times, steps, fields and seeds that go wrong, and what must stay right: rows 41 to 52."""
+"""Times, steps, fields and seeds that go wrong, and what must stay right."""
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -33,19 +34,31 @@ def still(x, alpha):
 
 
 @pytest.mark.parametrize(
-    "grid",
-    [[0, 0.6, 0.5, 1], [0.5], [], [0, 1.5], [-1, 1], [0, 0.5, 0.5, 1], [0, NAN, 1], "x", [[0, 1]]],
+    ("grid", "message"),
+    [
+        ([0.0, 0.6, 0.5, 1.0], "increase.* 0.6 before 0.5"),
+        ([0.0, 0.5, 0.5, 1.0], "increase.* 0.5 before 0.5"),
+        ([0.0, NAN, 1.0], "finite"),
+        ([0.5], r"at least 2 times.* \(1,\)"),
+        ([], r"2 times|list of times"),
+        ([[0.0, 1.0]], r"at least 2 times.* \(1, 2\)"),
+        ([0.0, 0.5], "source.* 1, the target.* 0 to 0.5"),
+        ([0.0, 1.5], "source.* 1, the target.* 0 to 1.5"),
+        ([-0.1, 1.0], "from 0, the source.* -0.1 to 1"),
+        ("even", "list of times"),
+    ],
     ids=str,
 )
-def test_row_41_times_that_are_none(grid):
+def test_bad_times(grid, message):
     for noise in (0.0, 0.5):
-        with pytest.raises(ConfigError, match="grid"):
+        with pytest.raises(ConfigError, match=f"grid.*{message}"):
             EXACT.transport(X, "a", "b", grid=grid, noise=noise)
 
 
 @pytest.mark.parametrize("steps", [0, -1, NAN, 1.5, "32", None, True, 10**9, 10**30])
-def test_row_42_steps_that_cannot_be_made(steps):
-    with pytest.raises(ConfigError, match="steps"):
+def test_bad_steps(steps):
+    told = "1,000,000" if type(steps) is int and steps > 0 else f"integer.* {steps!r}"
+    with pytest.raises(ConfigError, match=f"steps .*{told}"):
         EXACT.transport(X, "a", "b", steps=steps)
 
 
@@ -79,19 +92,19 @@ class Late(torch.nn.Module):
     ],
     ids=["nan", "shape", "type", "device", "none"],
 )
-def test_rows_43_and_51_networks_that_break_on_the_way(then, error, message, noise, solver):
+def test_network_breaks_on_the_way(then, error, message, noise, solver):
     with pytest.raises(error, match=message):
         of(Late(then)).transport(X.float(), "a", "b", steps=10, noise=noise, seed=0, solver=solver)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])
-def test_row_44_a_field_that_explodes(noise):
+def test_exploding_field(noise):
     exploding = of(lambda x, alpha: 1e20 * (1 + x[:, None] ** 3).expand(-1, 3, -1))
     with pytest.raises(SolverError, match="stopped being finite"):
         exploding.transport(X.float(), "a", "b", steps=64, noise=noise, seed=0)
 
 
-def test_row_45_adaptive_steps_end():
+def test_ever_smaller_steps():
     calls = []
 
     def jagged(x, alpha):
@@ -103,7 +116,7 @@ def test_row_45_adaptive_steps_end():
     assert len(calls) <= 201
 
 
-def test_row_46_twenty_thousand_steps_of_noise():
+def test_many_steps():
     for solver in ("euler", "midpoint"):
         y = of(still).transport(
             X.float(), "a", "b", noise=0.5, seed=0, steps=20_001, solver=solver
@@ -114,12 +127,12 @@ def test_row_46_twenty_thousand_steps_of_noise():
 @pytest.mark.parametrize(
     "rows", [range(5), range(7), [0.5] * 6, [[1]] * 6, 3, "abcdef", [None] * 6]
 )
-def test_row_47_numbers_of_rows_that_do_not_fit(rows):
-    with pytest.raises(ConfigError, match="rows must be one integer a row"):
+def test_bad_row_numbers(rows):
+    with pytest.raises(ConfigError, match=r"rows .*one integer a row"):
         EXACT.transport(X, "a", "b", noise=0.5, rows=rows)
 
 
-def test_row_48_one_seed_one_result_whatever_else_is_random():
+def test_one_seed():
     options = {"noise": 0.5, "seed": 7, "steps": 8}
     first = EXACT.transport(X, "a", "b", rows=range(6), **options)
     for generator in (np.random.seed, torch.manual_seed, random.seed):
@@ -136,7 +149,7 @@ def test_row_48_one_seed_one_result_whatever_else_is_random():
     assert not torch.allclose(other, first)
 
 
-def test_row_49_little_noise_is_the_flow():
+def test_little_noise():
     flow = EXACT.transport(X, "a", "b", path="bow", steps=512)
     for noise in (1e-12, 1e-300):
         near = EXACT.transport(X, "a", "b", path="bow", noise=noise, seed=0, steps=512)
@@ -150,13 +163,13 @@ def test_row_49_little_noise_is_the_flow():
 
 
 @pytest.mark.parametrize("noise", [-1.0, NAN, float("inf"), "much", [0.5], True, -1e-300])
-def test_row_49_noise_that_is_none(noise):
-    with pytest.raises(MultisiError, match="noise"):
+def test_little_noise_unlike_bad_noise(noise):
+    with pytest.raises(ConfigError, match=f"noise .*finite number.* {re.escape(repr(noise))}"):
         EXACT.transport(X, "a", "b", noise=noise)
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-def test_row_50_batches_of_every_size_and_type(kind):
+def test_odd_batches(kind):
     model = of(still)
     for x in (
         torch.zeros(0, 2),
@@ -176,23 +189,26 @@ def test_row_50_batches_of_every_size_and_type(kind):
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("answer", "error", "message"),
     [
-        (lambda x: x, r"shape \(6, 3, 2\); got \(6, 2\)"),
-        (lambda x: x[:, None].expand(-1, 3, -1)[:5], r"shape \(6, 3, 2\); got \(5, 3, 2\)"),
-        (lambda x: x[:, None].expand(-1, 3, -1).numpy(), "ndarray"),
-        (lambda x: x[:, None].expand(-1, 3, -1) * NAN, "finite"),
-        (lambda x: 1 / 0, "ZeroDivisionError"),
+        (lambda x: x, ShapeError, r"shape \(6, 3, 2\); got \(6, 2\)"),
+        (
+            lambda x: x[:, None].expand(-1, 3, -1)[:5],
+            ShapeError,
+            r"shape \(6, 3, 2\); got \(5, 3, 2\)",
+        ),
+        (lambda x: x[:, None].expand(-1, 3, -1).numpy(), ShapeError, "ndarray"),
+        (lambda x: x[:, None].expand(-1, 3, -1) * NAN, SolverError, "finite.* 6 of 6 rows"),
+        (lambda x: 1 / 0, ZeroDivisionError, "division"),
     ],
 )
-def test_row_51_networks_that_answer_otherwise(answer, message):
+def test_network_answers_otherwise(answer, error, message):
     class Odd(torch.nn.Module):
         def forward(self, x, alpha):
             return answer(x)
 
-    with pytest.raises((MultisiError, ZeroDivisionError)) as caught:
+    with pytest.raises(error, match=message):
         of(Odd()).transport(X.float(), "a", "b", steps=2)
-    assert caught.type is ZeroDivisionError or caught.match(message)
 
 
 class Sometimes(torch.nn.Module):
@@ -210,7 +226,7 @@ class Sometimes(torch.nn.Module):
 
 
 @pytest.mark.parametrize("value", [NAN, float("inf"), 1e38])
-def test_row_52_a_loss_that_is_not_finite_once(value):
+def test_loss_not_finite_once(value):
     data = {"a": torch.randn(50, 2), "b": torch.randn(50, 2)}
     model = multisi.fit(
         data, network=Sometimes(lambda i: i in (3, 9), value), steps=30, progress=False
@@ -219,7 +235,7 @@ def test_row_52_a_loss_that_is_not_finite_once(value):
     assert all(torch.isfinite(p).all() for p in model.conditional_means.parameters())
 
 
-def test_row_52_a_loss_that_is_not_finite_any_more(tmp_path, monkeypatch):
+def test_loss_not_finite_any_more(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = {"a": torch.randn(50, 2), "b": torch.randn(50, 2)}
     with pytest.raises(TrainingDivergedError, match=r"up to step 59.*last good weights.* step 39"):
@@ -228,14 +244,14 @@ def test_row_52_a_loss_that_is_not_finite_any_more(tmp_path, monkeypatch):
     assert torch.isfinite(kept.transport(torch.zeros(3, 2), "a", "b")).all()
 
 
-def test_far_rows_are_told():
+def test_huge_numbers_far_from_the_data():
     model = multisi.fit({"a": X, "b": X + 1}, steps=2, progress=False)
     with pytest.raises(DataError, match="too far from the data"):
         model.transport(X * 1e300, "a", "b")
 
 
 @pytest.mark.parametrize("kind", [np.float16, torch.float16])
-def test_results_that_a_type_cannot_hold(kind):
+def test_huge_numbers_in_a_short_type(kind):
     one, wide = torch.ones(1), torch.eye(2)[None]
     ends = [torch.zeros(1, 2), torch.full((1, 2), 1e6)]
     model = multisi.Model(multisi.GaussianMixtureMeans([one] * 2, ends, [wide] * 2), ("a", "b"))

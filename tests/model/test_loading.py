@@ -1,3 +1,4 @@
+import copy
 import json
 import os
 import pickle
@@ -64,26 +65,15 @@ def test_networks_of_ones_own(tmp_path):
         multisi.load(tmp_path / "m", network=torch.nn.Linear(2, 2))
 
 
-class Payload:
-    def __reduce__(self):
-        return (os.system, ("touch executed",))
-
-
-@pytest.mark.parametrize("kind", ["pickle", "torch", "text", "empty", "folder", "missing"])
-def test_other_files_are_refused_and_nothing_runs(kind, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("kind", ["text", "empty", "folder", "missing"])
+def test_another_kind_of_file(kind, tmp_path):
     file = tmp_path / "m.safetensors"
-    if kind == "pickle":
-        file.write_bytes(pickle.dumps(Payload()))
-    elif kind == "torch":
-        torch.save(Payload(), file)
-    elif kind == "folder":
+    if kind == "folder":
         file.mkdir()
     elif kind != "missing":
         file.write_text("a model" if kind == "text" else "")
     with pytest.raises(CheckpointError, match=r"m\.safetensors"):
         multisi.load(file)
-    assert not (tmp_path / "executed").exists()
 
 
 def test_foreign_safetensors(tmp_path):
@@ -93,7 +83,7 @@ def test_foreign_safetensors(tmp_path):
         multisi.load(file)
 
 
-def test_every_altered_byte_and_every_cut_is_found(fitted, tmp_path):
+def test_changed_or_cut_at_any_byte(fitted, tmp_path):
     file = tmp_path / "m"
     fitted.save(file)
     data = file.read_bytes()
@@ -104,37 +94,8 @@ def test_every_altered_byte_and_every_cut_is_found(fitted, tmp_path):
             data[:place],
         ):
             file.write_bytes(changed)
-            with pytest.raises(CheckpointError):
+            with pytest.raises(CheckpointError, match=r"altered or damaged|safetensors file"):
                 multisi.load(file)
-
-
-def test_newer_formats_are_named(fitted, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT", 2)
-    fitted.save(tmp_path / "m")
-    monkeypatch.setattr(checkpoint, "FORMAT", 1)
-    with pytest.raises(CheckpointError, match=r"format 2.*reads up to 1\. Upgrade"):
-        multisi.load(tmp_path / "m")
-
-
-def test_signed_nonsense_is_refused(tmp_path):
-    for description in ({}, {"network": {"name": "mlp"}, "marginals": 3, "noise": None}):
-        checkpoint.write(tmp_path / "m", {"x": torch.zeros(2)}, description)
-        with pytest.raises(CheckpointError, match="is not that of a model"):
-            multisi.load(tmp_path / "m")
-
-
-def test_missing_plugins_are_named(fitted, tmp_path):
-    recipe = dict(
-        fitted.conditional_means.recipe,
-        name="wavelet",
-        distribution="multisi-wavelet",
-        version="3",
-    )
-    fitted.conditional_means.recipe, kept = recipe, fitted.conditional_means.recipe
-    fitted.save(tmp_path / "m")
-    fitted.conditional_means.recipe = kept
-    with pytest.raises(CheckpointError, match=r"'wavelet' of multisi-wavelet 3.*pip install"):
-        multisi.load(tmp_path / "m")
 
 
 def test_failed_writes_leave_the_old_file(fitted, tmp_path, monkeypatch):
@@ -161,3 +122,40 @@ def test_the_header_says_what_it_is(fitted, tmp_path):
     assert description["network"]["options"] == {"width": 16}
     assert all(name.startswith(("means.", "units.")) for name in tensors)
     assert json.dumps(description)
+
+
+def test_models_can_be_copied_moved_and_pickled(fitted):
+    expected = fitted.transport(X, "a", "b", noise=0.5, seed=3)
+    for model in (
+        copy.deepcopy(fitted),
+        copy.copy(fitted),
+        pickle.loads(pickle.dumps(fitted)),
+        copy.deepcopy(fitted).to("cpu"),
+    ):
+        assert torch.equal(model.transport(X, "a", "b", noise=0.5, seed=3), expected)
+    exact = multisi.Model(
+        multisi.GaussianMixtureMeans(
+            [torch.ones(1)] * 2, [X[:1], X[1:2]], [torch.eye(2)[None]] * 2
+        ),
+        ["a", "b"],
+    )
+    moved = pickle.loads(pickle.dumps(exact)).transport(X, "a", "b")
+    assert torch.equal(moved, exact.transport(X, "a", "b"))
+    assert isinstance(copy.deepcopy(fitted).conditional_means, multisi.ConditionalMeans)
+
+
+class Tied(Own):
+    def __init__(self):
+        super().__init__()
+        self.again = self.layer
+
+
+def test_networks_with_tied_weights(tmp_path):
+    model = multisi.fit({"a": X, "b": X + 1}, network=Tied(), steps=2, progress=False)
+    model.save(tmp_path / "m")
+    loaded = multisi.load(tmp_path / "m", network=Tied())
+    assert torch.equal(loaded.transport(X, "a", "b"), model.transport(X, "a", "b"))
+    one = torch.eye(2)[None]
+    means = multisi.GaussianMixtureMeans([torch.ones(1)] * 2, [X[:1], X[1:2]], [one, one])
+    multisi.Model(means, ["a", "b"]).save(tmp_path / "m")
+    assert multisi.load(tmp_path / "m").marginals == ("a", "b")

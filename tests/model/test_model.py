@@ -176,7 +176,8 @@ def test_evaluate():
     }
     report = MODEL.evaluate(held_out, samples=500, steps=64)
     assert [(p.source, p.target) for p in report.pairs] == [("a", "b"), ("b", "a")]
-    assert abs(report.mean("energy_distance")) < 0.03 < report.mean("gaussian") + 0.03
+    assert abs(report.mean("energy_distance")) < 0.03
+    assert report.mean("gaussian") > 0.3
     assert 0 <= report.mean("cycle_error") < 1e-3
     assert json.loads(json.dumps(report.to_dict()))["names"] == ["a", "b"]
     text = str(report)

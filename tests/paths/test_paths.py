@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import multisi.common.derivatives  # noqa: F401  Its import quietens that of forward derivatives.
-from multisi.errors import ConfigError, MultisiError, SimplexError
+from multisi.errors import ConfigError, ShapeError, SimplexError
 from multisi.paths.bow import Bow
 from multisi.paths.polyline import Polyline, Segment
 
@@ -66,26 +66,25 @@ def test_bad_paths():
 
 
 @pytest.mark.parametrize(
-    "points",
+    ("points", "error", "message"),
     [
-        [[0.5, 0.6], [1, 0]],
-        [[float("nan"), 1], [1, 0]],
-        [[1, 0], [1, 0, 0]],
-        [torch.eye(2), torch.eye(3)[:, :2]],
-        [torch.eye(2), torch.eye(2)[[0, 1, 0]]],
-        [torch.eye(2)[None], [1, 0]],
-        [[[1], [1, 0]], [1, 0]],
-        [[1j, 0], [1, 0]],
-        ["a", "b"],
-        [3, 4],
-        3,
-        None,
+        ([[0.5, 0.6], [1, 0]], SimplexError, r"points\[0\] .*sum .*1\.1"),
+        ([[float("nan"), 1], [1, 0]], SimplexError, r"points\[0\] .*finite.*\[nan, 1"),
+        ([[1, 0], [1, 0, 0]], ShapeError, r"\(k,\).* \[\(2,\), \(3,\)\]"),
+        ([torch.eye(2), torch.eye(3)[:, :2]], SimplexError, r"points\[1\] .*sum .* 0\b"),
+        ([torch.eye(2), torch.eye(2)[[0, 1, 0]]], ShapeError, r"\[\(2, 2\), \(3, 2\)\]"),
+        ([torch.eye(2)[None], [1, 0]], ShapeError, r"\[\(1, 2, 2\), \(2,\)\]"),
+        ([[[1], [1, 0]], [1, 0]], SimplexError, r"points\[0\] .*array of numbers"),
+        ([[1j, 0], [1, 0]], SimplexError, r"points\[0\] .*complex128"),
+        (["a", "b"], SimplexError, r"points\[0\] .*<U1"),
+        ([3, 4], SimplexError, r"points\[0\] .*axis of coordinates.* \(\)"),
+        (3, ConfigError, "points .*list.* 3"),
+        (None, ConfigError, "points .*list.* None"),
     ],
-    ids=str,
 )
-def test_points_that_are_none(points):
+def test_points_that_are_none(points, error, message):
     for kind in (Polyline, Segment, Bow):
-        with pytest.raises(MultisiError):
+        with pytest.raises(error, match=message):
             kind(points)
 
 

@@ -87,7 +87,6 @@ def listed(place, **environment):
 
 
 def test_broken_plugins_side_by_side(place):
-    """Reliability, rows 24, 25, 26, 27, 28 and 33."""
     for name, (source, _) in BROKEN.items():
         place(name, source)
     place("good", GOOD.format(name="Good", item="good"))
@@ -129,7 +128,6 @@ def test_listing_imports_no_torch(place):
 
 
 def test_disabled_plugins_are_not_imported(place):
-    """Reliability, row 30."""
     place("exits", "import os; os._exit(9)")
     place("good", GOOD.format(name="Good", item="good"))
     assert listed(place, MULTISI_DISABLE_PLUGINS="exits")["exits"]["state"] == "disabled"
@@ -139,7 +137,6 @@ def test_disabled_plugins_are_not_imported(place):
 
 
 def test_a_plugin_for_another_multisi(place):
-    """Reliability, row 31."""
     place("later", "raise AssertionError('imported')", "multisi>=99")
     place("extra", GOOD.format(name="Good", item="good"), "multisi>=99; extra == 'x'")
     rows = listed(place)
@@ -158,7 +155,6 @@ except multisi.errors.MultisiError as error:
 
 
 def test_looking_up(place):
-    """Reliability, rows 24, 29 and 32."""
     place("one", GOOD.format(name="One", item="mine"))
     place("two", GOOD.format(name="Two", item="mine"))
     place("imports", "import does_not_exist")

@@ -76,7 +76,7 @@ def test_paths_and_their_tangents():
         (dict(paths=1), ConfigError, "needs paths"),
         (dict(along=[("a", "b")], paths=0), ConfigError, "a share of paths needs paths"),
         (dict(along=["a"]), ConfigError, "paths and pairs of points; got 'a'"),
-        (dict(along=[("a", "nobody")]), Exception, "nobody"),
+        (dict(along=[("a", "nobody")]), ConfigError, "along.* 'nobody'.* a, b, c, d, e"),
         (dict(along=[("a", {"b": -1.0})]), SimplexError, "-1"),
     ],
 )

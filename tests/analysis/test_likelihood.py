@@ -4,7 +4,7 @@ import torch
 
 import multisi
 from multisi.data.standardiser import Standardiser
-from multisi.errors import ConfigError, DataError, ScoreError, SimplexError
+from multisi.errors import ConfigError, DataError, ScoreError, SimplexError, SolverError
 from multisi.paths.polyline import Polyline
 from tests.closed_forms import sample_mixture
 
@@ -146,3 +146,20 @@ def test_bad_input():
         MODEL.log_prob(x, "a", path=3)
     with pytest.raises(DataError, match="at least one row"):
         MODEL.cross_entropy(x[:0], "a")
+
+
+def test_likelihoods_inside_inference_mode():
+    x = samples(1, 5)
+    outside = MODEL.log_prob(x, "a"), MODEL.log_prob(x, "a", noise=0.5)
+    with torch.inference_mode():
+        inside = MODEL.log_prob(x, "a"), MODEL.log_prob(x, "a", noise=0.5)
+    assert torch.equal(outside[0], inside[0]) and torch.equal(outside[1], inside[1])
+
+
+def test_likelihoods_that_are_not_finite_are_refused():
+    bad = multisi.Model(
+        lambda x, a: x[:, None] * torch.where(a[..., None] > 0.5, torch.nan, 1.0), NAMES, "noise"
+    )
+    for noise, message in ((0.0, "step 1 of 64.* 5 of 5 rows"), (0.5, "densities.* 5 of 5 rows")):
+        with pytest.raises(SolverError, match=message):
+            bad.log_prob(samples(1, 5).float(), "a", noise=noise)

@@ -87,13 +87,6 @@ def test_it_prints_tells_and_draws():
         plots.matrix(report, "beauty")
 
 
-def test_bad_input():
-    with pytest.raises(DataError, match="at least 4 rows"):
-        EXACT.evaluate({"a": torch.zeros(3, 2), "b": DATA["b"]})
-    with pytest.raises(ConfigError, match="samples"):
-        EXACT.evaluate(DATA, samples=2)
-
-
 def test_events_that_are_single_numbers():
     x = torch.randn(40, generator=torch.Generator().manual_seed(0))
     model = multisi.fit({"a": x, "b": x + 3}, steps=2, progress=False)

@@ -165,10 +165,14 @@ def test_help_imports_no_torch(command):
 def test_ctrl_c_saves_the_model_and_exits_130(files):
     command = [sys.executable, "-u", "-m", "multisi", *FIT[:5], "--steps", "1000000"]
     process = subprocess.Popen(
-        [*command, "--out", "m.safetensors"], stderr=subprocess.PIPE, text=True,
+        [*command, "--out", "m.safetensors", "--log", "l.jsonl"],
+        stderr=subprocess.PIPE, text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    time.sleep(12)
+    log = files / "l.jsonl"
+    while not (log.exists() and log.read_text()):  # Until it trains.
+        assert process.poll() is None
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 130

@@ -2,10 +2,8 @@ import pytest
 import torch
 
 from multisi import Marginal, StandardNormal
-from multisi.couplings.class_aware import ClassAware
 from multisi.couplings.independent import Independent
 from multisi.couplings.paired import Paired
-from multisi.errors import DataError
 
 A = torch.arange(10.0).reshape(10, 1)
 
@@ -26,14 +24,6 @@ def test_independent_columns_are_uncorrelated():
     assert abs(torch.corrcoef(xs.T)[0, 1].item()) < 4 / 20_000**0.5
 
 
-def test_paired_rows_stay_together():
-    coupling = Paired([Marginal(A), StandardNormal(), Marginal(A + 100)])
-    xs = coupling.sample(100, seed=0, step=0)
-    assert torch.equal(xs[:, 2], xs[:, 0] + 100)
-    with pytest.raises(DataError, match="same number of rows; got 10, 9"):
-        Paired([Marginal(A), Marginal(A[1:])])
-
-
 @pytest.mark.parametrize("kind", [Independent, Paired])
 def test_weights_are_shares(kind):
     weights = torch.arange(10.0)
@@ -41,36 +31,3 @@ def test_weights_are_shares(kind):
     shares = torch.bincount(xs[:, 1, 0].long(), minlength=10) / 50_000
     assert shares[0] == 0
     assert torch.allclose(shares, weights / weights.sum(), atol=0.01)
-
-
-def labelled(shares, n=20_000, seed=0):
-    """Rows whose value is their label and a number of their own, in given shares."""
-    source = torch.Generator().manual_seed(seed)
-    labels = torch.multinomial(torch.tensor(shares), n, replacement=True, generator=source)
-    return Marginal(torch.stack([labels.float(), torch.arange(n).float()], 1), labels)
-
-
-def test_labels_meet_where_shares_agree():
-    data = [StandardNormal(), labelled([0.5, 0.3, 0.2]), labelled([0.5, 0.3, 0.2], seed=1)]
-    xs = ClassAware(data).sample(5000, seed=0, step=0)
-    assert (xs[:, 1, 0] == xs[:, 2, 0]).float().mean() > 0.98
-    assert len(xs[:, 2, 1].unique()) > 4000
-
-
-def test_labels_keep_every_law_where_shares_differ():
-    shares = torch.tensor([[0.7, 0.3, 0.0], [0.2, 0.3, 0.5], [0.1, 0.5, 0.4]])
-    coupling = ClassAware([labelled(row.tolist(), seed=i) for i, row in enumerate(shares)])
-    xs = coupling.sample(50_000, seed=0, step=0)
-    for k, row in enumerate(shares):
-        found = torch.bincount(xs[:, k, 0].long(), minlength=3) / len(xs)
-        assert torch.allclose(found, row, atol=0.015)
-    together = ((xs[:, 0, 0] == xs[:, 1, 0]) & (xs[:, 1, 0] == xs[:, 2, 0])).float().mean()
-    assert together == pytest.approx(shares.amin(0).sum().item(), abs=0.03)
-
-
-def test_labels_that_cannot_be_matched():
-    with pytest.raises(DataError, match=r"needs labels for every dataset; marginals \[1\]"):
-        ClassAware([labelled([1.0]), Marginal(A)])
-    one, other = (Marginal(A, torch.full((10,), label)) for label in (0, 1))
-    with pytest.raises(DataError, match="no label that all datasets have"):
-        ClassAware([one, other])

@@ -1,13 +1,9 @@
-import pickle
-
 import pytest
 import torch
 
 import multisi
 from multisi import Marginal, StandardNormal
 from multisi.couplings.optimal_transport import PLANS, OptimalTransport
-from multisi.couplings.plan_pool import Pool
-from multisi.couplings.prefetch import Ahead
 from multisi.errors import ConfigError, DataError
 
 SOURCE = torch.Generator().manual_seed(0)
@@ -166,30 +162,6 @@ def test_it_trains_straighter_paths():
     ]
     assert reports[0].mean("npe") > 0.1
     assert reports[1].mean("npe") < 0.1
-
-
-def test_a_window_is_waited_for_and_forgets():
-    made = []
-
-    def make(seed, number):
-        made.append(number)
-        return seed, number
-
-    ahead = Ahead(make)
-    assert ahead.window(7, range(3), range(5)) == [(7, 0), (7, 1), (7, 2)]
-    assert ahead.window(7, range(2, 5), range(2, 6)) == [(7, 2), (7, 3), (7, 4)]
-    assert made[:5] == [0, 1, 2, 3, 4] and made.count(2) == 1
-    assert pickle.loads(pickle.dumps(Ahead(divmod))).window(7, range(1, 2), range(1, 2)) == [
-        (7, 0)
-    ]
-
-
-def test_errors_of_the_worker_come_out():
-    def make(seed, number):
-        raise DataError("no plan")
-
-    with pytest.raises(DataError, match="no plan"):
-        Pool(make, 4, 1, 2).draw(3, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Times, steps, fields and seeds that go wrong, and what must stay right."""
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -33,19 +34,31 @@ def still(x, alpha):
 
 
 @pytest.mark.parametrize(
-    "grid",
-    [[0, 0.6, 0.5, 1], [0.5], [], [0, 1.5], [-1, 1], [0, 0.5, 0.5, 1], [0, NAN, 1], "x", [[0, 1]]],
+    ("grid", "message"),
+    [
+        ([0.0, 0.6, 0.5, 1.0], "increase.* 0.6 before 0.5"),
+        ([0.0, 0.5, 0.5, 1.0], "increase.* 0.5 before 0.5"),
+        ([0.0, NAN, 1.0], "finite"),
+        ([0.5], r"at least 2 times.* \(1,\)"),
+        ([], r"2 times|list of times"),
+        ([[0.0, 1.0]], r"at least 2 times.* \(1, 2\)"),
+        ([0.0, 0.5], "source.* 1, the target.* 0 to 0.5"),
+        ([0.0, 1.5], "source.* 1, the target.* 0 to 1.5"),
+        ([-0.1, 1.0], "from 0, the source.* -0.1 to 1"),
+        ("even", "list of times"),
+    ],
     ids=str,
 )
-def test_bad_times(grid):
+def test_bad_times(grid, message):
     for noise in (0.0, 0.5):
-        with pytest.raises(ConfigError, match="grid"):
+        with pytest.raises(ConfigError, match=f"grid.*{message}"):
             EXACT.transport(X, "a", "b", grid=grid, noise=noise)
 
 
 @pytest.mark.parametrize("steps", [0, -1, NAN, 1.5, "32", None, True, 10**9, 10**30])
 def test_bad_steps(steps):
-    with pytest.raises(ConfigError, match="steps"):
+    told = "1,000,000" if type(steps) is int and steps > 0 else f"integer.* {steps!r}"
+    with pytest.raises(ConfigError, match=f"steps .*{told}"):
         EXACT.transport(X, "a", "b", steps=steps)
 
 
@@ -115,7 +128,7 @@ def test_many_steps():
     "rows", [range(5), range(7), [0.5] * 6, [[1]] * 6, 3, "abcdef", [None] * 6]
 )
 def test_bad_row_numbers(rows):
-    with pytest.raises(ConfigError, match="rows must be one integer a row"):
+    with pytest.raises(ConfigError, match=r"rows .*one integer a row"):
         EXACT.transport(X, "a", "b", noise=0.5, rows=rows)
 
 
@@ -151,7 +164,7 @@ def test_little_noise():
 
 @pytest.mark.parametrize("noise", [-1.0, NAN, float("inf"), "much", [0.5], True, -1e-300])
 def test_little_noise_unlike_bad_noise(noise):
-    with pytest.raises(MultisiError, match="noise"):
+    with pytest.raises(ConfigError, match=f"noise .*finite number.* {re.escape(repr(noise))}"):
         EXACT.transport(X, "a", "b", noise=noise)
 
 

@@ -10,7 +10,7 @@ import pytest
 import multisi
 from multisi import registry
 from multisi.cli.parser import main
-from multisi.errors import PluginError, UnknownPluginError
+from multisi.errors import ConfigError, PluginError, UnknownPluginError
 from multisi.registry import hookspecs
 from multisi.registry.hookspecs import hook_name
 from multisi.registry.manager import Registry
@@ -166,3 +166,9 @@ def test_every_hook_announces_and_is_documented(kind, install):
 def test_there_are_no_other_hooks():
     hooks = {name for name in vars(hookspecs) if name.startswith("multisi_")}
     assert hooks == {hook_name(kind) for kind in registry.KINDS}
+
+
+def test_options_that_are_missing_are_named():
+    for name in ("data-dependent", "rectified"):
+        with pytest.raises(ConfigError, match=f"coupling '{name}'.*missing"):
+            registry.create("coupling", name, multisi.Coupling, [])

@@ -1,22 +1,35 @@
-"""What rows have to do with each other: nothing but rounding; and what callers bring along."""
+"""How states are moved: over any grid, each row by itself, whatever callers bring along."""
 
 import gc
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import multisi
+from multisi import Diffusion, ProbabilityFlow
 from multisi.data.standardiser import Standardiser
-from multisi.errors import ConfigError, ShapeError, SolverError
+from multisi.errors import (
+    ConfigError,
+    PluginError,
+    ShapeError,
+    SolverError,
+)
+from multisi.interpolants.barycentric import Barycentric
 from multisi.interpolants.smoothed import Smoothed
-from multisi.networks import MLP
 from multisi.paths import Path
-from multisi.paths.polyline import Segment
-from tests.closed_forms import gaussian_model, gaussians
+from multisi.paths.bow import Bow
+from multisi.paths.polyline import Polyline, Segment
+from multisi.sampling.integrate import time_grid
+from tests.closed_forms import gaussian_model, gaussians, mixtures, sample_mixture
 
 MEANS, COVARIANCES = gaussians(1, d=2, condition=4.0, noise=True)
 MODEL = gaussian_model(MEANS, COVARIANCES, "noise")
 X = torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+MIXED = multisi.Model(multisi.GaussianMixtureMeans(*mixtures()), ("noise", "a", "b"), "noise")
+ROWS = sample_mixture(*(part[1] for part in mixtures()), 6, seed=0)
 E = torch.eye(3, dtype=torch.float64)
 
 
@@ -88,20 +101,6 @@ def test_knots_are_added_to_a_grid():
     path = MODEL.transport(X, "a", "b", grid=grid, return_path=True, **options)
     assert path.shape == (66, 5, 2)
     assert (path[-1] - exact).abs().max() < 1e-5
-
-
-def test_likelihoods_inside_inference_mode():
-    outside = MODEL.log_prob(X, "a"), MODEL.log_prob(X, "a", noise=0.5)
-    with torch.inference_mode():
-        inside = MODEL.log_prob(X, "a"), MODEL.log_prob(X, "a", noise=0.5)
-    assert torch.equal(outside[0], inside[0]) and torch.equal(outside[1], inside[1])
-
-
-def test_likelihoods_that_are_not_finite_are_refused():
-    bad = model(lambda x, a: x[:, None] * torch.where(a[..., None] > 0.5, torch.nan, 1.0))
-    for noise, message in ((0.0, "step 1 of 64.* 5 of 5 rows"), (0.5, "densities.* 5 of 5 rows")):
-        with pytest.raises(SolverError, match=message):
-            bad.log_prob(X.float(), "a", noise=noise)
 
 
 @pytest.mark.parametrize("solver", ["euler", "heun", "midpoint", "milstein", "srk"])
@@ -194,19 +193,87 @@ def test_options_that_are_nonsense():
         MODEL.transport(X, "a", "b", condition=torch.zeros(5, 1))
 
 
-@pytest.mark.parametrize("event", [(), (2,), (3, 4, 4)])
-@pytest.mark.parametrize("solver", ["adams", "midpoint", "rk4", "adaptive"])
-def test_mixing_heads_before_the_last_layer_changes_nothing(event, solver):
-    network = MLP(event, 4, width=16)
-    mixing = multisi.Model(network, ("noise", "a", "b", "c"), "noise")
-    plain = multisi.Model(lambda x, alpha: network(x, alpha), mixing.marginals, "noise")
-    assert mixing.conditional_means.mixes and not plain.conditional_means.mixes
-    x = torch.randn(9, *event, generator=torch.Generator().manual_seed(0))
-    for target in ("a", "b", [0.1, 0.2, 0.3, 0.4], "noise"):
-        for precision in (None, "bfloat16"):
-            options = dict(solver=solver, steps=6, precision=precision)
-            moved = mixing.transport(x, "a", target, **options)
-            expected = plain.transport(x, "a", target, **options)
-            assert torch.allclose(moved, expected, atol=1e-4 if precision is None else 0.2)
-    moved = mixing.transport(x, "a", ["a", "b", "c"] * 3, solver=solver)
-    assert torch.allclose(moved, plain.transport(x, "a", ["a", "b", "c"] * 3, solver=solver))
+class Wrong(multisi.Solver):
+    def integrate(self, dynamics, y, times, *, generator):
+        return y[:1]
+
+
+@given(steps=st.integers(2, 200), depth=st.floats(0.05, 0.95))
+def test_grid_is_even_in_arc_length(steps, depth):
+    path = Bow([E[1], E[2]], depth)
+    flow = ProbabilityFlow(MIXED._means, path, Barycentric())
+    times = time_grid(flow, steps)
+    assert len(times) == steps + 1 and times[0] == 0 and times[-1] == 1
+    assert (times.diff() > 0).all()
+    fine = torch.linspace(0, 1, 20_001, dtype=torch.float64)
+    travelled = torch.cat([fine[:1], path(fine).diff(dim=0).norm(dim=-1).cumsum(0)])
+    at = travelled[(times * 20_000).round().long()]
+    assert torch.allclose(at.diff(), at[-1] / steps, rtol=0.05, atol=1e-3)
+
+
+def test_knots_are_on_the_grid():
+    path = Polyline([E[1], E[0], E[0] * 0.9 + E[2] * 0.1])
+    times = time_grid(ProbabilityFlow(MIXED._means, path, Barycentric()), 12)
+    assert any(abs(times - knot).min() == 0 for knot in path.knots)
+    assert (times < path.knots[1]).sum() == 11
+    still = Segment([E[1], E[1]])
+    grid = time_grid(ProbabilityFlow(MIXED._means, still, Barycentric()), 4)
+    assert torch.allclose(grid, torch.linspace(0, 1, 5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "adams", "adams4", "ab3", "rk4", "adaptive"])
+def test_any_grid(solver):
+    """Uneven, with steps that are tiny or none but for rounding."""
+    start, middle, end = (np.linspace(*ends, 80) for ends in ((0, 0.1), (0.1, 0.9), (0.9, 1)))
+    grid = [*start, np.nextafter(0.1, 1), *middle[1:], 0.9 + 1e-9, *end[1:]]
+    moved = MIXED.transport(ROWS, "a", "b", grid=grid, solver=solver)
+    exact = MIXED.transport(ROWS, "a", "b", steps=500)
+    assert torch.allclose(moved, exact, atol=0.05 if solver == "euler" else 5e-3)
+    path = MIXED.transport(ROWS, "a", "b", grid=grid, solver=solver, return_path=True)
+    assert path.shape[0] == len(grid) and torch.allclose(path[-1], moved, atol=2e-3)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_values_that_are_not_finite_are_found(noise):
+    class Late(torch.nn.Module):
+        def forward(self, x, alpha):
+            g = torch.zeros(len(x), 3, 2)
+            g[4] = float("nan") if alpha[0, 2] > 0.5 else 0.0
+            return g
+
+    model = multisi.Model(Late(), ("noise", "a", "b"), "noise")
+    with pytest.raises(SolverError, match=r"in step [5-9] of 10, t = 0\.\d+: 1 of 6 rows.* row 4"):
+        model.transport(ROWS.float(), "a", "b", steps=10, noise=noise, seed=0)
+
+
+def test_solvers_that_break_their_contract():
+    with pytest.raises(PluginError, match=r"must return a state of shape \(6, 2\); got \(1, 2\)"):
+        MIXED.transport(ROWS, "a", "b", solver=Wrong())
+
+
+def test_the_last_step_may_be_a_mean():
+    options = dict(noise=0.5, seed=0, steps=6)
+    path = MIXED.transport(ROWS, "a", "b", return_path=True, **options)
+    moved = MIXED.transport(ROWS, "a", "b", denoise=True, **options)
+    flow = Diffusion(MIXED.conditional_means, Bow([E[1], E[2]]), Barycentric(), 0.5)
+    last = time_grid(flow, 6)[-2]
+    assert torch.allclose(moved, flow.means(path[-2], flow.alpha(last))[:, 2])
+    whole = MIXED.transport(ROWS, "a", "b", denoise=True, return_path=True, **options)
+    assert torch.allclose(whole[:-1], path[:-1]) and torch.allclose(whole[-1], moved)
+    one = MIXED.transport(ROWS, "a", "b", noise=0.5, denoise=True, steps=1)
+    assert torch.allclose(
+        one, MIXED.transport(ROWS, "a", "b", path="bow", solver="euler", steps=1)
+    )
+    assert torch.equal(
+        MIXED.transport(ROWS, "a", "b", denoise=True), MIXED.transport(ROWS, "a", "b")
+    )
+
+
+def test_the_row_that_breaks_is_named_in_parts():
+    def network(x, alpha):
+        return torch.where(x[:, None, :1] > 9, torch.nan, x[:, None]).expand(-1, 2, -1)
+
+    x = torch.zeros(10, 2)
+    x[7] = 10
+    with pytest.raises(SolverError, match="the first is row 7"):
+        multisi.Model(network, ("a", "b")).transport(x, "a", "b", batch_size=3)

@@ -14,7 +14,7 @@ from multisi.testing import (
 
 OPTIONS = {
     "paired": [{"counts": (60, 60)}],
-    "ot": [{}],
+    "ot": [{"pool": 8}],
     "mlp": [{}, {"event": (3, 4, 4), "width": 16}, {"event": ()}, {"condition": 3}],
     "smoothed": [{"form": form} for form in ("sqrt", "quadratic", "sine", "sigmoid")],
     "bow": [{}, {"depth": 0.1}],

@@ -1,0 +1,24 @@
+import torch
+
+import multisi
+from multisi import training
+
+X = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
+DATA = {"z": multisi.StandardNormal(), "a": X, "b": X * 0.5 + 2}
+
+
+def test_batches_are_a_function_of_the_step():
+    one, other = (training.Batches(DATA, batch_size=32, seed=3) for _ in range(2))
+    for step in (70, 0, 5, 5, 70):
+        ours, theirs = one(step), other(step)
+        assert torch.equal(ours.x, theirs.x) and torch.equal(ours.target, theirs.target)
+    assert not torch.equal(one(0).alpha, one(1).alpha)
+    assert not torch.equal(one(0).x, training.Batches(DATA, batch_size=32, seed=4)(0).x)
+
+
+def test_batches_are_standardised():
+    batches = training.Batches(
+        {"a": X * 100 + 7000, "b": X * 100 + 7300},
+        batch_size=4000,
+    )
+    assert batches(0).x.abs().mean() < 2 and batches(0).x.mean().abs() < 0.1

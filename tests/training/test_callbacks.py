@@ -1,0 +1,88 @@
+import json
+
+import pytest
+import torch
+
+import multisi
+from multisi import training
+from multisi.errors import ConfigError, DataError
+
+X = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
+DATA = {"z": multisi.StandardNormal(), "a": X, "b": X * 0.5 + 2}
+SMALL = {"network_options": {"width": 16}, "batch_size": 32}
+
+
+def fit(marginals=DATA, **options):
+    return multisi.fit(marginals, **{"steps": 20, "progress": False} | options)
+
+
+def test_callbacks_see_every_step_and_may_end_it():
+    steps = []
+    fit(callbacks=[lambda run: steps.append(run.step), lambda run: run.step == 7])
+    assert steps == list(range(1, 8))
+
+
+def test_the_log(tmp_path):
+    log = training.Log(tmp_path / "log.jsonl", every=5)
+    fit(callbacks=[log])
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [5, 10, 15, 20]
+    assert all(line["loss"] > 0 and line["seconds"] > 0 for line in lines)
+    with pytest.raises(DataError, match="cannot be written"):
+        training.Log(tmp_path / "no" / "log.jsonl")
+
+
+def test_tensorboard_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ConfigError, match="pip install tensorboard"):
+        training.TensorBoard(tmp_path)
+
+
+def test_early_stopping_keeps_the_best():
+    held_out = {"a": X[:100], "b": X[:100] * 0.5 + 2}
+    options = {"every": 5, "patience": 3, "samples": 60, "steps": 4}
+    runs = []
+    watch = [training.EarlyStopping(held_out, **options), runs.append]
+    model = fit({"a": X, "b": X * 0.5 + 2}, callbacks=watch, learning_rate=0.3, steps=300, **SMALL)
+    run = runs[-1]
+    assert run.best_step == run.step - 15
+    assert run.step < 300
+    again = training.EarlyStopping(held_out, **options)
+    value = multisi.analysis.report.ring(model.transport, again._data, samples=60, steps=4)
+    assert value == pytest.approx(run.best)
+    with pytest.raises(DataError, match="two or more data marginals"):
+        fit(held_out={"a": X, "z": multisi.StandardNormal()})
+
+
+def test_failing_callback(tmp_path):
+    def failing(run):
+        raise OSError("the disk of the logs has gone")
+
+    (tmp_path / "logs").mkdir()
+    log = training.Log(tmp_path / "logs" / "log.jsonl", every=5)
+
+    def vanish(run):
+        if run.step == 7:
+            (tmp_path / "logs" / "log.jsonl").unlink()
+            (tmp_path / "logs").rmdir()
+
+    steps = []
+    callbacks = [failing, log, vanish, lambda run: steps.append(run.step)]
+    with pytest.warns(RuntimeWarning) as caught:
+        fit(callbacks=callbacks)
+    assert steps == list(range(1, 21))
+    told = [str(warning.message) for warning in caught]
+    assert len(told) == 2
+    assert "failing" in told[0] and "at step 1, in" in told[0] and "logs has gone" in told[0]
+    assert "Log" in told[1] and "at step 10" in told[1] and "FileNotFoundError" in told[1]
+
+
+def test_errors_of_the_library_end_the_run():
+    def wrong(run):
+        raise ConfigError("made wrongly")
+
+    with pytest.raises(ConfigError, match="made wrongly"):
+        fit(callbacks=[wrong])
+    for callback in (3, None, dict):
+        with pytest.raises(ConfigError, match="A callback must be a function"):
+            fit(callbacks=[callback])

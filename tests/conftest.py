@@ -18,6 +18,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 def pytest_runtest_setup(item):
     """Start every test from one seed, whichever ran before it."""
-    random.seed(0)
-    np.random.seed(0)
-    torch.manual_seed(0)
+    random.seed(12_345)
+    np.random.seed(12_345)
+    torch.manual_seed(12_345)

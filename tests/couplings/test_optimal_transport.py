@@ -66,7 +66,7 @@ def test_plans_beat_independence_and_each_other():
     data = [Marginal(X), Marginal(Y), Marginal(Z)]
 
     def total(**options):
-        xs = draw(few(data, **options))
+        xs = draw(few(data, **{"rows": 128} | options), n=128)
         xs = xs / torch.cat([X, Y, Z]).std(0)
         return sum(cost(xs, i, j) for i in range(3) for j in range(i))
 

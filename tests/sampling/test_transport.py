@@ -7,7 +7,6 @@ from multisi.common.seeds import RowGenerator
 from multisi.errors import (
     ConfigError,
     DataError,
-    MultisiError,
     PluginError,
     ScoreError,
     ShapeError,
@@ -175,7 +174,7 @@ CASES = [
     (dict(path=Segment([E[2], E[1]])), SimplexError, "at the source expected"),
     (dict(path=Bow([E[1], E[2]]), via="noise"), ConfigError, "exclude each other"),
     (dict(x=X[:, :1]), ShapeError, "vectors of 2 numbers"),
-    (dict(x=X[0]), MultisiError, "shape"),
+    (dict(x=X[0]), ShapeError, r"vectors of 2 numbers.* \(2,\)"),
     (dict(x=1.0), ShapeError, "axis of rows"),
     (dict(x="text"), DataError, "array of numbers"),
     (dict(x=X / 0), DataError, "x must be finite; 6 of 6 rows"),

@@ -1,4 +1,4 @@
-"""The coupling: how rows of the marginals are drawn together."""
+"""The coupling: the joint law by which rows of the marginals are drawn."""
 
 from __future__ import annotations
 
@@ -15,20 +15,35 @@ class Coupling(ABC):
     A draw is a function of `(seed, step)` alone, so that a run can be repeated and resumed.
 
     References:
-        Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.
+        Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
+        stochastic interpolants (2023), arXiv:2310.03695.
     """
 
     noise_independent: bool = True
-    """Whether the standard-normal marginal is independent of the others; the score needs it."""
+    """Whether the noise marginal is independent of the others, as the score requires."""
 
     def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
-        """What the network is told of that draw besides, shape `(n, c)`; nothing by default."""
+        """The condition of the draw that `sample` returns for the same arguments.
+
+        Arguments:
+            n: Number of rows.
+            seed: Seed of the run.
+            step: Number of the training step.
+
+        Returns:
+            One vector per row, shape `(n, c)`, or `None`, the default, for no condition.
+        """
         return None
 
     @abstractmethod
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
-        """Draw `n` joint samples, data in their own units, noise raw.
+        """Draw `n` joint samples, data in data units, noise from the standard normal.
+
+        Arguments:
+            n: Number of rows.
+            seed: Seed of the run.
+            step: Number of the training step.
 
         Returns:
-            `xs` of shape `(n, k, *event)`, one column a marginal, in their order.
+            `xs` of shape `(n, k, *event)`, one column per marginal, in their order.
         """

@@ -1,4 +1,4 @@
-"""The coupling of rows with one label."""
+"""The class-aware coupling: rows with the same label are drawn together."""
 
 from collections.abc import Sequence
 
@@ -11,18 +11,19 @@ from multisi.errors import DataError
 
 
 class ClassAware(RowCoupling):
-    r"""Rows are drawn within one label, as often as the laws of the marginals allow.
+    r"""Rows with the same label are drawn together, as often as the marginals allow.
 
-    With $q_k(\ell)$ the share of label $\ell$ in dataset $k$ and $m(\ell) = \min_k q_k(\ell)$, all
-    datasets draw the same label with probability $\sum_\ell m(\ell)$, by $m$; else each draws its
-    own by $q_k - m$. Every marginal keeps its law, weights included, and where the shares agree
-    every row meets its like. Noise is drawn independently.
+    Let $q_k(\ell)$ be the share of label $\ell$ in dataset $k$ and $m(\ell) = \min_k q_k(\ell)$.
+    With probability $\sum_\ell m(\ell)$ all datasets draw one common label, with law proportional
+    to $m$; otherwise each draws its own label, with law proportional to $q_k - m$. Every marginal
+    keeps its law, the weights of its rows included. Where the shares agree, all rows of a joint
+    draw have the same label. Noise is drawn independently.
 
     Arguments:
         marginals: The marginals in order; every dataset has labels.
 
     Raises:
-        DataError: a dataset without labels, or no label that all of them have.
+        DataError: a dataset has no labels, or no label occurs in every dataset.
 
     Example:
         >>> x, labels = torch.arange(8.0).reshape(8, 1), torch.arange(8) % 2
@@ -52,10 +53,13 @@ class ClassAware(RowCoupling):
         )
         self._common = self._shares.amin(0)
         if not self._common.sum() > 0:
-            raise DataError("There is no label that all datasets have; nothing can be matched.")
+            raise DataError(
+                "A class-aware coupling needs a label that occurs in every dataset; there is "
+                "none. Check the labels, or use coupling='independent'."
+            )
 
     def joint(self, n: int, *, seed: int, step: int) -> Joint:
-        """The rows of one draw, and their noise."""
+        """The rows and the noise of one draw."""
         return Joint(self._blocks(n, seed, step), self.noise(n, seed, step, 1))
 
     def _draw(self, n: int, source: torch.Generator) -> list[Tensor]:
@@ -74,13 +78,13 @@ def _bare(marginal: AnyMarginal) -> bool:
 
 
 def _within(chosen: Tensor, labels: Tensor, weights: Tensor, source: torch.Generator) -> Tensor:
-    """A row of each label that was chosen, drawn by weight among those of the label."""
+    """One row for each chosen label, drawn by weight among the rows with that label."""
     order = labels.argsort(stable=True)
     total = torch.cat([weights.new_zeros(1), weights[order].cumsum(0)])
     ends = torch.bincount(labels, minlength=int(chosen.max()) + 1).cumsum(0)
     start, stop = total[torch.cat([ends.new_zeros(1), ends[:-1]])[chosen]], total[ends[chosen]]
     point = torch.lerp(start, stop, torch.rand(len(chosen), generator=source, dtype=total.dtype))
     place = torch.searchsorted(total[1:], point, right=True)
-    # Rounding must not lead into the next label.
+    # Rounding must not select a row of another label.
     first = torch.cat([ends.new_zeros(1), ends[:-1]])[chosen]
     return order[place.clamp(first, ends[chosen] - 1)]

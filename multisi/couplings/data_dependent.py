@@ -1,4 +1,4 @@
-"""The coupling of data with what is made of them."""
+"""The data-dependent coupling: one dataset is computed from another."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,24 +14,28 @@ from multisi.errors import ConfigError, ShapeError
 
 
 class DataDependent(Coupling):
-    r"""One dataset is made of another: $x_0 = m(x_1) + \sigma\, \zeta$ with $\zeta \sim N(0, I)$.
+    r"""One dataset is computed from another.
 
-    For restoration: $x_1$ an image, $m(x_1)$ the same blurred, masked or made small. The map and
-    the noise are fresh at every step. All other marginals are drawn independently.
+    $x_0 = m(x_1) + \sigma\, \zeta$ with $\zeta \sim N(0, I)$. For restoration, $x_1$ is an image
+    and $m(x_1)$ is the same image blurred, masked or reduced in size. The random choices of the
+    map and the noise are drawn again at every step. All other marginals are drawn independently.
 
     Arguments:
         marginals: The marginals in order.
-        made: Name of the dataset that is made; its samples serve for the units alone.
-        of: Name of the dataset that it is made of.
-        corrupt: The map $m$, a function of rows `(n, *event)` in data units and a generator for
-            what is random in it.
-        sigma: $\sigma$, in data units; above zero if the made law has no density otherwise.
+        made: Name of the dataset that is computed; its samples are used for standardisation only.
+        of: Name of the dataset that it is computed from.
+        corrupt: The map $m$, a function of rows in data units, shape `(n, *event)`, and of a
+            generator for its random choices.
+        sigma: $\sigma \ge 0$, in data units; above 0 if the law of $m(x_1)$ has no density.
 
     Raises:
-        ConfigError: names that are none of the datasets.
+        ConfigError: `made` and `of` are not two different datasets, `corrupt` is not callable, or
+            `sigma` is negative or not a number.
+        ShapeError: when rows are drawn, `corrupt` does not keep their shape.
 
     References:
-        Stochastic interpolants with data-dependent couplings, arXiv:2310.03725.
+        Albergo, Goldstein, Boffi, Ranganath, Vanden-Eijnden. Stochastic interpolants with
+        data-dependent couplings (2023), arXiv:2310.03725.
 
     Example:
         >>> from multisi.data.marginals import prepare
@@ -55,14 +59,14 @@ class DataDependent(Coupling):
         data = [marginal.name for marginal in self._independent.data]
         names = [getattr(marginal, "name", None) for marginal in marginals]
         if made == of or not {made, of} <= set(data):
-            raise ConfigError(f"made and of must be two of {data}; got {made!r}, {of!r}.")
+            raise ConfigError(f"made and of must be two of {data}; got {made!r} and {of!r}.")
         if not callable(corrupt):
             raise ConfigError(f"corrupt must be a function of (x, generator); got {corrupt!r}.")
         self._made, self._of = names.index(made), names.index(of)
         self._corrupt, self.sigma = corrupt, checks.number(sigma, "sigma")
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
-        """`n` rows, shape `(n, k, *event)`."""
+        """Draw `n` joint samples, shape `(n, k, *event)`."""
         xs = self._independent.sample(n, seed=seed, step=step)
         source = generator(seed, step, 5)
         x = xs[:, self._of]
@@ -74,5 +78,5 @@ class DataDependent(Coupling):
         return xs
 
     def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
-        """The conditions of the rows of that draw, if a dataset has any, shape `(n, c)`."""
+        """The conditions of the rows of the same draw, shape `(n, c)`; `None` without any."""
         return self._independent.condition(n, seed=seed, step=step)

@@ -10,7 +10,7 @@ from multisi.data.marginals import AnyMarginal
 
 
 class Independent(RowCoupling):
-    r"""Every marginal is drawn on its own.
+    r"""Every marginal is drawn independently of the others.
 
     $\rho(x_1, \dots, x_K) = \prod_k \rho_k(x_k)$.
 
@@ -31,7 +31,7 @@ class Independent(RowCoupling):
         self._blocks = RowBlocks(self._draw)
 
     def joint(self, n: int, *, seed: int, step: int) -> Joint:
-        """The rows of one draw, and their noise."""
+        """The rows and the noise of one draw."""
         return Joint(self._blocks(n, seed, step), self.noise(n, seed, step, 1))
 
     def _draw(self, n: int, source: torch.Generator) -> list[Tensor]:

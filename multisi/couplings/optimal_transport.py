@@ -22,43 +22,46 @@ PLANS: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "star": lambda matched: matched[0],
     "chain": lambda matched: matched[-1],
 }
-"""What the next marginal is matched with, given those that are."""
+"""The reference that the next marginal is matched with, given the marginals matched so far."""
 
 
 class OptimalTransport(RowCoupling):
-    r"""Rows of all marginals are matched at least cost, a minibatch at a time.
+    r"""Rows of all marginals are matched at least transport cost, one minibatch at a time.
 
-    One marginal joins after the other: its rows are permuted to minimise
+    The marginals are matched one after the other. The rows of the next are permuted to minimise
     $\sum_i |x_k^{\sigma(i)} - r^i|^2$ in standardised units, where the reference $r$ is the mean
     of the marginals matched so far, or the first of them (`"star"`), or the last (`"chain"`).
     With `sweeps`, each marginal is then matched again with the mean of all others.
 
     Plans are solved in the background and kept in a pool; each row of a plan is drawn at most
-    `reuse` times, each time with fresh points of the simplex. A draw is a function of
-    `(seed, step)` all the same.
+    `reuse` times, each time with new points of the simplex. A draw is still a function of
+    `(seed, step)` alone.
 
     Arguments:
         marginals: The marginals in order.
-        plan: `"barycentric"`, `"star"` or `"chain"`.
-        sweeps: How often to match each marginal anew with the mean of the others.
-        entropy: 0 for exact plans; else the regularisation of entropic ones, in units of the mean
-            cost, from which rows are sampled.
-        rows: Rows of a plan.
+        plan: The reference of each match: `"barycentric"`, `"star"` or `"chain"`.
+        sweeps: How often to match each marginal again with the mean of the others.
+        entropy: 0 for exact plans; otherwise the regularisation, in units of the mean cost, of
+            entropic plans from which rows are sampled.
+        rows: Number of rows of a plan.
         reuse: How often a row of a plan may be drawn.
-        pool: Plans that are drawn from together.
-        labels: Match within labels, as far as the labels of a minibatch allow.
-        condition: Weight of the distance of conditions, beside distances of mean one. Conditions
-            of a marginal are dealt out at random to the others, which stay independent of them.
-        noise: Whether the noise is matched as well. The flow is then straighter; without, there
-            is a score.
+        pool: Number of plans from which rows are drawn together.
+        labels: Whether to match within labels, as far as the labels of a minibatch allow.
+        condition: Weight of the distance between conditions relative to that between states, both
+            scaled to mean one. Marginals without conditions get those of another at random, and
+            stay independent of them.
+        noise: Whether to match the noise as well. The flow is then straighter, but there is no
+            score.
 
     Raises:
-        ConfigError: a value out of its range.
-        DataError: labels that are missing.
+        ConfigError: `plan` is unknown, or a number is outside its range.
+        DataError: `labels` is set and a dataset has no labels.
 
     References:
-        Improving and generalizing flow-based generative models with minibatch optimal transport,
-        arXiv:2302.00482. The curse of conditions, arXiv:2503.10636.
+        Tong et al. Improving and generalizing flow-based generative models with minibatch optimal
+        transport (2023), arXiv:2302.00482.
+        Cheng, Schwing. The curse of conditions: analyzing and improving optimal transport for
+        conditional flow-based generation (2025), arXiv:2503.10636.
 
     Example:
         >>> x = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
@@ -101,12 +104,12 @@ class OptimalTransport(RowCoupling):
         self._pool = Pool(self.solve, rows, reuse, pool, numbers)
 
     def joint(self, n: int, *, seed: int, step: int) -> Joint:
-        """The rows of one draw, and their noise."""
+        """The rows and the noise of one draw."""
         *rows, noise = self._pool.draw(n, seed, step)
         return Joint(rows, noise if self.matches_noise else self.noise(n, seed, step, 1))
 
     def solve(self, seed: int, number: int) -> Columns:
-        """One plan: numbers of the rows of every dataset that are matched, and their noise."""
+        """One plan: the indices of the matched rows of every dataset, and their noise."""
         source, count = generator(seed, number, 2), self._pool.rows
         rows = [marginal.draw(count, source) for marginal in self.data]
         noise = self.noise(count, seed, number, 4) if self.matches_noise else torch.empty(count, 0)
@@ -124,20 +127,20 @@ class OptimalTransport(RowCoupling):
         return [*(row[i] for row, i in zip(rows, order, strict=True)), noise]
 
     def _mark(self, sides: "list[_Side]", rows: list[Tensor], source: torch.Generator) -> None:
-        """Give every side its labels and its conditions, where they matter."""
+        """Set the labels and the conditions of every side, where they are used."""
         if self.within_labels:
             for side, marginal, i in zip(sides, self.data, rows, strict=True):
                 side.labels = None if marginal.labels is None else marginal.labels[i]
-        told = [(m.condition, i) for m, i in zip(self.data, rows, strict=True)]
-        given = next((c[i].double() for c, i in told if c is not None), None)
+        conditions = [(m.condition, i) for m, i in zip(self.data, rows, strict=True)]
+        given = next((c[i].double() for c, i in conditions if c is not None), None)
         if given is None or not self.weight:
             return
-        for side, (own, i) in zip(sides, told, strict=True):
+        for side, (own, i) in zip(sides, conditions, strict=True):
             shuffle = torch.randperm(len(given), generator=source)
             side.condition = given[shuffle] if own is None else own[i].double()
 
     def _match(self, sides: "list[_Side]", source: torch.Generator) -> list[Tensor]:
-        """Where to find the partner of each row of the first side, for every side."""
+        """For every side, the index of the row matched with each row of the first side."""
         order = [torch.arange(len(sides[0].x))]
         for k in range(1, len(sides)):
             matched = [side.x[i] for side, i in zip(sides, order, strict=False)]
@@ -155,7 +158,7 @@ class OptimalTransport(RowCoupling):
     def _assign(
         self, reference: Tensor, first: "_Side", side: "_Side", source: torch.Generator
     ) -> Tensor:
-        """The row of a side for each row of the reference, which has the marks of the first."""
+        """The row of `side` for each row of the reference, which has the labels of `first`."""
         cost = _distances(reference, side.x)
         if first.condition is not None and side.condition is not None:
             cost = cost + self.weight * _distances(first.condition, side.condition)
@@ -168,7 +171,7 @@ class OptimalTransport(RowCoupling):
 
 @dataclass
 class _Side:
-    """A minibatch of one marginal: its rows as vectors, and what they are marked with."""
+    """A minibatch of one marginal: its rows as vectors, with their conditions and labels."""
 
     x: Tensor
     condition: Tensor | None = None
@@ -176,13 +179,13 @@ class _Side:
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distances over their mean."""
+    """Squared distances, divided by their mean."""
     cost = torch.cdist(a, b).square()
     return cost / cost.mean().clamp_min(torch.finfo(cost.dtype).tiny)
 
 
 def _sampled(cost: Tensor, entropy: float, source: torch.Generator) -> Tensor:
-    """A partner for each row, drawn from the entropic plan; Sinkhorn's algorithm in logarithms."""
+    """A match for each row, drawn from the entropic plan by Sinkhorn's algorithm in logarithms."""
     kernel = -cost / (entropy * cost.mean().clamp_min(torch.finfo(cost.dtype).tiny))
     v = torch.zeros(cost.shape[1], dtype=cost.dtype)
     for _ in range(1000):

@@ -1,4 +1,4 @@
-"""The coupling of rows that belong together."""
+"""The paired coupling: rows with the same index are drawn together."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from multisi.errors import DataError
 
 
 class Paired(RowCoupling):
-    """Row i of one dataset belongs to row i of every other; noise is drawn independently.
+    """Row i of one dataset is drawn with row i of every other; noise is drawn independently.
 
     Rows are drawn with replacement, by the weights of the first dataset that has weights.
 
@@ -19,7 +19,7 @@ class Paired(RowCoupling):
         marginals: The marginals in order; all datasets have the same number of rows.
 
     Raises:
-        DataError: datasets with different numbers of rows.
+        DataError: the datasets differ in their number of rows.
 
     Example:
         >>> from multisi import Marginal
@@ -39,7 +39,7 @@ class Paired(RowCoupling):
             )
 
     def joint(self, n: int, *, seed: int, step: int) -> Joint:
-        """The rows of one draw, and their noise."""
+        """The rows and the noise of one draw."""
         return Joint(self._blocks(n, seed, step), self.noise(n, seed, step, 1))
 
     def _draw(self, n: int, source: torch.Generator) -> list[Tensor]:

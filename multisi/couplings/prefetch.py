@@ -1,4 +1,4 @@
-"""Values that take long to make, made in the background before they are asked for."""
+"""Values that are slow to compute, computed in the background before they are needed."""
 
 import contextlib
 import os
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 
 class Ahead(Generic[T]):
-    """Values of a function of (seed, number), of which a moving window is kept.
+    """Values of a function of (seed, number), computed ahead in a moving window.
 
-    They are waited for, never "whatever is ready": what a caller gets depends on the keys alone.
+    The caller waits for its values, so that they depend on the keys alone and never on timing.
 
     Arguments:
-        make: The function; it should spend its time where the interpreter's lock is released.
+        make: The function; it should release the interpreter's lock most of the time.
 
     Example:
         >>> squares = Ahead(lambda seed, number: seed + number**2)
@@ -28,44 +28,44 @@ class Ahead(Generic[T]):
 
     def __init__(self, make: Callable[[int, int], T]) -> None:
         self._make = make
-        self._made: dict[tuple[int, int], Future[T]] = {}
+        self._futures: dict[tuple[int, int], Future[T]] = {}
         self._worker: ThreadPoolExecutor | None = None
 
     def window(self, seed: int, wanted: range, begun: range) -> list[T]:
-        """The values of the numbers `wanted`; those of `begun` are started, others forgotten."""
+        """The values of `wanted`; those of `begun` are started, and all others are dropped."""
         keys = [(seed, number) for number in begun]
-        before, self._made = self._made, {}
+        before, self._futures = self._futures, {}
         for key in keys:
-            self._made[key] = before.pop(key) if key in before else self._submit(key)
+            self._futures[key] = before.pop(key) if key in before else self._submit(key)
         for dropped in before.values():
             dropped.cancel()
-        return [self._made[seed, number].result() for number in wanted]
+        return [self._futures[seed, number].result() for number in wanted]
 
     def _submit(self, key: tuple[int, int]) -> Future[T]:
         if self._worker is None:
-            self._worker = _modest()
+            self._worker = _low_priority_worker()
         return self._worker.submit(self._make, *key)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_make": self._make, "_made": {}, "_worker": None}
+        return {"_make": self._make, "_futures": {}, "_worker": None}
 
 
-def _modest() -> ThreadPoolExecutor:
-    """One worker that uses one thread, and yields to training where it can.
+def _low_priority_worker() -> ThreadPoolExecutor:
+    """A worker that computes with one thread, at low priority where threads have priorities.
 
-    A second team of threads beside that of the main thread is more than there are cores, and then
-    OpenMP lets every team sleep after each operation: all training would take three times as long.
+    With a second team of threads there would be more threads than cores, and OpenMP would put
+    every team to sleep after each operation: training would take three times as long.
     """
     threads = torch.get_num_threads()
-    worker = ThreadPoolExecutor(1, "multisi-coupling", initializer=_settle)
+    worker = ThreadPoolExecutor(1, "multisi-coupling", initializer=_use_one_thread)
     worker.submit(int).result()
     torch.set_num_threads(threads)
     return worker
 
 
-def _settle() -> None:
+def _use_one_thread() -> None:
     torch.set_num_threads(1)
-    # A thread takes its number when it is first asked for; later ones get what is set by then.
+    # The first call fixes the number for this thread, whatever the main thread sets later.
     torch.get_num_threads()
     with contextlib.suppress(AttributeError, OSError):  # Where threads have no priorities.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

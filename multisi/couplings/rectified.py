@@ -1,4 +1,4 @@
-"""The coupling that a trained model makes."""
+"""The rectified coupling: rows that a trained model transports."""
 
 import math
 from collections.abc import Sequence
@@ -15,25 +15,28 @@ from multisi.errors import ConfigError
 
 
 class Rectified(Coupling):
-    r"""Rows of one marginal with their counterparts in all others, by a model's own transports.
+    r"""Rows of one marginal with their images in all others under the transports of a model.
 
-    $(x_1, \dots, x_K) = (T_{i \to 1}(x_i), \dots, T_{i \to K}(x_i))$ with the starting marginal
-    $i$ in turn. A model that is trained on this coupling has straighter paths, which need fewer
-    steps.
+    $(x_1, \dots, x_K) = (T_{i \to 1}(x_i), \dots, T_{i \to K}(x_i))$, where every marginal in turn
+    is the starting marginal $i$. A model that is trained on this coupling has straighter paths,
+    which need fewer steps.
 
     Arguments:
         marginals: The marginals in order.
         model: A model of the same marginals.
-        rows: Rows that are moved at once.
-        reuse: How often they may be drawn, each time with fresh points of the simplex.
-        pool: Lots of rows that are drawn from together.
+        rows: Number of rows that are transported at once.
+        reuse: How often a row may be drawn, each time with new points of the simplex.
+        pool: Number of such sets of rows that are drawn from together.
         options: Options of the model's `transport`.
 
     Raises:
-        ConfigError: a model of other marginals.
+        ConfigError: `model` has other marginals, or a size is not an integer or is too small.
 
     References:
-        Flow straight and fast, arXiv:2209.03003; arXiv:2303.08797, section 5.3.
+        Liu, Gong, Liu. Flow straight and fast: learning to generate and transfer data with
+        rectified flow (2022), arXiv:2209.03003.
+        Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
+        and diffusions (2023), arXiv:2303.08797, section 5.3.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Rectified(Coupling):
         self._pool = Pool(self._move, rows, reuse, pool, self._numbers())
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
-        """`n` rows, shape `(n, k, *event)`."""
+        """Draw `n` joint samples, shape `(n, k, *event)`."""
         return self._pool.draw(n, seed, step)[0]
 
     def _numbers(self) -> int:

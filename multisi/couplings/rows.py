@@ -12,19 +12,19 @@ from multisi.couplings.base import Coupling
 from multisi.data.marginals import AnyMarginal, Marginal
 
 _TOGETHER = 64
-"""Steps whose rows are drawn together."""
+"""Number of steps whose rows are drawn at once."""
 
 
 @dataclass(frozen=True)
 class Joint:
-    """A joint draw: the indices of rows of each dataset, each `(n,)`, and noise `(n, *event)`."""
+    """A joint draw: row indices of each dataset, shape `(n,)`, and noise, shape `(n, *event)`."""
 
     rows: list[Tensor]
     noise: Tensor
 
 
 class RowCoupling(Coupling):
-    """A coupling that is given by which rows of the datasets are drawn together.
+    """A coupling defined by the rows of the datasets that are drawn together.
 
     Arguments:
         marginals: The marginals in order.
@@ -36,7 +36,7 @@ class RowCoupling(Coupling):
 
     @abstractmethod
     def joint(self, n: int, *, seed: int, step: int) -> Joint:
-        """The rows of one draw, and their noise."""
+        """The rows and the noise of one draw."""
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, shape `(n, k, *event)`."""
@@ -49,7 +49,7 @@ class RowCoupling(Coupling):
         return torch.stack(columns, 1)
 
     def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
-        """The conditions of the rows of that draw, if a dataset has any, shape `(n, c)`."""
+        """The conditions of the rows of the same draw, shape `(n, c)`; `None` without any."""
         if all(marginal.condition is None for marginal in self.data):
             return None
         rows = self.joint(n, seed=seed, step=step).rows
@@ -58,17 +58,18 @@ class RowCoupling(Coupling):
         )
 
     def noise(self, n: int, *seeds: int) -> Tensor:
-        """Standard normal rows from some seeds, or `(n, 0)` where there is no noise marginal."""
+        """Standard-normal rows, a function of `seeds`; shape `(n, 0)` without a noise marginal."""
         if len(self.data) == len(self.marginals):
             return torch.empty(n, 0)
         return torch.randn((n, *self.data[0].event_shape), generator=generator(*seeds))
 
 
 class RowBlocks:
-    """Rows drawn for many steps at once, which costs far less than step by step.
+    """Rows drawn for many steps at once, which costs far less than drawing them step by step.
 
     Arguments:
-        draw: Function of a number of rows and a generator that gives the rows of each dataset.
+        draw: Function of a number of rows and a generator that returns the row indices of each
+            dataset.
     """
 
     def __init__(self, draw: Callable[[int, torch.Generator], list[Tensor]]) -> None:

@@ -1,4 +1,4 @@
-"""Dynamics along a path: the probability flow, the diffusion and the arc length."""
+"""Dynamics along a path: the probability flow and the diffusion, and the arc length."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
 r"""The arc length of a path: the parameter in which solvers step.
 
-Steps that are even in the arc length of $\alpha$ make a scheme depend on the curve alone and not
-on the speed at which it is passed; and a curve such as $\sqrt{t}$ is smooth in it.
+With steps that are even in the arc length of $\alpha$, a solver depends on the curve alone and not
+on the speed along it. A curve such as $\sqrt{t}$ is smooth in its arc length.
 """
 
 import functools
@@ -17,18 +17,19 @@ from multisi.common.derivatives import value_and_rate
 
 Curve: TypeAlias = Callable[[Tensor], Tensor]
 _FINE = 512
-"""Chords a leg by which its length is measured."""
+"""Number of chords per leg by which its length is measured."""
 _HALVINGS = 34
-"""Halvings of such a chord's time by which a place is found."""
+"""Most iterations in the search for a time on such a chord."""
 _INSIDE = 1e-7
-"""Share of a step by which the tangents at its ends are taken from inside."""
+"""Distance of the tangents at the ends of a step from these ends, as a share of the step."""
 
 
 class Arc(ABC):
-    r"""Places $\sigma \in [0, 1]$ on a curve, and times there and back.
+    r"""A map between the times and the places $\sigma \in [0, 1]$ of a curve.
 
     Arguments:
-        curve: Coordinates at times of shape `(n,)`: float64, shape `(n, [b,] k)`.
+        curve: Function of times, shape `(n,)`, that returns coordinates, float64, shape
+            `(n, [b,] k)`.
         knots: Times where the curve may have a kink; the first is 0 and the last is 1.
     """
 
@@ -38,7 +39,7 @@ class Arc(ABC):
 
     @functools.cached_property
     def corners(self) -> Tensor:
-        """Places of the knots."""
+        """The places of the knots."""
         return self.place(self.knots)
 
     @abstractmethod
@@ -56,7 +57,7 @@ class Arc(ABC):
     def tangents(self, start: Tensor, stop: Tensor, shares: Tensor) -> Tensor:
         r"""$d\alpha / d\sigma$ at shares of steps between places, shape `(n, shares, [b,] k)`.
 
-        At the ends of a step it is taken from inside, as there may be a kink.
+        At the ends of a step, where there may be a kink, it is the limit from inside the step.
         """
         inside = shares.clamp(_INSIDE, 1 - _INSIDE)
         places = torch.lerp(start[:, None], stop[:, None], inside).flatten()
@@ -67,7 +68,11 @@ class Arc(ABC):
 
 
 class ArcLength(Arc):
-    r"""Places as shares of the length of a curve.
+    r"""The arc length of a curve: places are shares of its length.
+
+    Arguments:
+        curve: Function of times, shape `(n,)`, that returns coordinates, float64, shape `(n, k)`.
+        knots: Times where the curve may have a kink; the first is 0 and the last is 1.
 
     Example:
         >>> arc = ArcLength(lambda t: torch.stack([1 - t**2, t**2], -1), (0.0, 1.0))
@@ -85,11 +90,11 @@ class ArcLength(Arc):
         halfway = curve((self._times[1:] + self._times[:-1]) / 2)
         halves = (halfway - self._points[:-1]).norm(dim=-1)
         halves += (self._points[1:] - halfway).norm(dim=-1)
-        # A chord is too short by four times what its two halves are: Richardson.
+        # Richardson extrapolation: the error of a chord is four times that of its two halves.
         legs = ((4 * halves - self._chords) / 3).reshape(-1, _FINE)
         self._bent = legs.flatten() / self._chords.clamp_min(1e-300) - 1
         self._still = legs.sum(1) == 0
-        # A leg that stays where it is has a length all the same, so that its time can pass.
+        # A leg of length zero gets a small length, so that its times have places.
         legs[self._still] = 1e-3 / _FINE * (1 if (~self._still).any() else 1e3)
         self.length = legs.sum().item()
         self._places = torch.cat([torch.zeros(1, dtype=torch.float64), legs.flatten().cumsum(0)])
@@ -101,12 +106,12 @@ class ArcLength(Arc):
         return self._places[i] + self._passed(times, i)
 
     def time(self, places: Tensor) -> Tensor:
-        """The times at places, shape `(n,)`; exact on straight legs, and at knots."""
+        """The times at places, shape `(n,)`; exact on straight legs and at knots."""
         places = places.clamp(0, 1)
         i = _part(places, self._places)
         low, high = self._times[i], self._times[i + 1]
         below, above = places - self._places[i], self._places[i + 1] - places
-        # The Illinois method: a chord between the bounds; a bound that stays twice counts half.
+        # The Illinois method: regula falsi, with half the value at a bound that stays twice.
         before: Tensor | None = None
         for _ in range(_HALVINGS):
             times = torch.lerp(low, high, below / (below + above).clamp_min(1e-300))
@@ -140,16 +145,16 @@ class ArcLength(Arc):
 
 
 class RowTime(Arc):
-    """Places of curves that differ from row to row, which have no common length: the time.
+    """Places for curves that differ from row to row and have no common arc length: the time.
 
-    Every leg is a unit. The choice must not depend on the rows, whose ends would else depend on
-    the others in their batch.
+    All legs take equal shares. Places must not depend on the rows: otherwise the result of a row
+    would depend on the other rows of its batch.
 
     Arguments:
         curve: As for `Arc`.
         knots: As for `Arc`.
-        slow: Be slow at the ends of each leg, so that curves that leave them with an infinite
-            slope, as square roots do, are smooth.
+        slow: Whether to be slow at the ends of each leg, so that curves with an infinite slope
+            there, such as square roots, become smooth.
     """
 
     def __init__(self, curve: Curve, knots: Sequence[float], slow: bool) -> None:
@@ -181,18 +186,18 @@ class RowTime(Arc):
 
 
 def _part(values: Tensor, bounds: Tensor) -> Tensor:
-    """Between which of the increasing bounds each value lies."""
+    """The index of the interval between increasing bounds in which each value lies."""
     return torch.searchsorted(bounds[1:-1].contiguous(), values.contiguous(), right=True)
 
 
 def _share(values: Tensor, bounds: Tensor) -> tuple[Tensor, Tensor]:
-    """Between which bounds each value lies, and at what share of the way."""
+    """The index of the interval in which each value lies, and the share of it already passed."""
     leg = _part(values, bounds)
     return leg, (values - bounds[leg]) / (bounds[leg + 1] - bounds[leg])
 
 
 def is_steep(curve: Curve, knots: Sequence[float]) -> bool:
-    """Whether a curve comes to a knot, or leaves it, with a slope that has no bound."""
+    """Whether a curve has an infinite slope on either side of a knot."""
     at = torch.tensor(knots, dtype=torch.float64)
     near = torch.stack([(at - 1e-9).clamp_min(0), (at + 1e-9).clamp_max(1)])
     return any(bool(((curve(side) - curve(at)).abs() > 1e-6).any()) for side in near)
@@ -221,7 +226,7 @@ def kink_times(curve: Curve, knots: Sequence[float], levels: Sequence[float]) ->
 
 
 def _crossings(curve: Curve, level: float, low: Tensor, high: Tensor) -> set[float]:
-    """When the coordinates that cross a level between two times do so, by bisection."""
+    """The times at which coordinates cross a level between two times, by bisection."""
     start, stop = curve(low).flatten() > level, curve(high).flatten() > level
     which = (start != stop).nonzero()[:, 0]
     lows, highs = low.expand(len(which)), high.expand(len(which))

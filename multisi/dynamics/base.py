@@ -30,12 +30,12 @@ Increment: TypeAlias = Callable[[int, Tensor], Tensor]
 
 
 class Dynamics(ABC):
-    r"""An ODE or SDE along a path whose laws are those of the interpolant.
+    r"""An ODE or SDE along a path, with the laws of the interpolant.
 
     $$dy = \sum_k v_k(t)\, g_k(y, \alpha(t))\, dt + \sqrt{2\varepsilon(t)}\, dW$$
 
-    A solver needs no more than what is documented here. Times are in [0, 1] and float64 on the
-    CPU; places are shares of the arc length.
+    Solvers need only what is documented here. Times are in [0, 1] and float64 on the CPU; places
+    are shares of the arc length.
 
     Arguments:
         conditional_means: The conditional means $g_k$.
@@ -49,7 +49,7 @@ class Dynamics(ABC):
     """
 
     stochastic: ClassVar[bool]
-    """Whether there is noise: an SDE, not an ODE."""
+    """Whether there is noise: the dynamics are an SDE, not an ODE."""
 
     def __init__(
         self,
@@ -69,10 +69,17 @@ class Dynamics(ABC):
 
     @abstractmethod
     def score_coefficients(self, t: Tensor, alpha: Tensor) -> Tensor:
-        r"""What the score takes from $\dot\alpha$ in the drift, broadcastable to `alpha`.
+        r"""The coefficients that the score subtracts from $\dot\alpha$ in the drift.
+
+        Arguments:
+            t: Times, shape `(...)`.
+            alpha: Simplex coordinates at these times, shape `(..., [b,] k)`.
+
+        Returns:
+            Coefficients that broadcast to `alpha`.
 
         Raises:
-            ScoreError: the score does not exist there.
+            ScoreError: the score does not exist at one of the times.
         """
 
     @abstractmethod
@@ -86,7 +93,7 @@ class Dynamics(ABC):
 
     @functools.cached_property
     def arc(self) -> Arc:
-        """The arc length of the coordinates, or what stands for it where rows differ."""
+        """The arc length of the coordinates, or a function of time where paths differ by row."""
         curve = functools.partial(coordinates, self.path, self.interpolant)
         alpha = self.alpha(0.0)
         if alpha.ndim == 1:
@@ -100,7 +107,7 @@ class Dynamics(ABC):
 
     @functools.cached_property
     def support(self) -> list[int]:
-        """The marginals that have a weight somewhere on the path."""
+        """The indices of the marginals that have a positive weight somewhere on the path."""
         inside = self.alpha(torch.linspace(0, 1, 65, dtype=torch.float64)) > 0
         return [int(k) for k in inside.flatten(0, -2).any(0).nonzero()[:, 0]]
 
@@ -122,7 +129,7 @@ class Dynamics(ABC):
         return coordinates(self.path, self.interpolant, torch.as_tensor(t, dtype=torch.float64))
 
     def alpha_and_rate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        r"""Coordinates $\alpha$ and their rate of change $\dot\alpha$, as `alpha`."""
+        r"""Coordinates $\alpha$ and their rates $\dot\alpha$, each as `alpha` returns them."""
         alpha, rate = value_and_rate(self.alpha, torch.as_tensor(t, dtype=torch.float64))
         return alpha, rate
 
@@ -150,10 +157,10 @@ class Dynamics(ABC):
         return self.combine(y, *self.alpha_and_rate(t))
 
     def drift(self, y: Tensor, t: Tensor | float) -> Tensor:
-        """The velocity and, for a diffusion, the share of the score; shape of `y`.
+        """The velocity and, for a diffusion, the score term; shape of `y`.
 
         Raises:
-            ScoreError: the score does not exist there.
+            ScoreError: the score does not exist at time `t`.
         """
         alpha, rate = self.alpha_and_rate(t)
         score = self.score_coefficients(torch.as_tensor(t, dtype=torch.float64), alpha)
@@ -174,23 +181,23 @@ class Dynamics(ABC):
         lengths: Tensor,
         otherwise: Tensor | None = None,
     ) -> Increment:
-        r"""What a solver adds to the state, prepared for many steps: $(i, y) \mapsto \Delta_i(y)$.
+        r"""Prepare the increments of many steps: a function $(i, y) \mapsto \Delta_i(y)$.
 
         $$\Delta_i(y) = \sum_k \delta_{ik}\, g_k(y, \alpha(\mathrm{at}_i))$$
 
-        and, for a diffusion, the share of the score over the same time. An exact difference of
-        $\alpha$ in place of $h \dot\alpha$ for $\delta$ costs nothing and lowers the error.
+        and, for a diffusion, the score term over the same time. With exact differences of $\alpha$
+        for $\delta$, in place of $h \dot\alpha$, the error is lower at the same cost.
 
         Arguments:
             y: A state, for its shape, type and device.
             at: Times of evaluation, float64, shape `(n,)`.
-            changes: Gives the changes of the coordinates $\delta$ for a slice of them, float64,
-                shape `(m, [b,] k)`.
+            changes: Function of a slice of these times that returns the changes $\delta$ of the
+                coordinates, float64, shape `(m, [b,] k)`.
             lengths: Time over which the score acts, float64, shape `(n,)`.
-            otherwise: Times to evaluate at where the drift does not exist at `at`.
+            otherwise: Times of evaluation to use where the drift does not exist at `at`.
 
         Raises:
-            ScoreError: when called: the score does not exist at a time of evaluation.
+            ScoreError: when called, the score does not exist at a time of evaluation.
         """
         if otherwise is not None:
             at = torch.where(self.drift_exists(at), at, otherwise)
@@ -217,7 +224,7 @@ class Dynamics(ABC):
             times: The grid, shape `(n + 1,)`.
 
         Returns:
-            For step i a tuple of one tensor that multiplies a state.
+            For step `i` a tuple of one tensor that broadcasts to a state.
         """
 
         def rows(part: slice) -> tuple[Tensor, ...]:
@@ -235,7 +242,7 @@ class Dynamics(ABC):
     def _coefficients(
         self, y: Tensor, at: Tensor, changes: Tensor, lengths: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Point and coefficients of each increment, in float64 before they are rounded."""
+        """The point and the coefficients of each increment, computed in float64."""
         alpha = self.alpha(at)
         v = changes - leading(lengths, changes) * self.score_coefficients(at, alpha)
         if alpha.ndim == 2:  # One point for all rows.

@@ -1,4 +1,4 @@
-"""What depends on time alone, computed ahead of the steps in blocks of bounded memory."""
+"""Quantities that depend on time alone, computed ahead of the steps in blocks."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ class Blocks:
     garbage collector busy.
 
     Arguments:
-        make: Gives the tensors of a slice of steps, each with the steps along its first axis.
+        make: Function of a slice of steps that returns tensors with the steps along axis 0.
         numbers: How many numbers one step needs, which bounds the length of a block.
     """
 

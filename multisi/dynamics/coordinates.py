@@ -10,7 +10,7 @@ _ROUNDING = 1e-9
 
 
 def points_of(path: Path, t: Tensor) -> Tensor:
-    """Points of the path at times `t`, float64 and, but for rounding, on the simplex."""
+    """Points of the path at times `t`, float64, with negative rounding errors set to zero."""
     alpha = path(t.to(torch.float64)).to(torch.float64)
     return torch.where((alpha >= 0) | (alpha < -_ROUNDING), alpha, 0.0)
 

@@ -1,4 +1,4 @@
-r"""The diffusion along a path: the flow's laws, with noise."""
+r"""The diffusion along a path: the SDE."""
 
 from typing import Any
 
@@ -16,15 +16,16 @@ from multisi.paths import Path
 
 
 class Diffusion(Dynamics):
-    r"""The SDE $dy = (b + \varepsilon s)\,dt + \sqrt{2 \varepsilon}\,dW$, with the flow's laws.
+    r"""The SDE $dx = (b + \varepsilon s)\,dt + \sqrt{2 \varepsilon}\,dW$, with the flow's laws.
 
-    $\varepsilon$ is meant in $x$; in $y = x / s$ it becomes $\varepsilon / s^2$. A number stands
-    for $\varepsilon = \mathrm{noise} \cdot w_0(t)$: the new part of the drift,
+    The velocity is $b$ and the score is $s$. In $y = x / \sum_k w_k$, the state of solvers,
+    $\varepsilon$ becomes $\varepsilon / (\sum_k w_k)^2$. A number as `noise` means
+    $\varepsilon = \mathrm{noise} \cdot w_0(t)$: the score term of the drift,
     $\varepsilon s = -\mathrm{noise} \cdot g_0$, is then finite everywhere.
 
     Arguments:
         conditional_means: The conditional means; marginal 0 is the noise.
-        path: A path on the simplex that leaves the face without noise between its ends.
+        path: A path on the simplex; the weight of the noise must be positive between its knots.
         interpolant: The interpolant whose weights are taken along the path.
         noise: How much noise: a number, a schedule of `multisi.noise`, or a function of
             `(t, weights)` that gives $\varepsilon$.
@@ -32,7 +33,7 @@ class Diffusion(Dynamics):
 
     Raises:
         ConfigError: `noise` is negative or not finite.
-        ScoreError: the weight of the noise is zero between the ends of the path.
+        ScoreError: the weight of the noise is zero between the knots of the path.
 
     References:
         Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
@@ -75,7 +76,7 @@ class Diffusion(Dynamics):
         r"""$\varepsilon / (s\, w_0)$ in column 0, shape of `alpha`.
 
         Raises:
-            ScoreError: the score does not exist there.
+            ScoreError: the score does not exist at one of the times.
         """
         t, weights, rate = self._point(t)
         drift = self.noise.drift(t, weights, rate)
@@ -93,14 +94,14 @@ class Diffusion(Dynamics):
     def drift_exists(self, t: Tensor) -> Tensor:
         r"""Whether $\varepsilon / w_0$ is finite at times `(n,)`."""
         if self.alpha(0.0).ndim > 1:
-            # The answer must not depend on the other rows of the batch: only knots are in doubt.
+            # The result must not depend on the other rows of the batch, so only knots may fail.
             knots = torch.tensor(self.knots, dtype=torch.float64)
             inside = ((t[:, None] - knots).abs() > 1e-9).all(1)
             return inside | (self.noise.over_weight is not None)
         return torch.isfinite(self.noise.drift(*self._point(t)))
 
     def _point(self, t: Tensor | float) -> tuple[Tensor, Tensor, noises.Rate]:
-        """Times, weights, and a function that gives their rates, which few schedules need."""
+        """Times, weights, and a function that returns their rates, which few schedules need."""
         t = torch.as_tensor(t, dtype=torch.float64)
 
         def rate() -> Tensor:

@@ -9,7 +9,11 @@ from multisi.dynamics.base import Dynamics
 class ProbabilityFlow(Dynamics):
     r"""The ODE $\dot y = \sum_k \dot\alpha_k(t)\, g_k(y, \alpha(t))$ along a path.
 
-    Arguments: as for `Dynamics`.
+    Arguments:
+        conditional_means: The conditional means $g_k$.
+        path: A path on the simplex.
+        interpolant: The interpolant whose weights are taken along the path.
+        condition: An extra input of the network, one vector per row; `None` without one.
 
     References:
         Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
@@ -31,7 +35,7 @@ class ProbabilityFlow(Dynamics):
         return torch.zeros_like(torch.as_tensor(t, dtype=torch.float64))
 
     def score_coefficients(self, t: Tensor, alpha: Tensor) -> Tensor:
-        """Zero: the flow has no score in its drift."""
+        """Zero: the drift of the flow has no score term."""
         return torch.zeros((), dtype=alpha.dtype)
 
     def drift_exists(self, t: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""From the points to pass, a path and an interpolant to dynamics."""
+"""Dynamics along a route: a path through given points, and an interpolant."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,23 +29,23 @@ def dynamics_along(
     noise: Any = None,
     condition: Any = None,
 ) -> ProbabilityFlow | Diffusion:
-    """The flow along a route, or the diffusion where there is noise.
+    """The flow along a route, or the diffusion if there is noise.
 
     Arguments:
         means: The conditional means.
-        route: The points to pass, each `(k,)` or `(b, k)`.
-        path: A path or its name; by default straight from point to point, and bowed towards the
-            noise where `noise` needs that.
+        route: The points that the path passes through, each of shape `(k,)` or `(b, k)`.
+        path: A path or its name; by default a polyline, or a bow where `noise` needs one.
         interpolant: An interpolant or its name.
         noise: How much noise, as for `Diffusion`; `None` for the flow.
         condition: An extra input of the network, one vector per row.
 
     Raises:
-        ConfigError: a name of nothing, or more points than the path joins.
-        PluginError: the path or the interpolant gives something other than points or weights.
-        ScoreError: noise where there is no score.
-        ShapeError: the path has another number of rows.
-        SimplexError: the path leaves the simplex, or ends elsewhere.
+        ConfigError: `path` is not a path, or is given together with points between the ends.
+        UnknownPluginError: no path or interpolant has this name.
+        PluginError: the path does not return points, or the interpolant does not return weights.
+        ScoreError: there is noise, and the score does not exist on the path.
+        ShapeError: the path has another number of rows than the route.
+        SimplexError: the path leaves the simplex, or does not join the ends of the route.
     """
     chosen = registry.create("interpolant", interpolant, Interpolant)
     curve = _path_along(list(route), path, chosen, noisy=noise is not None)
@@ -63,7 +63,8 @@ def _path_along(
     if path is not None:
         if len(route) > 2:
             raise ConfigError(
-                "via and path exclude each other: let the path pass through the points."
+                "via and path cannot be used together: leave out via, and use a path that passes "
+                "through these points."
             )
         return checked_path(checks.instance(path, Path, "path"), route)
     rows_differ = any(point.ndim > 1 for point in route)
@@ -77,9 +78,9 @@ def checked_path(path: Path, route: list[Tensor]) -> Path:
     """The path, if it is on the simplex and joins the first and the last point of a route.
 
     Raises:
-        PluginError: it does not give one point for each time.
-        ShapeError: it has another number of rows.
-        SimplexError: it leaves the simplex, or ends elsewhere.
+        PluginError: the path does not return one point for each time.
+        ShapeError: the path has another number of rows than the route.
+        SimplexError: the path leaves the simplex, or does not join the ends of the route.
     """
     times, k = torch.linspace(0, 1, 33).double(), route[0].shape[-1]
     found = path(times)
@@ -87,7 +88,7 @@ def checked_path(path: Path, route: list[Tensor]) -> Path:
     if not good or len(found) != len(times) or found.shape[-1] != k:
         got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise PluginError(
-            f"{path!r} must give a point of {k} coordinates for each time, shape "
+            f"{path!r} must return a point of {k} coordinates for each time, shape "
             f"({len(times)}, {k}) for {len(times)} times; got {got}."
         )
     alpha = simplex.check(found.to(torch.float64), k, repr(path))
@@ -106,19 +107,19 @@ def checked_weights(interpolant: Interpolant, alpha: Tensor) -> Tensor:
     """The weights of an interpolant at points of the simplex, if they are in the cone.
 
     Raises:
-        PluginError: they are not.
+        PluginError: the weights have another shape, or are not in the cone.
     """
     found = interpolant.weights(alpha)
     if not isinstance(found, Tensor) or found.shape != alpha.shape:
         got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise PluginError(
-            f"{interpolant!r} must give weights of shape {tuple(alpha.shape)}, that of the "
+            f"{interpolant!r} must return weights of shape {tuple(alpha.shape)}, that of the "
             f"points; got {got}."
         )
     good = torch.isfinite(found).all(-1) & (found >= 0).all(-1) & (found.sum(-1) > 0)
     if not good.all():
         raise PluginError(
-            f"{interpolant!r} must give weights that are finite, not negative and not all zero; "
+            f"{interpolant!r} must return weights that are finite, not negative and not all zero; "
             f"got {found[~good][0].tolist()}."
         )
     return found

@@ -1,4 +1,4 @@
-"""The field: conditional means, exact or learned, and what they say at a point."""
+"""The field: exact or learned conditional means, and the quantities that follow from them."""
 
 import lazy_loader
 

@@ -16,19 +16,26 @@ from multisi.errors import ConfigError, PluginError, ShapeError, SimplexError, S
 class ConditionalMeans(nn.Module):
     r"""All conditional means from one network: homogeneous, and consistent with the state.
 
-    The network is asked on the simplex only, since $g(\lambda x, \lambda \alpha) = g(x, \alpha)$,
-    and its heads $\hat g$ are projected onto what the truth satisfies, $\sum_k \alpha_k g_k = x$:
+    The network is evaluated on the simplex only, since
+    $g(\lambda x, \lambda \alpha) = g(x, \alpha)$, and its heads $\hat g$ are projected onto the
+    constraint that the exact means satisfy, $\sum_k \alpha_k g_k = x$:
 
     $$g = \hat g + \alpha\, \frac{x - \sum_k \alpha_k \hat g_k}{|\alpha|^2}.$$
 
     Arguments:
-        network: A module `(x, alpha) -> heads`, with `x` `(b, *event)`, `alpha` `(b, k)` on the
-            simplex, heads `(b, k, *event)`; it may take a keyword `condition`, and a keyword `mix`
-            `(r, k)` with which it returns these combinations of its heads, `(b, r, *event)`.
-        recipe: How to make the network again from its name, kept in saved models.
+        network: A module or function `(x, alpha) -> heads`, with `x` of shape `(b, *event)`,
+            `alpha` of shape `(b, k)` on the simplex and heads of shape `(b, k, *event)`. It may
+            take a keyword `condition`, and a keyword `mix` of shape `(r, k)`, with which it
+            returns these combinations of its heads, shape `(b, r, *event)`.
+        recipe: How to create the network from its name, kept in saved models; `None` for a
+            network that was given as an object.
+
+    Raises:
+        ConfigError: `network` cannot be called as `network(x, alpha)`.
 
     References:
-        Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.
+        Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
+        stochastic interpolants (2023), arXiv:2310.03695.
 
     Example:
         >>> means = ConditionalMeans(lambda x, alpha: torch.zeros(len(x), 2, *x.shape[1:]))
@@ -49,7 +56,7 @@ class ConditionalMeans(nn.Module):
 
     @property
     def reference(self) -> Tensor:
-        """An empty tensor of the device and the type that the network computes with."""
+        """An empty tensor with the device and the type that the network computes with."""
         floats = [t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()]
         if not floats:
             return torch.empty(0)
@@ -57,9 +64,22 @@ class ConditionalMeans(nn.Module):
         return torch.empty(0, device=floats[0].device, dtype=kind)
 
     def ask(self, y: Tensor, alpha: Tensor, condition: Any, mix: Tensor | None = None) -> Tensor:
-        """What the network says at points of the simplex, unprojected and checked.
+        """The checked output of the network at points of the simplex, without the projection.
 
-        With `mix`, of shape `(r, k)`, these combinations of its heads, shape `(b, r, *event)`.
+        Arguments:
+            y: States, shape `(b, *event)`.
+            alpha: Points of the simplex, shape `(b, k)`.
+            condition: An extra input of the network, one vector per row; `None` without one.
+            mix: Coefficients of combinations of the heads, shape `(r, k)`; `None` for all heads.
+
+        Returns:
+            The heads, shape `(b, k, *event)`, or with `mix` their combinations, shape
+            `(b, r, *event)`.
+
+        Raises:
+            ConfigError: there is a condition, and the network takes none.
+            ShapeError: the network returns another shape.
+            PluginError: the network returns another type or device.
         """
         options = {} if condition is None else {"condition": condition}
         if mix is not None:
@@ -69,11 +89,14 @@ class ConditionalMeans(nn.Module):
         except TypeError as error:
             if "argument 'condition'" not in str(error):
                 raise
-            raise ConfigError(f"The network takes no condition: {error}.") from error
+            raise ConfigError(
+                f"The network takes no condition: {error}. Leave out condition, or use a network "
+                "with a keyword condition."
+            ) from error
         expected = (len(y), alpha.shape[-1] if mix is None else len(mix), *y.shape[1:])
         if not isinstance(heads, Tensor) or heads.shape != expected:
             got = tuple(heads.shape) if isinstance(heads, Tensor) else type(heads).__name__
-            what = "one head a marginal" if mix is None else "the combinations that mix asks for"
+            what = "one head per marginal" if mix is None else "one combination per row of mix"
             raise ShapeError(f"The network must return {what}, shape {expected}; got {got}.")
         if heads.dtype == y.dtype and heads.device == y.device:
             return heads
@@ -85,14 +108,14 @@ class ConditionalMeans(nn.Module):
         return heads.to(y.dtype)
 
     def heads(self, y: Tensor, alpha: Tensor, condition: Any = None) -> Tensor:
-        """One head a marginal, unprojected, `alpha` on the simplex, shape `(b, k, *event)`."""
+        """One head per marginal, not projected, for `alpha` on the simplex; as `ask`."""
         return self.ask(y, alpha, condition)
 
     def mixed(self, y: Tensor, alpha: Tensor, of_heads: Tensor, condition: Any = None) -> Tensor:
         r"""$\sum_k a_{rk}\, \hat g_k$, shape `(b, r, d)`, for coefficients `(b or 1, r, k)`.
 
-        A network that mixes by itself does so before its last layer, which is then of the size of
-        the mixture: worth it where there are more rows than heads.
+        A network that takes `mix` combines the weights of its last layer first, which pays where
+        there are more rows than heads.
         """
         if self.mixes and len(of_heads) == 1 and 0 < of_heads.shape[1] < alpha.shape[-1] < len(y):
             heads = self.ask(y, alpha, condition, of_heads[0])
@@ -106,16 +129,25 @@ class ConditionalMeans(nn.Module):
         Arguments:
             x: States, shape `(b, *event)`.
             alpha: Weights, shape `(b, k)` or `(k,)`: non-negative and not all zero.
-            condition: Handed to the network if given.
+            condition: An extra input of the network, one vector per row; `None` without one.
 
         Returns:
             $g$, shape `(b, k, *event)`.
+
+        Raises:
+            SimplexError: a row of `alpha` has no positive weight.
+            ConfigError: there is a condition, and the network takes none.
+            ShapeError: the network returns another shape.
+            PluginError: the network returns another type or device.
         """
         if alpha.ndim == 2 and alpha.stride(0) == 0:  # One point for the whole batch.
             alpha = alpha[:1]
         total = alpha.sum(-1, keepdim=True)
         if not (total > 0).all():
-            raise SimplexError("alpha must not be all zero: no weights, no state.")
+            raise SimplexError(
+                "alpha must have a positive sum in every row; the smallest is "
+                f"{total.min().item():.4g}."
+            )
         y = x / leading(total.squeeze(-1), x)
         alpha = (alpha / total).reshape(-1, alpha.shape[-1])
         heads = self.heads(y, alpha.expand(len(x), -1), condition)
@@ -126,10 +158,10 @@ class ConditionalMeans(nn.Module):
 
 
 def _parameters(network: Any) -> Collection[str]:
-    """The parameters of a network, as far as they can be known.
+    """The names of a network's parameters; none where its signature is not available.
 
     Raises:
-        ConfigError: it cannot be called with a state and a point.
+        ConfigError: the network cannot be called with a state and a point.
     """
     try:
         signature = inspect.signature(getattr(network, "forward", network))
@@ -161,12 +193,12 @@ def check_finite(values: Tensor, what: str) -> Tensor:
     """The values, if all of them are finite.
 
     Raises:
-        SolverError: some are not; with how many rows, and the first.
+        SolverError: a value is not finite; the message gives the number of rows and the first.
     """
     if len(bad := bad_rows(values)):
         raise SolverError(
             f"{what}: not finite in {len(bad)} of {len(values)} rows, the first is row "
-            f"{bad[0].item()}. Look whether the input lies far from the marginals and whether the "
-            "network itself returns finite values."
+            f"{bad[0].item()}. Check whether the input lies far from the marginals and whether "
+            "the network returns finite values."
         )
     return values

@@ -1,4 +1,4 @@
-"""The field: conditional means with names and units, and what is known of it at a point."""
+"""The field: conditional means with named marginals, evaluated in data units."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from multisi.field.conditional_means import ConditionalMeans, check_finite
 
 
 class Field:
-    """What the conditional means say at points of the simplex, in data units.
+    """The conditional means, the denoiser and the score at points of the simplex, in data units.
 
     Arguments:
-        means: `ConditionalMeans`, or a network of their contract.
-        names: The marginals in order.
-        noise: Name of the standard-normal marginal, which must be the first; `None` without one.
-        standardiser: The map between data units and those of the means; by default none.
-        noise_independent: Whether the noise is independent of the data; the score needs it.
+        means: `ConditionalMeans`, or a network as `ConditionalMeans` takes it.
+        names: The names of the marginals in order.
+        noise: Name of the noise marginal, which must be the first; `None` without one.
+        standardiser: The map between data units and standardised units; the identity by default.
+        noise_independent: Whether the noise is independent of the data, as the score requires.
 
     Raises:
-        ConfigError: names that repeat, a noise marginal that is not the first, or a standardiser
-            for marginals with noise where there is none, or the reverse.
+        ConfigError: names repeat, the noise marginal is not the first, the network has another
+            number of marginals, or `standardiser` and `noise` do not agree on whether there is a
+            noise marginal.
     """
 
     def __init__(
@@ -56,22 +57,29 @@ class Field:
         self.standardiser = standardiser or Standardiser.identity(noise is not None)
         if self.standardiser.noise != (noise is not None):
             raise ConfigError(
-                f"The standardiser was made with noise={self.standardiser.noise}, and the model "
-                f"with noise={noise!r}. Make it with Standardiser(shift, scale, "
+                f"The standardiser was created with noise={self.standardiser.noise}, but the "
+                f"model has noise={noise!r}. Create it with Standardiser(shift, scale, "
                 f"noise={noise is not None})."
             )
         self.conditional_means = means.eval()
 
     conditional_means: ConditionalMeans
-    """The means in standardised units: what the network gives, projected."""
+    """The conditional means in standardised units: the projected output of the network."""
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """The device that the model computes on."""
         return self.conditional_means.reference.device
 
     def to(self, device: Any) -> Self:
-        """Move the model; `"auto"` takes an accelerator where there is one."""
+        """Move the model to a device.
+
+        Arguments:
+            device: A device; `"auto"` chooses an accelerator where there is one.
+
+        Raises:
+            ConfigError: the device is unknown or missing.
+        """
         chosen = choose(device)
         self.conditional_means.to(chosen)
         return self
@@ -81,10 +89,16 @@ class Field:
 
         Arguments:
             options: Options of `torch.compile`, such as `mode="reduce-overhead"` for CUDA graphs.
+
+        Raises:
+            ConfigError: the network is not a module.
         """
         network = self.conditional_means.network
         if not isinstance(network, nn.Module):
-            raise ConfigError("Only a network that is a module can be compiled.")
+            raise ConfigError(
+                f"Only a torch.nn.Module can be compiled; the network is a "
+                f"{type(network).__name__}."
+            )
         network.compile(**options)
         return self
 
@@ -101,12 +115,19 @@ class Field:
 
         Arguments:
             x: States, shape `(b, *event)`.
-            alpha: A point of the simplex, as `source` of `transport`, or of the cone of
-                non-negative weights, `(k,)` or `(b, k)`.
+            alpha: A point of the simplex in any form that `source` of `transport` takes, or
+                weights of the cone, shape `(k,)` or `(b, k)`.
             condition: An extra input of the network, one vector per row or one for all.
 
         Returns:
-            The kind of array that `x` is, shape `(b, k, *event)`.
+            An array of the same kind as `x`, shape `(b, k, *event)`.
+
+        Raises:
+            ConfigError: a name is unknown, or `alpha` has none of these forms.
+            ShapeError: the shape of `x`, `alpha` or `condition` does not match the model.
+            SimplexError: `alpha` is not on the cone.
+            DataError: a row of `x` lies too far from the data.
+            SolverError: the network returns values that are not finite.
         """
         with torch.no_grad():
             rows, means, _ = self._at(x, alpha, condition)
@@ -119,9 +140,10 @@ class Field:
         return arrays.as_given(torch.stack(columns, 1), x)
 
     def denoiser(self, x: Any, alpha: Any, condition: Any = None) -> Any:
-        r"""The mean of the noise in a state, $E[x_0 \mid x] = g_0(x, w)$, raw; shape of `x`.
+        r"""The conditional mean of the noise in a state, $E[x_0 \mid x] = g_0(x, w)$.
 
-        The score is $-g_0 / w_0$, over the scale of the standardiser.
+        It is in the units of the noise, shape of `x`. The score is $-g_0 / w_0$, divided by the
+        scale of the standardiser.
 
         Arguments:
             x: States, shape `(b, *event)`.
@@ -129,7 +151,8 @@ class Field:
             condition: An extra input of the network, one vector per row or one for all.
 
         Raises:
-            ScoreError: no noise marginal, or noise that depends on the data.
+            ScoreError: there is no noise marginal, or the noise depends on the data; other errors
+                as for `means`.
         """
         self.check_score("The denoiser")
         with torch.no_grad():
@@ -144,7 +167,8 @@ class Field:
             condition: An extra input of the network, one vector per row or one for all.
 
         Raises:
-            ScoreError: no noise marginal, noise that depends on the data, or a weight of zero.
+            ScoreError: there is no noise marginal, the noise depends on the data, or its weight is
+                zero; other errors as for `means`.
         """
         self.check_score("The score")
         with torch.no_grad():
@@ -163,33 +187,41 @@ class Field:
         """Check that there is a noise marginal if the interpolant or the path needs it.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is no noise marginal, and one of them needs it.
         """
         path = registry.installed().find("path", path).load() if isinstance(path, str) else path
         for one in (interpolant, path):
             if getattr(one, "needs_noise", False) and self.noise is None:
-                raise ConfigError(f"{one!r} needs a noise marginal; {self} has none.")
+                raise ConfigError(
+                    f"{one!r} needs a noise marginal; {self} has none. Fit with one: "
+                    '{"noise": multisi.StandardNormal(), ...}.'
+                )
 
     def _noise(self, x: Any, alpha: Any, condition: Any) -> tuple[Tensor, Tensor]:
-        """The mean of the noise in states, and the weights there."""
+        """The conditional mean of the noise, and the weights."""
         rows, g, weights = self._at(x, alpha, condition)
         return check_finite(g[:, 0], "The means of the noise").to(rows), weights
 
     def _at(self, x: Any, alpha: Any, condition: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows as they are, the standardised means of all marginals there, and the weights."""
+        """Rows in data units, the standardised means of all marginals, and the weights."""
         rows, y, weights = self._state(x, alpha)
         condition = arrays.condition(condition, len(y), y)
         point = (weights / weights.sum(-1, keepdim=True)).to(y)
         return rows, self.conditional_means(y, point, condition), weights
 
     def _state(self, x: Any, alpha: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows as they are, the same in the means' coordinates, and weights on the cone."""
+        """Rows in data units, the same rows standardised, and weights on the cone."""
         rows = arrays.floats(x)
         weights = named_points.on_cone(alpha, self.marginals, len(rows), "alpha")
         return rows, self.standardise(rows, weights), weights
 
     def standardise(self, x: Tensor, weights: Tensor) -> Tensor:
-        """Standardise rows, in the type of the means and where they are."""
+        """Standardise rows, in the type and on the device of the means.
+
+        Raises:
+            ShapeError: the rows have another shape than the samples of the model.
+            DataError: a row lies too far from the data.
+        """
         event = tuple(self.standardiser.shift.shape)
         if event and tuple(x.shape[1:]) != event:
             raise ShapeError(
@@ -198,18 +230,22 @@ class Field:
         y = self.standardiser.standardise(x, weights).to(self.conditional_means.reference)
         if len(bad := arrays.bad_rows(y)):
             raise DataError(
-                f"{len(bad)} of {len(x)} rows of x lie too far from the data to be computed with, "
-                f"the first is row {bad[0].item()}."
+                f"{len(bad)} of {len(x)} rows of x lie too far from the data for the type of the "
+                f"model; the first is row {bad[0].item()}."
             )
         return y
 
     def log_volume(self, x: Tensor, weights: Tensor) -> float:
-        """Log of the volume that a unit of the means has in data units, for states like `x`."""
+        """Log of the volume in data units of a unit cube of the means, for states like `x`."""
         scale = self.standardiser.affine(weights, x[:1].double())[1]
         return scale.log().expand(1, *x.shape[1:]).sum().item()
 
     def check_score(self, what: str) -> None:
-        """Raise a `ScoreError` if the model has no score at all."""
+        """Check that the model has a score; `what` needs it.
+
+        Raises:
+            ScoreError: there is no noise marginal, or the noise depends on the data.
+        """
         if self.noise is None:
             raise ScoreError(
                 f"{what} needs a standard-normal marginal, and {self} has none. Fit with one: "
@@ -217,5 +253,6 @@ class Field:
             )
         if not self.noise_independent:
             raise ScoreError(
-                f"{what} needs noise that is independent of the data; here it is not."
+                f"{what} needs noise that is independent of the data; this model has "
+                "noise_independent=False. Fit with a coupling that draws the noise independently."
             )

@@ -18,7 +18,7 @@ _CHUNK = 2**22
 class GaussianMixtureMeans(ConditionalMeans):
     r"""Exact conditional means of independent Gaussian mixtures.
 
-    With $\rho_k = \sum_i p^k_i N(m^k_i, C^k_i)$ and a choice $I$ of one component a marginal,
+    With $\rho_k = \sum_i p^k_i N(m^k_i, C^k_i)$ and a choice $I$ of one component per marginal,
     $m_I = \sum_k \alpha_k m^k$, $C_I = \sum_k \alpha_k^2 C^k$ and
     $w_I \propto p_I\, N(x; m_I, C_I)$:
 
@@ -27,18 +27,19 @@ class GaussianMixtureMeans(ConditionalMeans):
     All choices of components among the marginals of non-zero weight are enumerated.
 
     Arguments:
-        weights: One entry a marginal: $p^k$ of shape `(n_k,)`.
-        means: One entry a marginal: $m^k$ of shape `(n_k, d)`.
-        covariances: One entry a marginal: $C^k$ of shape `(n_k, d, d)`, positive definite.
+        weights: One entry per marginal: $p^k$ of shape `(n_k,)`.
+        means: One entry per marginal: $m^k$ of shape `(n_k, d)`.
+        covariances: One entry per marginal: $C^k$ of shape `(n_k, d, d)`, positive definite.
 
     Raises:
-        ShapeError: lists or arrays that do not fit together.
-        DataError: weights that are no probabilities, or covariances that are not positive
-            definite.
-        ConfigError: when called, too many choices of components.
+        ShapeError: the lists or the arrays have shapes that do not match.
+        DataError: an entry is not an array of finite numbers, weights are not probabilities, or a
+            covariance is not symmetric and positive definite.
+        ConfigError: when called, there are too many choices of components.
 
     References:
-        Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.
+        Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
+        stochastic interpolants (2023), arXiv:2310.03695.
 
     Example:
         >>> one = torch.ones(1)
@@ -56,7 +57,7 @@ class GaussianMixtureMeans(ConditionalMeans):
 
 
 class _Heads(nn.Module):
-    """The closed form as a network of the usual contract, without any trainable parameter."""
+    """The closed form as a network without trainable parameters."""
 
     def __init__(
         self, weights: Sequence[Any], means: Sequence[Any], covariances: Sequence[Any]
@@ -67,7 +68,7 @@ class _Heads(nn.Module):
         covariances = _entries(covariances, "covariances")
         if not len(weights) == len(means) == len(covariances):
             raise ShapeError(
-                "weights, means and covariances must be lists of one entry a marginal; "
+                "weights, means and covariances must be lists of one entry per marginal; "
                 f"got {len(weights)}, {len(means)} and {len(covariances)} entries."
             )
         self.marginals = len(weights)
@@ -105,7 +106,7 @@ class _Heads(nn.Module):
         return heads
 
     def _cost(self, face: list[bool]) -> int:
-        """Numbers that one row needs: the components of the face times the covariance."""
+        """How many numbers one row needs: the choices of components times the covariance."""
         support = [k for k, inside in enumerate(face) if inside]
         count = math.prod(len(self._part("weights", k)) for k in support)
         if count > MOST_COMPONENTS:
@@ -116,7 +117,7 @@ class _Heads(nn.Module):
         return count * self._part("means", 0).shape[1] ** 2
 
     def _on_face(self, x: Tensor, alpha: Tensor, face: list[bool]) -> Tensor:
-        """All rows have non-zero weights on one face; `alpha` has one row a state, or one row."""
+        """The heads of rows on one face; `alpha` has one row per state, or one row for all."""
         support = [k for k, inside in enumerate(face) if inside]
         sizes = [len(self._part("weights", k)) for k in support]
         index = torch.cartesian_prod(*(torch.arange(n, device=x.device) for n in sizes))
@@ -151,7 +152,7 @@ def _entries(parts: Any, what: str) -> list[Any]:
     except TypeError:
         entries = []
     if not entries:
-        raise ShapeError(f"{what} must be a list of one entry a marginal; got {parts!r}.")
+        raise ShapeError(f"{what} must be a list of one entry per marginal; got {parts!r}.")
     return entries
 
 

@@ -1,4 +1,4 @@
-"""Points of the simplex as users write them: names, mixtures, coordinates, one a row."""
+"""Points of the simplex as users write them: by name, as a mixture or by coordinates."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from multisi.errors import ConfigError, ShapeError, SimplexError
 
 
 def index_of(name: str, names: Sequence[str], what: str = "marginal") -> int:
-    """The place of a marginal.
+    """The index of a marginal.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: no marginal has this name.
     """
     if name in names:
         return list(names).index(name)
@@ -26,19 +26,19 @@ def index_of(name: str, names: Sequence[str], what: str = "marginal") -> int:
 
 
 def resolve(where: Any, names: Sequence[str], rows: int | None, what: str) -> Tensor:
-    """The point or points meant, float64, shape `(k,)` or `(rows, k)`.
+    """The point or points given by `where`, float64, shape `(k,)` or `(rows, k)`.
 
     Arguments:
         where: A name; a dict of name to weight; an array of coordinates, `(k,)` or `(rows, k)`;
-            or a list of names, one a row.
-        names: The marginals in order.
-        rows: Number of rows of the batch; `None` where points a row make no sense.
-        what: What the point is for, in errors.
+            or a list of names, one per row.
+        names: The names of the marginals in order.
+        rows: Number of rows of the batch; `None` where only one point is allowed.
+        what: Name of the argument, for errors.
 
     Raises:
-        ConfigError: a name that is not known, or something else than the above.
-        ShapeError: another number of points than rows.
-        SimplexError: coordinates off the simplex.
+        ConfigError: a name is unknown, or `where` has none of these forms.
+        ShapeError: the number of points is not the number of rows.
+        SimplexError: the coordinates are not on the simplex.
     """
     k = len(names)
     if isinstance(where, str):
@@ -62,7 +62,7 @@ def resolve(where: Any, names: Sequence[str], rows: int | None, what: str) -> Te
 
 
 def on_cone(where: Any, names: Sequence[str], rows: int, what: str) -> Tensor:
-    """As `resolve`; coordinates may also be weights of the cone, which need not sum to one."""
+    """Like `resolve`; coordinates may also be weights of the cone, which need not sum to one."""
     if isinstance(where, str | Mapping) or _is_names(where):
         return resolve(where, names, rows, what)
     weights = _coordinates(where, what)
@@ -73,7 +73,7 @@ def on_cone(where: Any, names: Sequence[str], rows: int, what: str) -> Tensor:
 
 
 def waypoints(via: Any, names: Sequence[str]) -> list[Tensor]:
-    """The points to pass through: one, or a list of them."""
+    """The points that a path passes through, from one point or a list of them."""
     several = isinstance(via, list | tuple) and not any(_is_number(item) for item in via)
     return [resolve(point, names, None, "via") for point in (via if several else [via])]
 
@@ -103,5 +103,5 @@ def _coordinates(where: Any, what: str) -> Tensor:
     except (TypeError, ValueError):
         raise ConfigError(
             f"{what} must be a name, a dict of name to weight, coordinates on the simplex, or a "
-            f"list of names, one a row; got {where!r}."
+            f"list of names, one per row; got {where!r}."
         ) from None

@@ -1,4 +1,4 @@
-"""Recipes: how the means of a saved model are made again."""
+"""Recipes: how to create the conditional means of a saved model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,15 +19,19 @@ def means_of(
     event_shape: tuple[int, ...],
     marginals: int,
 ) -> ConditionalMeans:
-    """Means of a network; the recipe is kept if the network is given by name.
+    """Conditional means of a network; the recipe is kept if the network is given by name.
 
     Raises:
         UnknownPluginError: no network has this name.
-        ConfigError: options that the network does not take.
+        ConfigError: the network does not take these options, or is not given by name and there
+            are options.
     """
     if not isinstance(network, str):
         if options:
-            raise ConfigError("network_options are for a network that is given by its name.")
+            raise ConfigError(
+                "network_options need a network that is given by name; got an object of type "
+                f"{type(network).__name__}. Pass the options to the network itself."
+            )
         return ConditionalMeans(network)
     recipe = {
         **registry.installed().find("network", network).record(),
@@ -44,10 +48,10 @@ def describe(means: ConditionalMeans) -> dict[str, Any] | None:
 
 
 def find_plugin(record: Mapping[str, Any]) -> registry.Plugin:
-    """The plugin that a model notes, of the same distribution.
+    """The plugin that a saved model names, from the same distribution.
 
     Raises:
-        UnknownPluginError: it is not here; with what to do about it.
+        UnknownPluginError: the plugin is missing; the message says how to install it.
     """
     name, distribution, version = (record[key] for key in ("name", "distribution", "version"))
     kind = record.get("kind", "network")
@@ -63,7 +67,7 @@ def find_plugin(record: Mapping[str, Any]) -> registry.Plugin:
 
 
 def means_from(recipe: Mapping[str, Any]) -> ConditionalMeans:
-    """Fresh means from a recipe."""
+    """Conditional means from a recipe, with new weights."""
     plugin = find_plugin(recipe)
     event, marginals, options = (
         tuple(recipe["event_shape"]),

@@ -1,4 +1,4 @@
-"""Conditional means that do something more at every network call, by wrapping the network."""
+"""Conditional means with a wrapped network, for additional work at every network call."""
 
 import functools
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def counted(means: ConditionalMeans, update: Callable[[], Any]) -> ConditionalMeans:
-    """The same means, which call `update` before every network call."""
+    """The same means, with a call of `update` before every network call."""
 
     @_like(means)
     def network(x: Tensor, *args: Any, **options: Any) -> Any:
@@ -25,14 +25,14 @@ def counted(means: ConditionalMeans, update: Callable[[], Any]) -> ConditionalMe
 
 
 def autocast(means: ConditionalMeans, precision: str) -> ConditionalMeans:
-    """The same means, whose network computes in a shorter type; the state keeps its own.
+    """The same means, with the network in a shorter type; the state keeps its own type.
 
     Arguments:
         means: The means to wrap.
         precision: `"bfloat16"` or `"float16"`.
 
     Raises:
-        ConfigError: another precision.
+        ConfigError: `precision` is neither of these.
     """
     if not isinstance(precision, str) or precision not in _PRECISIONS:
         raise ConfigError(f"precision must be one of {', '.join(_PRECISIONS)}; got {precision!r}.")

@@ -6,12 +6,13 @@ from multisi.interpolants.base import Interpolant
 
 
 class Barycentric(Interpolant):
-    r"""Straight combinations of the marginals.
+    r"""Convex combinations of the marginals.
 
     $w(\alpha) = \alpha$: $x(\alpha) = \sum_k \alpha_k x_k$.
 
     References:
-        Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.
+        Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
+        stochastic interpolants (2023), arXiv:2310.03695.
 
     Example:
         >>> import torch
@@ -20,5 +21,5 @@ class Barycentric(Interpolant):
     """
 
     def weights(self, alpha: Tensor) -> Tensor:
-        """The point itself, shape `(..., k)`."""
+        """`alpha` itself, shape `(..., k)`."""
         return alpha

@@ -1,4 +1,4 @@
-"""The interpolant: how much of each marginal the state at a simplex point is made of."""
+"""The interpolant: the weight of each marginal in the state at a point of the simplex."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ class Interpolant(ABC):
     r"""A map $w$ from the simplex to the cone, giving $x(\alpha) = \sum_k w_k(\alpha)\, x_k$.
 
     The conditional means are homogeneous, $g(\lambda x, \lambda\alpha) = g(x, \alpha)$, so one
-    trained model serves every interpolant: it is chosen when samples are moved, not in training.
+    trained model serves every interpolant: the interpolant is chosen for each transport, not in
+    training.
 
     References:
-        Stochastic interpolants: a unifying framework, arXiv:2303.08797.
-        Multimarginal generative modeling with stochastic interpolants, arXiv:2310.03695.
+        Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
+        and diffusions (2023), arXiv:2303.08797.
+        Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
+        stochastic interpolants (2023), arXiv:2310.03695.
     """
 
     needs_noise: bool = False

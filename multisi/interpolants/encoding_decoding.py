@@ -7,14 +7,15 @@ from multisi.interpolants.base import Interpolant
 
 
 class EncodingDecoding(Interpolant):
-    r"""Into the noise and out of it.
+    r"""Data are encoded into pure noise, and noise is decoded into data.
 
-    $w_k = \cos^2(\pi \alpha_k)$ where $\alpha_k > \tfrac12$. Other data have no weight, and the
-    noise has the rest. On an edge between datasets the state is pure noise halfway, as for a
-    diffusion model that encodes and decodes.
+    $w_k = \cos^2(\pi \alpha_k)$ where $\alpha_k > \tfrac12$. All other data marginals have weight
+    zero, and the noise marginal has the remaining weight. Halfway along an edge between datasets
+    the state is pure noise, as in a diffusion model that encodes and decodes.
 
     References:
-        Stochastic interpolants: a unifying framework, arXiv:2303.08797, table 4.
+        Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
+        and diffusions (2023), arXiv:2303.08797, table 4.
 
     Example:
         >>> import torch

@@ -12,10 +12,10 @@ _STEEPNESS = 10.0
 
 
 class Smoothed(Interpolant):
-    r"""Straight combinations with latent noise that vanishes at the corners.
+    r"""Convex combinations with latent noise that vanishes at the corners.
 
-    $x = \sum_k \alpha_k x_k + \gamma(\alpha)\, z$. With $q(\alpha) = \tfrac12 \sum_k f(\alpha_k)$
-    and $f(0) = f(1) = 0$, which on an edge is $f(t)$ and at the corners zero:
+    $x = \sum_k \alpha_k x_k + \gamma(\alpha)\, z$. With $f(0) = f(1) = 0$ and
+    $q(\alpha) = \tfrac12 \sum_k f(\alpha_k)$, which is $f(t)$ on an edge and zero at the corners:
 
     | form | $\gamma$ | on an edge |
     |---|---|---|
@@ -24,18 +24,19 @@ class Smoothed(Interpolant):
     | `sine` | $a\,q$, $f = \sin^2 \pi t$ | $a \sin^2 \pi t$ |
     | `sigmoid` | $a\,q$, $f = \hat\sigma(t)$ | $a\,\hat\sigma(t)$, flat in the middle |
 
-    The latent noise is independent of the noise marginal, so that their common weight is
+    The latent noise is independent of the noise marginal, so that their joint weight is
     $w_0 = \sqrt{\alpha_0^2 + \gamma^2}$.
 
     Arguments:
-        form: One of the above.
-        a: The amount $a$, above 0.
+        form: The form of $\gamma$: `"sqrt"`, `"quadratic"`, `"sine"` or `"sigmoid"`.
+        a: The amount $a$ of latent noise, above 0.
 
     Raises:
-        ConfigError: another form, or an amount that is not above 0.
+        ConfigError: `form` is unknown, or `a` is not a number above 0.
 
     References:
-        Stochastic interpolants: a unifying framework, arXiv:2303.08797, table 8.
+        Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
+        and diffusions (2023), arXiv:2303.08797, table 8.
 
     Example:
         >>> import torch
@@ -54,7 +55,8 @@ class Smoothed(Interpolant):
     def weights(self, alpha: Tensor) -> Tensor:
         """The coordinates with the latent noise in column 0, shape `(..., k)`."""
         first, gamma = alpha[..., 0], self.gamma(alpha)
-        # Away from the noise its weight is that of the latent noise, whose slope is then its own.
+        # Where alpha_0 = 0 the weight and its derivative are those of gamma; the derivative of the
+        # root would be 0 / 0 at the corners.
         inside = first > 0
         both = (torch.where(inside, first, 1.0) ** 2 + gamma**2).sqrt()
         noise = torch.where(inside, both, gamma)
@@ -72,7 +74,7 @@ class Smoothed(Interpolant):
 
 
 def _sigmoid(t: Tensor) -> Tensor:
-    """A plateau made of two sigmoids, zero at 0 and 1 (arXiv:2303.08797, table 8)."""
+    """A plateau, the difference of two sigmoids, shifted to be zero at 0 and 1."""
     f = _STEEPNESS
     rise = torch.sigmoid(f * (t - 0.5) + 1) - torch.sigmoid(f * (t - 0.5) - 1)
     ends = torch.sigmoid(torch.tensor([-f / 2 + 1, -f / 2 - 1], dtype=t.dtype))

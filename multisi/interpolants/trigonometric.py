@@ -12,7 +12,8 @@ class Trigonometric(Interpolant):
     $w_k = \sin(\pi \alpha_k / 2)$: on an edge, $\cos(\pi t / 2)$ and $\sin(\pi t / 2)$.
 
     References:
-        Stochastic interpolants: a unifying framework, arXiv:2303.08797, table 4.
+        Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
+        and diffusions (2023), arXiv:2303.08797, table 4.
 
     Example:
         >>> import torch
@@ -21,5 +22,5 @@ class Trigonometric(Interpolant):
     """
 
     def weights(self, alpha: Tensor) -> Tensor:
-        """Weights of unit square sum on edges, shape `(..., k)`."""
+        """Weights whose squares sum to one on edges, shape `(..., k)`."""
         return torch.sin(torch.pi / 2 * alpha)

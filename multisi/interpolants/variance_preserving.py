@@ -6,12 +6,13 @@ from multisi.interpolants.base import Interpolant
 
 
 class VariancePreserving(Interpolant):
-    r"""Combinations that keep the variance of independent marginals.
+    r"""Combinations that preserve the variance of independent marginals of equal variance.
 
-    $w = \alpha / |\alpha|$, hence $\sum_k w_k^2 = 1$.
+    $w = \alpha / |\alpha|$, so that $\sum_k w_k^2 = 1$.
 
     References:
-        Stochastic interpolants: a unifying framework, arXiv:2303.08797, table 4.
+        Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
+        and diffusions (2023), arXiv:2303.08797, table 4.
 
     Example:
         >>> import torch
@@ -20,5 +21,5 @@ class VariancePreserving(Interpolant):
     """
 
     def weights(self, alpha: Tensor) -> Tensor:
-        """Weights of unit square sum everywhere, shape `(..., k)`."""
+        """Weights whose squares sum to one, shape `(..., k)`."""
         return alpha / (alpha * alpha).sum(-1, keepdim=True).sqrt()

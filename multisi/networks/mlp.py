@@ -9,30 +9,31 @@ from multisi.common import checks
 from multisi.errors import ConfigError, ShapeError
 
 PRESETS = {"small": (64, 3, 32), "medium": (128, 3, 64), "large": (512, 4, 128)}
-"""Name to width, depth and units of the embedding."""
+"""The width, the depth and the units of the embedding, by name."""
 _NEAR = 1e-3
-"""How close to a face of the simplex the embedding still tells points apart."""
+"""Distance from a face of the simplex below which the embedding hardly separates points."""
 
 
 class MLP(nn.Module):
     r"""A perceptron whose layers are scaled and shifted by functions of alpha.
 
     $h \leftarrow \mathrm{silu}\big((1 + s(\alpha)) \odot (W h + b) + t(\alpha)\big)$, where
-    $s$ and $t$ are linear in an embedding of $\alpha$ and $\log \alpha$. Beside the state $x$ the
-    first layer reads $\sin B x$ and $\cos B x$ with learned frequencies $B$, and the condition.
+    $s$ and $t$ are linear in an embedding of $\alpha$ and $\log \alpha$. The inputs of the first
+    layer are the state $x$, the waves $\sin B x$ and $\cos B x$ with learned frequencies $B$, and
+    the condition.
 
     Arguments:
-        event_shape: Shape of one sample; anything but vectors is flattened.
-        marginals: How many marginals, hence heads, there are.
-        width: Units of a hidden layer.
-        depth: Number of hidden layers.
-        embedding: Units of the embedding of alpha.
+        event_shape: Shape of one sample, `event`; samples other than vectors are flattened.
+        marginals: Number of marginals; there is one head per marginal.
+        width: Units of each hidden layer; `None` for that of the preset.
+        depth: Number of hidden layers; `None` for that of the preset.
+        embedding: Units of the embedding of alpha; `None` for those of the preset.
         frequencies: Number of frequencies, 0 for none.
-        condition: Features of the condition, 0 without one.
-        preset: `"small"`, `"medium"` or `"large"`: sizes for what is not given.
+        condition: Number of features of the condition, 0 without one.
+        preset: The sizes to use where none are given: `"small"`, `"medium"` or `"large"`.
 
     Raises:
-        ConfigError: a size below one, or no such preset.
+        ConfigError: a size is not an integer or is too small, or `preset` is unknown.
 
     Example:
         >>> network = MLP((2,), marginals=3)
@@ -80,14 +81,21 @@ class MLP(nn.Module):
         condition: Tensor | None = None,
         mix: Tensor | None = None,
     ) -> Tensor:
-        """The heads, shape `(b, k, *event)`.
+        """Compute the heads.
 
         Arguments:
             x: States, shape `(b, *event)`.
             alpha: Points of the simplex, shape `(b, k)`.
-            condition: The condition, shape `(b, c)`, where the network has one.
-            mix: Coefficients `(r, k)`, to be answered by these combinations of the heads,
-                `(b, r, *event)`; the last layer is then no larger than they are.
+            condition: The condition, shape `(b, c)`; `None` without one.
+            mix: Coefficients of combinations of the heads, shape `(r, k)`; the last layer then
+                computes these combinations only.
+
+        Returns:
+            The heads, shape `(b, k, *event)`, or with `mix` their combinations, shape
+            `(b, r, *event)`.
+
+        Raises:
+            ShapeError: the condition has another number of features than the network.
         """
         if alpha.stride(0) == 0:  # One point for the whole batch: modulate once.
             alpha = alpha[:1]
@@ -106,12 +114,14 @@ class MLP(nn.Module):
         return heads.reshape(len(x), -1 if len(x) else self.marginals, *self.event_shape)
 
     def _read(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        """What the first layer sees, shape `(b, ...)`."""
-        told = 0 if condition is None else condition
-        told = told.shape[-1] if isinstance(told, Tensor) and told.ndim else told
-        if not isinstance(told, int) or told != self.condition:
+        """The inputs of the first layer, shape `(b, ...)`."""
+        features = 0 if condition is None else condition
+        features = (
+            features.shape[-1] if isinstance(features, Tensor) and features.ndim else features
+        )
+        if not isinstance(features, int) or features != self.condition:
             raise ShapeError(
-                f"The network takes a condition of {self.condition} features; got {told!r}."
+                f"The network takes a condition of {self.condition} features; got {features!r}."
             )
         h = x.reshape(len(x), math.prod(self.event_shape))
         parts = [h]

@@ -1,4 +1,4 @@
-"""Paths: curves on the simplex along which samples are moved."""
+"""Paths: curves on the simplex along which samples are transported."""
 
 import lazy_loader
 

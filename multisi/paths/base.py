@@ -10,7 +10,18 @@ if TYPE_CHECKING:
 
 
 class Path(ABC):
-    r"""A curve $\alpha(t)$ on the simplex, $t \in [0, 1]$, smooth between its `knots`."""
+    r"""A curve $\alpha(t)$ on the simplex, $t \in [0, 1]$, smooth between its `knots`.
+
+    Example:
+        >>> import torch
+        >>> class Slow(Path):
+        ...     def __call__(self, t):
+        ...         share = torch.sin(torch.pi / 2 * t) ** 2
+        ...         return torch.stack([1 - share, share], -1)
+        >>> Slow()(torch.tensor([0.0, 0.5]))
+        tensor([[1.0000, 0.0000],
+                [0.5000, 0.5000]])
+    """
 
     needs_noise: bool = False
     """Whether marginal 0 must be the standard-normal marginal."""
@@ -20,9 +31,14 @@ class Path(ABC):
 
     @abstractmethod
     def __call__(self, t: Tensor) -> Tensor:
-        """The points at times `t` of shape `(...)`: shape `(..., k)`.
+        """The points at times `t`.
 
-        A path that differs from row to row of a batch returns `(..., b, k)`.
+        Arguments:
+            t: Times in [0, 1], shape `(...)`.
+
+        Returns:
+            Points of the simplex, shape `(..., k)`, or `(..., b, k)` for a path that differs from
+            row to row of a batch.
         """
 
     def __repr__(self) -> str:

@@ -15,16 +15,20 @@ class Bow(Polyline):
 
     $$\alpha(t) = \beta(t) + h(t)\,(e_0 - \beta(t)), \qquad h = d \sin^2(\pi u),$$
 
-    where $\beta$ is the polyline, $u \in [0, 1]$ is the share of the current leg and $d$ the
-    `depth`. The lift leaves the knots where they are and has no slope there, so that $w_0 > 0$
-    inside and $\sqrt{w_0}$ is smooth: what an SDE between data marginals needs.
+    where $\beta$ is the polyline, $u \in [0, 1]$ is the share of the current leg already passed
+    and $d$ is the `depth`. The lift and its derivative vanish at the knots, so that $w_0 > 0$
+    between them and $\sqrt{w_0}$ is smooth, as an SDE between data marginals requires.
 
     Arguments:
-        points: The points to join, as for `Polyline`; marginal 0 is the noise.
-        depth: Weight of the noise halfway along each leg, in (0, 1).
+        points: Two or more points of the simplex, each of shape `(k,)`, or `(b, k)` for a path
+            that differs from row to row; marginal 0 is the noise.
+        depth: How far each leg is lifted halfway, as a share of the way to the noise corner, in
+            (0, 1).
 
     Raises:
-        ConfigError: `depth` outside (0, 1).
+        ConfigError: `depth` is not a number in (0, 1), or `points` is not a list.
+        SimplexError: there are fewer than two points, or a point is not on the simplex.
+        ShapeError: the points differ in their number of coordinates or of rows.
 
     Example:
         >>> Bow([torch.eye(3)[1], torch.eye(3)[2]])(torch.tensor(0.5))
@@ -40,7 +44,7 @@ class Bow(Polyline):
         super().__init__(points)
 
     def __call__(self, t: Tensor) -> Tensor:
-        """The lifted point, shape `(..., [b,] k)`."""
+        """The lifted points at times `t`, shape `(..., [b,] k)`."""
         leg, share = self.locate(t)
         alpha = self.point(leg, share)
         lift = self.depth * torch.sin(torch.pi * share) ** 2

@@ -13,15 +13,16 @@ from multisi.paths.base import Path
 
 
 class Polyline(Path):
-    r"""Through the given points, straight in between, at constant speed.
+    r"""A path through the given points, straight between them, at constant speed.
 
     Arguments:
         points: Two or more points of the simplex, each of shape `(k,)`, or `(b, k)` for a path
             that differs from row to row; then every leg takes the same time.
 
     Raises:
-        SimplexError: fewer than two points, or points off the simplex.
-        ShapeError: points of different numbers of coordinates or of rows.
+        ConfigError: `points` is not a list.
+        SimplexError: there are fewer than two points, or a point is not on the simplex.
+        ShapeError: the points differ in their number of coordinates or of rows.
 
     Example:
         >>> path = Polyline([torch.eye(3)[0], torch.eye(3)[2], torch.eye(3)[1]])
@@ -33,13 +34,13 @@ class Polyline(Path):
         stacked = isinstance(points, Tensor | np.ndarray) and points.ndim > 1
         given = list(points) if stacked else checks.several(points, "points")
         if len(given) < 2:
-            raise SimplexError(f"A path joins at least 2 points; got {len(given)}.")
+            raise SimplexError(f"A path needs at least 2 points; got {len(given)}.")
         on = [simplex.check(p, None, f"points[{i}]") for i, p in enumerate(given)]
         rows = max(on, key=lambda point: point.ndim)
         if rows.ndim > 2 or any(p.shape not in (rows.shape, rows.shape[-1:]) for p in on):
             raise ShapeError(
-                "Points of a path must be of shape (k,), or (b, k) for b rows, with one k and "
-                f"one b; got {[tuple(point.shape) for point in on]}."
+                "Points of a path must have shape (k,), or (b, k) for b rows, with the same k and "
+                f"b; got {[tuple(point.shape) for point in on]}."
             )
         self.points = torch.stack([point.expand(rows.shape) for point in on])
         lengths = torch.ones(len(given) - 1, dtype=torch.float64)
@@ -52,24 +53,24 @@ class Polyline(Path):
         self._knots = torch.tensor(self.knots, dtype=torch.float64)
 
     def locate(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """The leg that each time falls in, and the share of that leg that has passed."""
+        """The leg in which each time lies, and the share of that leg already passed."""
         knots = self._knots.to(t.dtype)
         leg = torch.searchsorted(knots[1:-1].contiguous(), t.detach().contiguous(), right=True)
         return leg, (t - knots[leg]) / (knots[leg + 1] - knots[leg])
 
     def __call__(self, t: Tensor) -> Tensor:
-        """The point on the leg that `t` falls in, shape `(..., [b,] k)`."""
+        """The points at times `t`, shape `(..., [b,] k)`."""
         return self.point(*self.locate(t))
 
     def point(self, leg: Tensor, share: Tensor) -> Tensor:
-        """The point of a leg at a share of it, shape `(..., [b,] k)`."""
+        """The points at the given shares of legs, shape `(..., [b,] k)`."""
         share = share.reshape(share.shape + (1,) * (self.points.ndim - 1))
         points = self.points.to(share.dtype)
         return torch.lerp(points[leg], points[leg + 1], share)
 
 
 class Segment(Polyline):
-    r"""Straight between two points, at constant speed.
+    r"""The straight path between two points, at constant speed.
 
     $\alpha(t) = (1 - t)\, \alpha(0) + t\, \alpha(1)$.
 
@@ -78,7 +79,9 @@ class Segment(Polyline):
             to row.
 
     Raises:
-        SimplexError: not exactly two points.
+        ConfigError: `points` is not a list.
+        SimplexError: there are not exactly two points, or a point is not on the simplex.
+        ShapeError: the points differ in their number of coordinates or of rows.
 
     Example:
         >>> Segment([torch.eye(2)[0], torch.eye(2)[1]])(torch.tensor(0.25))

@@ -1,4 +1,4 @@
-"""Moving samples: the grid of times, the integration and the transport."""
+"""Transport of samples: the grid of times, the integration and the batches."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The grid of times that a solver steps over."""
+"""The grid of times for a solver."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,17 +10,18 @@ from multisi.dynamics import Dynamics
 from multisi.errors import ConfigError
 
 MOST_STEPS = 10**6
-"""More are a mistake: the tables of their times would fill the memory."""
+"""The most steps allowed; tables for more of them would fill the memory."""
 
 
 def time_grid(dynamics: Dynamics, steps: int, spread: float = 0.0) -> Tensor:
     r"""`steps + 1` times from 0 to 1, evenly spaced in the arc length of the coordinates.
 
-    The knots are among them; steps are shared out over the legs by length. With a `spread` $c$
-    they are drawn to the ends of each leg, $u - c \sin(2 \pi u) / 2\pi$ for even $u$.
+    The knots are among them, and the legs have steps in proportion to their lengths. With a
+    `spread` $c$ the steps are concentrated at the ends of each leg, at
+    $u - c \sin(2 \pi u) / 2\pi$ for even $u$.
 
     Raises:
-        ConfigError: fewer steps than the path has legs, or more than `MOST_STEPS`.
+        ConfigError: there are fewer steps than legs, or more than `MOST_STEPS`.
     """
     knots, corners = torch.tensor(dynamics.knots, dtype=torch.float64), dynamics.arc.corners
     legs = len(knots) - 1
@@ -40,10 +41,10 @@ def time_grid(dynamics: Dynamics, steps: int, spread: float = 0.0) -> Tensor:
 
 
 def checked_grid(grid: Any) -> Tensor:
-    """A grid of times that a user made, float64.
+    """The times of a user's grid, float64.
 
     Raises:
-        ConfigError: times that are not finite, do not increase, or do not go from 0 to 1.
+        ConfigError: the times are not finite, do not increase, or do not go from 0 to 1.
     """
     try:
         times = torch.as_tensor(grid, dtype=torch.float64).cpu()
@@ -70,7 +71,7 @@ def checked_grid(grid: Any) -> Tensor:
 
 
 def with_knots(times: Tensor, knots: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """A grid with the knots of the path added, and where the times that were asked for are."""
+    """A grid with the knots of the path added, and the indices of the given times in it."""
     times = times.clone()
     for knot in knots:
         nearest = int((times - knot).abs().argmin())
@@ -81,7 +82,7 @@ def with_knots(times: Tensor, knots: Sequence[float]) -> tuple[Tensor, Tensor]:
 
 
 def _share_out(steps: int, lengths: Tensor) -> list[int]:
-    """Whole numbers of at least one, with the given sum, close to proportional to `lengths`."""
+    """Integers of at least one with sum `steps`, nearly proportional to `lengths`."""
     wanted = lengths / lengths.sum() * steps
     counts = wanted.floor().clamp_min(1).to(torch.int64)
     while (rest := steps - int(counts.sum())) != 0:

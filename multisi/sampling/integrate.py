@@ -1,4 +1,4 @@
-"""Integrate dynamics by any solver, and check what comes out."""
+"""Integrate dynamics by any solver, and check the results."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,9 +24,9 @@ def integrate(
     """The state at the last time, checked; `first` is the number of the first row, for errors.
 
     Raises:
-        SolverError: a value is not finite; with the step, the time and the rows.
-        PluginError: the solver returned something other than a state of the same shape, or drew
-            numbers that depend on the batch where rows are numbered.
+        SolverError: a value is not finite; the message gives the step, the time and the rows.
+        PluginError: the solver does not return a state of the same shape, or draws numbers that
+            depend on the batch where rows are numbered.
     """
     state = generator.get_state()
     end = solver.integrate(dynamics, y, times, generator=generator)
@@ -48,7 +48,7 @@ def trajectory(
     generator: torch.Generator,
     first: int = 0,
 ) -> Tensor:
-    """The states at all times, shape `(n + 1, b, *event)`; errors as of `integrate`."""
+    """The states at all times, shape `(n + 1, b, *event)`; errors as for `integrate`."""
     states = [y, *_record(dynamics, y, times, solver, generator)]
     for i, state in enumerate(states):
         _check_finite(state, _step(i, times), first)
@@ -73,8 +73,8 @@ def _check_state(end: Any, y: Tensor, solver: Solver) -> None:
 def _check_draws(solver: Solver, generator: torch.Generator) -> None:
     if isinstance(generator, RowGenerator) and generator.bypassed:
         raise PluginError(
-            f"{solver!r} draws noise that depends on the batch, which must not be where rows are "
-            "numbered (rows=...). In the solver, draw with "
+            f"{solver!r} draws noise that depends on the batch, but the noise of numbered rows "
+            "(rows=...) must not. In the solver, draw with "
             "multisi.noise.standard_normal(y, generator) in place of torch.randn."
         )
 

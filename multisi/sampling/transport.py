@@ -1,4 +1,4 @@
-"""Move samples along a path: the options of a transport, and the batches it is done in."""
+"""The transport of samples along a path: its options and its batches."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,14 +24,14 @@ from multisi.solvers import Solver
 _FLOW, _DIFFUSION = "adams", "midpoint"
 """The default solvers of the flow and of diffusions."""
 _CHUNK = {"cpu": 2**15}
-"""Numbers in the states that are moved at once, by kind of device: what caches hold."""
+"""Most numbers in the states that are moved at once, by kind of device: as many as caches hold."""
 _ROWS = 2**14
-"""Rows that are moved at once where each has a path of its own, and hence coefficients."""
+"""Most rows that are moved at once where each row has its own path and coefficients."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transport:
-    """The options of a transport, checked; made by `Transport.of`, and `run` moves a batch."""
+    """The checked options of a transport; `Transport.of` creates it, and `run` moves a batch."""
 
     means: ConditionalMeans
     path: str | Path | None
@@ -60,7 +60,11 @@ class Transport:
         batch_size: int | None = None,
         precision: str | None = None,
     ) -> "Transport":
-        """Check options as `Model.transport` takes them."""
+        """Check the options that `Model.transport` takes.
+
+        Raises:
+            ConfigError: an option has a wrong value, or the solver cannot integrate the noise.
+        """
         noise = None if noises.is_zero(noise) else noises.of(noise)
         solver = (_FLOW if noise is None else _DIFFUSION) if solver is None else solver
         chosen = registry.create("solver", solver, Solver)
@@ -95,18 +99,18 @@ class Transport:
         return_path: bool = False,
         progress: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Carry states along the route, in parts that bound the memory.
+        """Move states along the route, in parts that bound the memory.
 
         Arguments:
             y: States at the start, shape `(b, *event)`, in simplex coordinates.
-            route: The points to pass, each `(k,)` or `(b, k)`.
+            route: The points that the path passes through, each of shape `(k,)` or `(b, k)`.
             generator: Source of random numbers.
-            return_path: Return the states at all times, along a new first axis.
-            progress: Show a bar.
+            return_path: Whether to return the states at all times, along a new first axis.
+            progress: Whether to show a progress bar.
 
         Returns:
-            States, and the weights where they are, shape `(k,)` or `(b, k)` or, with
-            `return_path`, `(steps + 1, 1, k)` or `(steps + 1, b, k)`.
+            The states, and their weights, shape `(k,)` or `(b, k)` or, with `return_path`,
+            `(steps + 1, 1, k)` or `(steps + 1, b, k)`.
         """
         rows_differ = any(point.ndim > 1 for point in route)
         whole = isinstance(self.path, Path) and self._has_rows(self.path, len(y))
@@ -138,7 +142,11 @@ class Transport:
 
     @staticmethod
     def _has_rows(path: Path, count: int) -> bool:
-        """Whether a path differs from row to row; it must then have the rows of the batch."""
+        """Whether a path differs from row to row.
+
+        Raises:
+            ShapeError: the path differs, and has another number of rows than the batch.
+        """
         points = path(torch.zeros(1, dtype=torch.float64))
         differs = isinstance(points, Tensor) and points.ndim > 2
         if differs and points.shape[1] != count:
@@ -160,13 +168,13 @@ class Transport:
     ) -> tuple[Tensor, Tensor]:
         if self.grid is None:
             times = time_grid(dynamics, self.steps, self.solver.spread)
-            asked = torch.arange(len(times))
+            requested = torch.arange(len(times))
         else:
-            times, asked = with_knots(self.grid, dynamics.knots)
-        weights = dynamics.weights(times[asked] if return_path else times[-1])
+            times, requested = with_knots(self.grid, dynamics.knots)
+        weights = dynamics.weights(times[requested] if return_path else times[-1])
         weights = weights[:, None] if return_path and weights.ndim == 2 else weights
         if len(y) == 0:
-            return y.expand(len(asked), *y.shape) if return_path else y, weights
+            return y.expand(len(requested), *y.shape) if return_path else y, weights
         denoised = self.denoise and dynamics.stochastic
         before = times[:-1] if denoised else times
         if len(before) == 1:
@@ -178,13 +186,13 @@ class Transport:
         if denoised:
             end = _without_noise(dynamics, states[-1], times[-2:], generator, first)
             states = torch.cat([states, end[None]])
-        return states[asked] if return_path else states[-1], weights
+        return states[requested] if return_path else states[-1], weights
 
 
 def _without_noise(
     dynamics: Dynamics, y: Tensor, times: Tensor, generator: torch.Generator, first: int
 ) -> Tensor:
-    """An Euler step of the flow to the end, which gives the mean of the target there."""
+    """The conditional mean of the target: an Euler step of the flow to the end."""
     flow = ProbabilityFlow(
         dynamics.conditional_means, dynamics.path, dynamics.interpolant, dynamics.condition
     )

@@ -1,4 +1,4 @@
-"""Solvers: from the state at one time of a path to the state at another."""
+"""Solvers: numerical methods that integrate dynamics along a path."""
 
 import lazy_loader
 

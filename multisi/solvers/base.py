@@ -18,20 +18,32 @@ if TYPE_CHECKING:
 
 
 class Solver(ABC):
-    """Carries a state along a grid of times; `dynamics` is a probability flow or a diffusion.
+    """A numerical method that integrates a probability flow or a diffusion over a grid of times.
 
-    What `dynamics` offers is documented in `multisi.dynamics.Dynamics`: `drift(y, t)` and
+    The methods of `dynamics` are documented in `multisi.dynamics.Dynamics`: `drift(y, t)` and
     `diffusion(t)`, the exact `increments` along the path, its `knots` and its arc length `arc`.
+
+    Example:
+        >>> import multisi, torch
+        >>> class OneCall(Solver):
+        ...     stochastic = False
+        ...     def integrate(self, dynamics, y, times, *, generator):
+        ...         start, stop = dynamics.alpha(times[0]), dynamics.alpha(times[-1])
+        ...         return y + dynamics.combine(y, start, stop - start)
+        >>> means = lambda x, alpha: torch.stack([0 * x, 0 * x + 3], 1)
+        >>> model = multisi.Model(means, ["a", "b"])
+        >>> model.transport(torch.zeros(1, 2), "a", "b", solver=OneCall())
+        tensor([[3., 3.]])
     """
 
     calls_per_step: int | None = None
-    """Network calls of one step, where that is a constant."""
+    """Network calls per step, where this number is constant."""
 
     stochastic: bool = True
-    """Whether it also integrates diffusions; every solver integrates the flow."""
+    """Whether the solver also integrates diffusions; every solver integrates the flow."""
 
     spread: float = 0.0
-    """How far steps are drawn to the ends of each leg of a path: 0 for even steps, below 1."""
+    """How strongly steps are concentrated at the ends of each leg: 0 for even steps, below 1."""
 
     @abstractmethod
     def integrate(
@@ -45,12 +57,15 @@ class Solver(ABC):
         """The state at the last of `times`.
 
         Arguments:
-            dynamics: What to integrate.
+            dynamics: The flow or the diffusion to integrate.
             y: The state at the first time, shape `(b, *event)`.
             times: Increasing times in [0, 1], float64 on the CPU, shape `(n + 1,)`.
             generator: Source of random numbers, on the device of `y`; draw with
                 `multisi.noise.standard_normal(y, generator)`, which keeps the numbers of a row
                 independent of its batch.
+
+        Returns:
+            The state at the last time, shape `(b, *event)`.
         """
 
     def record(
@@ -61,10 +76,10 @@ class Solver(ABC):
         *,
         generator: torch.Generator,
     ) -> Iterator[Tensor]:
-        """The states at all times after the first, one by one.
+        """The states at all times after the first, one by one; arguments as for `integrate`.
 
-        This default integrates from time to time. A solver whose steps depend on earlier ones
-        has a record of its own, whose last state is that of `integrate`.
+        This default integrates from each time to the next. A solver whose steps depend on earlier
+        ones replaces it; its last state must be that of `integrate`.
         """
         for i in range(len(times) - 1):
             y = self.integrate(dynamics, y, times[i : i + 2], generator=generator)
@@ -76,7 +91,19 @@ class Solver(ABC):
 
 
 class FixedStep(Solver):
-    """A solver that is given by one step."""
+    """A solver defined by a single step.
+
+    Example:
+        >>> import multisi, torch
+        >>> class Forward(FixedStep):
+        ...     stochastic = False
+        ...     def step(self, dynamics, y, t, u, generator):
+        ...         return y + (u - t) * dynamics.velocity(y, t)
+        >>> means = lambda x, alpha: torch.stack([0 * x, 0 * x + 3], 1)
+        >>> model = multisi.Model(means, ["a", "b"])
+        >>> model.transport(torch.zeros(1, 2), "a", "b", solver=Forward(), steps=1)
+        tensor([[3., 3.]])
+    """
 
     @abstractmethod
     def step(
@@ -87,7 +114,18 @@ class FixedStep(Solver):
         u: Tensor,
         generator: torch.Generator,
     ) -> Tensor:
-        """The state at time `u`, from the state `y` at time `t < u`."""
+        """The state at time `u`, from the state `y` at time `t < u`.
+
+        Arguments:
+            dynamics: The flow or the diffusion to integrate.
+            y: The state at time `t`, shape `(b, *event)`.
+            t: The time at the start of the step, float64, shape `()`.
+            u: The time at the end of the step, float64, shape `()`.
+            generator: Source of random numbers, as for `integrate`.
+
+        Returns:
+            The state at time `u`, shape `(b, *event)`.
+        """
 
     def integrate(
         self,
@@ -97,14 +135,14 @@ class FixedStep(Solver):
         *,
         generator: torch.Generator,
     ) -> Tensor:
-        """One step for each interval of the grid."""
+        """The state at the last of `times`, by one step for each interval of the grid."""
         for t, u in itertools.pairwise(times):
             y = self.step(dynamics, y, t, u, generator)
         return y
 
 
 def last(states: Iterable[Tensor], y: Tensor) -> Tensor:
-    """The last of some states, or `y` if there are none."""
+    """The last of `states`, or `y` if there are none."""
     for state in states:
         y = state
     return y

@@ -1,13 +1,13 @@
-r"""Adams' multistep methods, with one network call a step.
+r"""Adams multistep methods, with one network call per step.
 
 Along a path the velocity is $\sum_k \dot\alpha_k g_k$. The conditional means $g_k$ are
-extrapolated by a polynomial $p_k(\sigma)$ in the arc length through their last values, and this is
-integrated against the exact coordinates,
+extrapolated by a polynomial $p_k(\sigma)$ in the arc length through their last values, and the
+polynomial is integrated against the exact coordinates,
 
 $$y_{n+1} = y_n + \sum_k \int_{\sigma_n}^{\sigma_{n+1}} p_k\, d\alpha_k,$$
 
-so that kinked and curved paths cost no accuracy. A corrector then integrates the step once more
-with the means at its end, which the next step needs anyway.
+so that kinked and curved paths cost no accuracy. A corrector then integrates the step again with
+the means at its end, which the next step needs anyway.
 """
 
 from collections.abc import Iterator
@@ -24,17 +24,17 @@ from multisi.field.conditional_means import projected_combination
 from multisi.solvers.base import Solver, flow_only, last
 
 _GROWTH = 10.0
-"""How many times longer than the last a step may be for a polynomial to reach over both."""
+"""Largest ratio of a step to the one before for one polynomial to cover both."""
 _POINT = 1e-12
-"""Steps shorter than this have no length but for rounding."""
+"""Steps shorter than this count as steps of length zero."""
 _GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(5))
 
 
 class Multistep(Solver):
-    """A predictor through the last means, and a corrector in some of the steps.
+    """A predictor through the last means, and a corrector for some of the steps.
 
     Arguments:
-        points: How many means the polynomials pass through.
+        points: How many values of the means the polynomials pass through.
         corrected: How many steps of each leg are corrected; `None` for all.
     """
 
@@ -52,7 +52,7 @@ class Multistep(Solver):
         *,
         generator: torch.Generator,
     ) -> Tensor:
-        """The last state of the record."""
+        """The state at the last of `times`."""
         return last(self.record(dynamics, y, times, generator=generator), y)
 
     def record(
@@ -63,7 +63,7 @@ class Multistep(Solver):
         *,
         generator: torch.Generator,
     ) -> Iterator[Tensor]:
-        """A network call, a correction of the last step and a prediction of the next."""
+        """The states after the first; each call corrects one step and predicts the next."""
         flow_only(self, dynamics)
         plan = _Plan(self, dynamics, y, times)
         means, condition = dynamics.conditional_means, dynamics.condition
@@ -82,24 +82,38 @@ class Multistep(Solver):
 
 
 class AdamsBashforth2(Multistep):
-    """Adams and Bashforth's method of order 2: one network call a step."""
+    """The Adams-Bashforth method of order 2: one network call per step.
+
+    References:
+        Hairer, Nørsett, Wanner. Solving ordinary differential equations I (1993),
+        doi:10.1007/978-3-540-78862-1, section III.1.
+    """
 
     def __init__(self) -> None:
         super().__init__(2, 0)
 
 
 class AdamsBashforth3(Multistep):
-    """Adams and Bashforth's method of order 3, its first step corrected: one call a step."""
+    """The Adams-Bashforth method of order 3, with a corrected first step: one call per step.
+
+    References:
+        Hairer, Nørsett, Wanner. Solving ordinary differential equations I (1993),
+        doi:10.1007/978-3-540-78862-1, section III.1.
+    """
 
     def __init__(self) -> None:
         super().__init__(3, 1)
 
 
 class Adams(Multistep):
-    """Adams' predictor and corrector through three means: order 3, one network call a step.
+    """The Adams predictor-corrector method through three means: order 3, one call per step.
 
     It never evaluates at the end of a path. Steps are shorter towards the ends of each leg, where
-    the polynomials have least to go by.
+    the polynomials pass through fewer values.
+
+    References:
+        Hairer, Nørsett, Wanner. Solving ordinary differential equations I (1993),
+        doi:10.1007/978-3-540-78862-1, section III.1.
     """
 
     spread = 0.5
@@ -109,7 +123,15 @@ class Adams(Multistep):
 
 
 class Adams4(Multistep):
-    """The same through four means: order 3, and better in few steps on very smooth fields."""
+    """The Adams predictor-corrector method through four means, for few steps on smooth fields.
+
+    Its order is 3, with one network call per step. On very smooth fields it is more accurate than
+    `Adams` in few steps.
+
+    References:
+        Hairer, Nørsett, Wanner. Solving ordinary differential equations I (1993),
+        doi:10.1007/978-3-540-78862-1, section III.1.
+    """
 
     spread = 0.3
 
@@ -135,18 +157,18 @@ def _sums(weights: Tensor, kept: Tensor) -> tuple[Tensor, ...]:
 
 
 class _Plan:
-    """Points and coefficients of all steps, in float64 before they are rounded."""
+    """The points and the coefficients of all steps, computed in float64."""
 
     def __init__(self, solver: Multistep, dynamics: Dynamics, y: Tensor, times: Tensor) -> None:
         self._points, self._dynamics, self._y, self._times = solver.points, dynamics, y, times
         self._places = dynamics.arc.place(times)
         inner = torch.tensor(dynamics.knots[1:-1], dtype=times.dtype)
         starts = {0, *torch.searchsorted(times, inner).tolist()}
-        # A polynomial through points of a tiny step would run away over a long one: start anew.
+        # A polynomial through the ends of a tiny step diverges over a long one: start again.
         steps = self._places.diff()
         starts |= set((1 + (steps[1:] > _GROWTH * steps[:-1]).nonzero()[:, 0]).tolist())
         self._starts = starts
-        # For each time the first of the leg that ends there; polynomials stay on one leg, since
+        # For each time the index of the first time of its leg; polynomials stay on one leg, since
         # the means may have a kink at a knot.
         first, self._leg = 0, [0]
         for i in range(1, len(times)):
@@ -158,21 +180,21 @@ class _Plan:
         self.numbers = 16 * dynamics.alpha(0.0).numel()
 
     def buffer(self) -> Tensor:
-        """Room for the fields of the last network calls, shape `(p, r, b, d)`."""
+        """A buffer for the fields of the last network calls, shape `(p, r, b, d)`."""
         y = self._y
         return y.new_zeros(self._points, len(self._others), len(y), y[:1].numel())
 
     def rows(self, part: slice) -> tuple[Tensor, ...]:
-        """For each step: point, coefficients of heads and state, and weights of the fields."""
+        """For each step the point, the coefficients of heads and state, and the field weights."""
         y = self._y
         index = torch.arange(len(self._times) - 1)[part]
         alpha = self._dynamics.alpha(self._times[index])
         alpha = alpha[:, None] if alpha.ndim == 2 else alpha  # (m, 1 or b, k)
-        # Changes of the coordinates sum to zero, so the fields g_k − g_first are all that counts.
+        # The changes of the coordinates sum to zero, so only the fields g_k − g_first matter.
         basis = torch.eye(alpha.shape[-1], dtype=alpha.dtype)
         basis = basis[self._others] - basis[self._first]
         of_heads, of_state = projected_combination(alpha[:, :, None], basis)
-        # The corrector needs the moments of the step before, which is one more at the front.
+        # The corrector needs the moments of the step before as well.
         before = int(index[0] > 0)
         moments = self._moments(torch.arange(int(index[0]) - before, int(index[-1]) + 1))
         both = (moments[: len(index)], moments[before:])
@@ -182,7 +204,7 @@ class _Plan:
             [self._weights(index, shift, of) for shift, of in zip((-1, 0), both, strict=True)], 1
         )
         weights = weights[..., self._others]  # (m, q, p, [b,] r)
-        # The buffer is a ring: the field of step i lies in place i modulo p.
+        # The buffer is a ring: the field of step i has index i modulo p.
         turned = (index[:, None] - torch.arange(self._points)) % self._points
         weights = weights[torch.arange(len(index))[:, None], :, turned].transpose(1, 2)
         if weights.ndim == 5:
@@ -201,7 +223,7 @@ class _Plan:
         low = self._places[step]
         length = (self._places[step + 1] - low).clamp_min(_POINT)
         back = index[:, None] - torch.arange(self._points)
-        # Places of the points in units of the step, which keeps the matrix well conditioned.
+        # Places relative to the step keep the matrix well conditioned.
         s = (self._places[back.clamp_min(0)] - low[:, None]) / length[:, None]
         powers = s[..., None] ** torch.arange(self._points)
         first = [i if shift == 0 and i in self._starts else self._leg[i] for i in index.tolist()]
@@ -209,7 +231,7 @@ class _Plan:
         inside[length <= _POINT, 1:] = False
         if shift:
             inside &= (index > 0)[:, None]
-        # Points that do not count: an identity in the matrix, and moments of zero.
+        # Unused points get rows of the identity matrix, and moments of zero.
         square = inside[:, :, None] & inside[:, None, :]
         powers = torch.where(square, powers, torch.eye(self._points, dtype=s.dtype))
         moments = moments * leading(inside, moments)

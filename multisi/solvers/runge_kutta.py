@@ -1,4 +1,4 @@
-"""Runge and Kutta's methods in the arc length, with steps of one size or of the size needed."""
+"""Runge-Kutta methods in the arc length, with fixed or adaptive steps."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,7 +14,12 @@ from multisi.solvers.base import Solver, flow_only, last
 
 
 class RungeKutta4(Solver):
-    """The classical method of Runge and Kutta: order 4, four network calls a step."""
+    """The classical Runge-Kutta method: order 4, four network calls per step.
+
+    References:
+        Hairer, Nørsett, Wanner. Solving ordinary differential equations I (1993),
+        doi:10.1007/978-3-540-78862-1, section II.1.
+    """
 
     calls_per_step = 4
     stochastic = False
@@ -27,7 +32,7 @@ class RungeKutta4(Solver):
         *,
         generator: torch.Generator,
     ) -> Tensor:
-        """The last state of the record."""
+        """The state at the last of `times`."""
         return last(self.record(dynamics, y, times, generator=generator), y)
 
     def record(
@@ -38,21 +43,21 @@ class RungeKutta4(Solver):
         *,
         generator: torch.Generator,
     ) -> Iterator[Tensor]:
-        """Four stages per step: at its start, twice in its middle, and at its end."""
+        """The states after the first, by four stages per step."""
         flow_only(self, dynamics)
         places = dynamics.arc.place(times)
         shares = torch.tensor([0.0, 0.5, 0.5, 1.0], dtype=torch.float64)
         at = dynamics.arc.time(torch.lerp(places[:-1, None], places[1:, None], shares).flatten())
 
         def changes(part: slice) -> Tensor:
-            # A slice of stages may begin and end within a step: whole steps, then the slice.
+            # A slice of stages may begin and end within a step: compute whole steps, then cut.
             step, end = part.start // 4, -(-part.stop // 4)
             start, stop = places[:-1][step:end], places[1:][step:end]
             tangents = dynamics.arc.tangents(start, stop, shares)  # (steps, 4, [b,] k)
             tangents = tangents * leading(stop - start, tangents)
             return tangents.flatten(0, 1)[part.start - 4 * step :][: part.stop - part.start]
 
-        # Not exact differences of alpha: with those the order falls to 2.
+        # Rates rather than exact differences of alpha, with which the order would be 2.
         slope = dynamics.increments(y, at, changes, torch.zeros_like(at))
         for i in range(0, len(at), 4):
             a = slope(i, y)
@@ -63,18 +68,24 @@ class RungeKutta4(Solver):
 
 
 class Adaptive(Solver):
-    """Dormand and Prince's method of order 5, whose steps are as long as the error allows.
+    """The Dormand-Prince method of order 5, with steps as long as the tolerance allows.
 
-    The error of every row is held to `atol + rtol * |y|` in each step, so that the steps, though
-    not the accuracy, depend on the whole batch. The grid of times gives the first step only.
+    In each step, the error of every row, relative to `atol + rtol * |y|`, has a root mean square
+    of at most 1. The steps, but not the accuracy, therefore depend on the whole batch. The grid of
+    times sets the first step only.
 
     Arguments:
         rtol: Relative tolerance.
         atol: Absolute tolerance, in standardised units.
-        most_calls: Network calls after which it gives up.
+        most_calls: Number of network calls after which the solver gives up.
 
     Raises:
-        ConfigError: a tolerance that is not above 0.
+        ConfigError: a tolerance is not above 0, or `most_calls` is not a positive integer.
+        SolverError: when called, the tolerance was not met within `most_calls` network calls.
+
+    References:
+        Dormand, Prince. A family of embedded Runge-Kutta formulae (1980),
+        doi:10.1016/0771-050X(80)90013-3.
     """
 
     stochastic = False
@@ -111,8 +122,8 @@ class Adaptive(Solver):
                 if calls + 7 > self.most_calls or place + h == place:
                     raise SolverError(
                         f"{self!r} did not meet its tolerance within {calls} network calls; it "
-                        f"came to {place:.4g} of the way. Raise most_calls, rtol or atol, or "
-                        "check whether the network returns finite values."
+                        f"reached {place:.4g} of the arc length. Raise most_calls, rtol or atol, "
+                        "or check whether the network returns finite values."
                     )
                 new, error = _dormand_prince(dynamics, y, place, h)
                 calls += 7
@@ -123,7 +134,7 @@ class Adaptive(Solver):
         return y
 
     def _size(self, error: Tensor, y: Tensor, new: Tensor) -> float:
-        """The largest error of a row, in units of the tolerance; infinite if it is not finite."""
+        """The largest error of a row relative to the tolerance; infinite if it is NaN."""
         bound = self.atol + self.rtol * torch.maximum(y.abs(), new.abs())
         rows = (error / bound).reshape(len(y), -1).square().mean(1).sqrt()
         size = rows.max().item() if len(rows) else 0.0

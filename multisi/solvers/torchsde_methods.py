@@ -1,8 +1,8 @@
 r"""Euler, Heun, midpoint, Milstein and SRK by `torchsde.sdeint`, for the ODE and the SDE alike.
 
-torchsde integrates over the integers $[0, N]$ with steps of 1; what happens in step $i$ of the
-grid is looked up in tables, so that any grid works, no step is added by rounding, and a network
-call costs a few small operations. Brownian increments come from the generator that is passed.
+torchsde integrates over the integers $[0, N]$ with steps of 1. The coefficients of step $i$ of the
+grid are looked up in tables, so that any grid works, rounding adds no step, and a network call
+costs a few small operations. Brownian increments come from the generator that is passed.
 """
 
 import functools
@@ -22,11 +22,11 @@ Stage = tuple[float, tuple[tuple[float, float], ...]]
 
 
 class TorchSDE(Solver):
-    r"""A method of torchsde, described by the places of a step at which it needs the drift.
+    r"""A method of torchsde, described by the stages at which it evaluates the drift.
 
-    Each stage is (at, moves), as shares of the step: the drift at `at` is
-    $\sum c\,(\alpha(\mathrm{share}) - \alpha(0))$ over its moves (share, c), exact differences of
-    the coordinates.
+    Each stage is (at, moves), in shares of the step. The drift at `at` has the coefficients
+    $\sum c\,(\alpha(\mathrm{share}) - \alpha(0))$, summed over its moves (share, c): exact
+    differences of the coordinates.
     """
 
     method: ClassVar[str]
@@ -42,7 +42,7 @@ class TorchSDE(Solver):
         *,
         generator: torch.Generator,
     ) -> Tensor:
-        """The state at the last of `times`; the grid is used as it is."""
+        """The state at the last of `times`."""
         span = torch.tensor([0, len(times) - 1], dtype=torch.float64)
         return self._solve(dynamics, y, times, generator, span)[-1]
 
@@ -72,14 +72,19 @@ class TorchSDE(Solver):
         states: Tensor = torchsde.sdeint(
             steps, flat, span, bm=steps.brownian, method=self.method, dt=1
         )
-        # Reference cycles within torchsde would keep the states alive.
+        # Reference cycles in torchsde would keep the states alive.
         vars(steps.brownian).clear()
         vars(steps).clear()
         return states.reshape(len(span), *y.shape)
 
 
 class Euler(TorchSDE):
-    """Euler's method, Euler and Maruyama's with noise: order 1, one network call a step."""
+    """Euler's method, with noise the Euler-Maruyama method: order 1, one network call per step.
+
+    References:
+        Kloeden, Platen. Numerical solution of stochastic differential equations (1992),
+        doi:10.1007/978-3-662-12616-5.
+    """
 
     method, sde_type = "euler", "ito"
     stages = ((0.0, ((1.0, 1.0),)),)
@@ -87,7 +92,12 @@ class Euler(TorchSDE):
 
 
 class Heun(TorchSDE):
-    """Heun's method, which evaluates at both ends of a step: order 2, two calls a step."""
+    """Heun's method, which evaluates at both ends of a step: order 2, two calls per step.
+
+    References:
+        Kloeden, Platen. Numerical solution of stochastic differential equations (1992),
+        doi:10.1007/978-3-662-12616-5.
+    """
 
     method = "heun"
     stages = ((0.0, ((1.0, 1.0),)), (1.0, ((1.0, 1.0),)))
@@ -95,7 +105,12 @@ class Heun(TorchSDE):
 
 
 class Midpoint(TorchSDE):
-    """The midpoint rule, which never evaluates at the end of a path: order 2, two calls a step."""
+    """The midpoint rule, which never evaluates at the end of a path: order 2, two calls per step.
+
+    References:
+        Li, Wong, Chen, Duvenaud. Scalable gradients for stochastic differential equations (2020),
+        arXiv:2001.01328.
+    """
 
     method = "midpoint"
     stages = ((0.0, ((0.5, 2.0),)), (0.5, ((1.0, 1.0),)))
@@ -103,25 +118,30 @@ class Midpoint(TorchSDE):
 
 
 class Milstein(Euler):
-    """Milstein's method: Euler's, as the noise is additive and its correction zero."""
+    """Milstein's method, here equal to Euler's, as the correction for additive noise is zero.
+
+    References:
+        Kloeden, Platen. Numerical solution of stochastic differential equations (1992),
+        doi:10.1007/978-3-662-12616-5.
+    """
 
 
 class SRK(TorchSDE):
-    """Rößler's stochastic Runge-Kutta method for additive noise: order 2, two calls a step.
+    """Rößler's stochastic Runge-Kutta method for additive noise: order 2, two calls per step.
 
     References:
-        Runge-Kutta methods for the strong approximation of solutions of stochastic differential
-        equations, doi:10.1137/09076636X.
+        Rößler. Runge-Kutta methods for the strong approximation of solutions of stochastic
+        differential equations (2010), doi:10.1137/09076636X.
     """
 
     method, sde_type, noise_type = "srk", "ito", "additive"
-    # The second drift is such that a third of the first and two thirds of it are the whole step.
+    # One third of the first drift plus two thirds of the second is the whole step.
     stages = ((0.0, ((0.75, 4 / 3),)), (0.75, ((1.0, 1.5), (0.75, -2 / 3))))
     calls_per_step = 2
 
 
 class _Steps:
-    """The steps of one integration, as the object that `torchsde.sdeint` expects."""
+    """The steps of one integration, with the interface that `torchsde.sdeint` expects."""
 
     noise_type: str
 
@@ -137,11 +157,11 @@ class _Steps:
         self.shape = y.shape
         self.increment = dynamics.increments(y, *_schedule(solver, dynamics, times))
         self.brownian = _Brownian(y.reshape(len(y), -1), dynamics, times, generator)
-        # Stage, state and drift of the last call.
+        # The stage, the state and the drift of the last call.
         self.known = (-1, self.brownian.ones, self.brownian.ones)
 
     def drift(self, y: Tensor) -> Tensor:
-        """The drift of the next stage; for the same state again, the same tensor."""
+        """The drift of the next stage; the last one again for the same state."""
         stage, known, drift = self.known
         if known is not y:
             if self.shape == y.shape:
@@ -153,7 +173,7 @@ class _Steps:
 
 
 class _Diagonal(_Steps):
-    """With a diffusion of one: the increments of the noise already have their size."""
+    """A diffusion coefficient of one: the increments of the noise already have their scale."""
 
     noise_type = "diagonal"
 
@@ -165,10 +185,10 @@ class _Diagonal(_Steps):
 
 
 class _Additive(_Steps):
-    """With the product in place of the matrix of the noise, so that images work.
+    """Products of matrix and noise: the matrix itself would be too large for images.
 
-    torchsde first checks shapes: it asks for a drift, and for a product with numbers that it
-    draws from the global generator; that draw is undone.
+    torchsde first checks shapes by a drift and by a product with numbers that it draws from the
+    global generator; that draw is undone.
     """
 
     noise_type = "additive"
@@ -191,7 +211,7 @@ class _Additive(_Steps):
 
 
 class _Brownian:
-    r"""Increments $\int \sqrt{2\varepsilon}\,dW$ for torchsde, which asks once per step."""
+    r"""Increments $\int \sqrt{2\varepsilon}\,dW$ for torchsde, which takes one per step."""
 
     levy_area_approximation = "space-time"
 

@@ -37,5 +37,5 @@ def test_labels_that_cannot_be_matched():
     with pytest.raises(DataError, match=r"needs labels for every dataset; marginals \[1\]"):
         ClassAware([labelled([1.0]), Marginal(A)])
     one, other = (Marginal(A, torch.full((10,), label)) for label in (0, 1))
-    with pytest.raises(DataError, match="no label that all datasets have"):
+    with pytest.raises(DataError, match="a label that occurs in every dataset"):
         ClassAware([one, other])

@@ -43,7 +43,7 @@ def test_restoration():
     ("options", "error", "message"),
     [
         (dict(made="low", of="low"), ConfigError, "two of .*'low', 'high', 'other'.*got 'low'"),
-        (dict(made="noise", of="high"), ConfigError, "got 'noise', 'high'"),
+        (dict(made="noise", of="high"), ConfigError, "got 'noise' and 'high'"),
         (dict(made="low", of="high", corrupt=3), ConfigError, "corrupt must be a function"),
         (dict(made="low", of="high", sigma=-1), ConfigError, "sigma must be"),
         (dict(made="low", of="high", corrupt=lambda x, s: x[:, :1]), ShapeError, "keep shape"),

@@ -74,12 +74,12 @@ def test_condition_is_handed_on():
 
 @pytest.mark.parametrize("answer", [torch.zeros(5, 2, 2), torch.zeros(5, 2), None])
 def test_wrong_shapes_are_found(answer):
-    with pytest.raises(ShapeError, match=r"one head a marginal, shape \(5, 3, 2\); got"):
+    with pytest.raises(ShapeError, match=r"one head per marginal, shape \(5, 3, 2\); got"):
         ConditionalMeans(lambda x, alpha: answer)(torch.zeros(5, 2), torch.ones(3))
 
 
 def test_all_zero_weights():
-    with pytest.raises(SimplexError, match="all zero"):
+    with pytest.raises(SimplexError, match="a positive sum in every row; the smallest is 0"):
         MEANS(torch.zeros(2, 2).double(), torch.zeros(3).double())
 
 

@@ -144,16 +144,19 @@ def bounds(
         )
     ends = [named_points.resolve(name, model.marginals, None, name) for name in (source, target)]
     along = functools.partial(dynamics_along, route=ends, path=path, interpolant=interpolant)
-    theirs = along(other.conditional_means)
-    ours = along(model.conditional_means, noise=1.0 if noise is None else noise)
-    _check_samples(samples, [model.marginals[k] for k in theirs.support if k > 0])
-    states = PathStates(model, samples, theirs, checks.integer(count, "count", 2), seed)
+    reference = along(other.conditional_means)
+    judged = along(model.conditional_means, noise=1.0 if noise is None else noise)
+    _check_samples(samples, [model.marginals[k] for k in reference.support if k > 0])
+    states = PathStates(model, samples, reference, checks.integer(count, "count", 2), seed)
     half = 1.0 if exact else 0.5  # The difference of two models has twice the variance of one.
     with torch.inference_mode(False), torch.no_grad():
         share = torch.stack(
-            [weight * half * _errors(ours, theirs, t, states) for t, weight in nodes(theirs)]
+            [
+                weight * half * _errors(judged, reference, t, states)
+                for t, weight in nodes(reference)
+            ]
         ).sum(0)
-        fishers = _fisher(ours, theirs, states, steps) if fisher else None
+        fishers = _fisher(judged, reference, states, steps) if fisher else None
     velocity, score = Estimate.of(share[0]), Estimate.of(share[1])
     flow = math.sqrt(velocity.value * fishers.value) if fishers is not None else None
     diffusion = Estimate.of(share[2]) if noise is not None else None
@@ -166,10 +169,10 @@ def check_models(model: Any, other: Any) -> None:
     Raises:
         ConfigError: one of them is not a model, or their marginals differ.
     """
-    mine = checks.instance(model, Field, "The model").marginals
-    theirs = checks.instance(other, Field, "The other model, a twin or the truth,").marginals
-    if mine != theirs:
-        raise ConfigError(f"Both models must have the same marginals; got {mine} and {theirs}.")
+    own = checks.instance(model, Field, "The model").marginals
+    others = checks.instance(other, Field, "The other model, a twin or the truth,").marginals
+    if own != others:
+        raise ConfigError(f"Both models must have the same marginals; got {own} and {others}.")
 
 
 def _check_samples(samples: Mapping[str, Any], names: list[str]) -> None:
@@ -180,19 +183,19 @@ def _check_samples(samples: Mapping[str, Any], names: list[str]) -> None:
         raise ShapeError(f"All samples must have one event shape; got the shapes {shapes}.")
 
 
-def _errors(ours: Dynamics, theirs: Dynamics, t: Tensor, states: PathStates) -> Tensor:
+def _errors(judged: Dynamics, reference: Dynamics, t: Tensor, states: PathStates) -> Tensor:
     """Squared errors of velocity and score, and the integrand of the diffusion's bound.
 
     Shape `(3, count)`.
     """
-    alpha, rate = theirs.alpha_and_rate(t)
+    alpha, rate = reference.alpha_and_rate(t)
     y = states(alpha)
-    error = (ours.means(y, alpha) - theirs.means(y, alpha)).double()
+    error = (judged.means(y, alpha) - reference.means(y, alpha)).double()
     error = flat_heads(error)
-    scale = theirs.weights(t).sum().item()
+    scale = reference.weights(t).sum().item()
     velocity = torch.einsum("k,bkd->bd", rate, error)
-    drift = velocity - ours.score_coefficients(t, alpha)[0] * error[:, 0]
-    epsilon = ours.diffusion(t) ** 2 / 2
+    drift = velocity - judged.score_coefficients(t, alpha)[0] * error[:, 0]
+    epsilon = judged.diffusion(t) ** 2 / 2
     return torch.stack(
         [
             scale**2 * velocity.square().sum(1),
@@ -202,21 +205,21 @@ def _errors(ours: Dynamics, theirs: Dynamics, t: Tensor, states: PathStates) -> 
     )
 
 
-def _fisher(ours: Dynamics, theirs: Dynamics, states: PathStates, steps: int) -> Estimate:
+def _fisher(judged: Dynamics, reference: Dynamics, states: PathStates, steps: int) -> Estimate:
     """The Fisher term; the score of the flow's law is a finite difference of its log-density."""
     total: Any = 0.0
-    for t, weight in nodes(theirs):
-        alpha = theirs.alpha(t)
+    for t, weight in nodes(reference):
+        alpha = reference.alpha(t)
         y = states(alpha)
-        truth = -theirs.means(y, alpha)[:, 0] / alpha[0].item()
+        truth = -reference.means(y, alpha)[:, 0] / alpha[0].item()
         score = torch.zeros_like(y)
         for i in range(y[0].numel()):
             step = torch.zeros_like(y[0])
             step.view(-1)[i] = _STEP
-            up, down = (_log_density(ours, y + sign * step, t, steps) for sign in (1, -1))
+            up, down = (_log_density(judged, y + sign * step, t, steps) for sign in (1, -1))
             score.view(len(y), -1)[:, i] = (up - down) / (2 * _STEP)
         square = (score - truth).flatten(1).square().sum(1)
-        total = total + weight * square / theirs.weights(t).sum().item() ** 2
+        total = total + weight * square / reference.weights(t).sum().item() ** 2
     return Estimate.of(total)
 
 
@@ -232,8 +235,8 @@ class _Back(Path):
         return self.path(self.t * (1 - t))
 
 
-def _log_density(ours: Dynamics, y: Tensor, t: Tensor, steps: int) -> Tensor:
+def _log_density(judged: Dynamics, y: Tensor, t: Tensor, steps: int) -> Tensor:
     """Log-density of the flow's law at time `t`, starting from the noise, shape `(b,)`."""
-    back = ProbabilityFlow(ours.conditional_means, _Back(ours.path, t), ours.interpolant)
+    back = ProbabilityFlow(judged.conditional_means, _Back(judged.path, t), judged.interpolant)
     solver = registry.create("solver", "adams", Solver)
     return log_density(back, y, time_grid(back, steps, solver.spread), solver)

@@ -1,4 +1,4 @@
-"""What can be said of a model: likelihoods, bounds, reports and pictures."""
+"""Analysis of a model: likelihoods, KL bounds, evaluation reports and plots."""
 
 import lazy_loader
 

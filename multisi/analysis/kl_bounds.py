@@ -1,4 +1,4 @@
-r"""Bounds on how far the end of a transport is from its target, and the noise that they ask for.
+r"""Bounds on the KL divergence of a target from the end of a transport, and the best noise.
 
 With $\Delta L_b = \int E |\hat b - b|^2 dt$ and $\Delta L_s = \int E |\hat s - s|^2 dt$, the law
 $\hat\rho_1$ at the end of the SDE with constant $\varepsilon$ satisfies
@@ -6,14 +6,15 @@ $\hat\rho_1$ at the end of the SDE with constant $\varepsilon$ satisfies
 $$KL(\rho_1 | \hat\rho_1) \le \frac{\Delta L_b}{2 \varepsilon}
 + \frac{\varepsilon\, \Delta L_s}{2},$$
 
-which is least at $\varepsilon^* = \sqrt{\Delta L_b / \Delta L_s}$. For the flow the losses do not
-control it; there
+with its minimum at $\varepsilon^* = \sqrt{\Delta L_b / \Delta L_s}$. The losses alone do not bound
+the divergence of the flow, which also needs the Fisher term $F$:
 
 $$KL(\rho_1 | \hat\rho_1) \le \sqrt{\Delta L_b} \sqrt{F}, \qquad
 F = \int E |\nabla \log \hat\rho_t - \nabla \log \rho_t|^2 dt .$$
 
 References:
-    Stochastic interpolants: a unifying framework, arXiv:2303.08797, sections 2.4 and 2.6.
+    Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows and
+    diffusions (2023), arXiv:2303.08797, sections 2.4 and 2.6.
 """
 
 import functools
@@ -42,21 +43,25 @@ from multisi.sampling.grid import time_grid
 from multisi.solvers import Solver
 
 _STEP = 1e-4
-"""Step of the differences by which a log-density is derived."""
+"""Step of the finite differences of a log-density."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    r"""Losses of a model along a path, and the bounds that follow; in nats.
+    r"""Losses of a model along a path, and the KL bounds that they imply, in nats.
 
     Arguments:
-        velocity: $\Delta L_b$.
-        score: $\Delta L_s$.
-        diffusion: The bound for the diffusion with the noise that was asked for, if any.
-        flow: The bound for the flow, with its Fisher term, if that was asked for.
-        fisher: The Fisher term $F$ itself.
-        exact: Whether the losses are against the truth; otherwise they are estimated from two
+        velocity: The loss of the velocity, $\Delta L_b = \int E |\hat b - b|^2 dt$.
+        score: The loss of the score, $\Delta L_s = \int E |\hat s - s|^2 dt$.
+        diffusion: The bound for the diffusion with the requested noise; `None` without one.
+        flow: The bound for the flow, $\sqrt{\Delta L_b} \sqrt{F}$; `None` unless requested.
+        fisher: The Fisher term $F$; `None` unless requested.
+        exact: Whether the losses are against the truth. If not, they are estimated from two
             models that were trained independently, and miss the error that both share.
+
+    References:
+        Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
+        and diffusions (2023), arXiv:2303.08797, sections 2.4 and 2.6.
     """
 
     velocity: Estimate
@@ -68,12 +73,12 @@ class Bounds:
 
     @property
     def epsilon(self) -> float:
-        r"""$\varepsilon^* = \sqrt{\Delta L_b / \Delta L_s}$."""
+        r"""The constant noise with the lowest bound, $\sqrt{\Delta L_b / \Delta L_s}$."""
         return math.sqrt(self.velocity.value / self.score.value) if self.score.value else math.inf
 
     @property
     def best(self) -> float:
-        r"""The bound at $\varepsilon^*$, which is $\sqrt{\Delta L_b\, \Delta L_s}$."""
+        r"""The bound with that noise, $\sqrt{\Delta L_b\, \Delta L_s}$."""
         return math.sqrt(self.velocity.value * self.score.value)
 
 
@@ -93,47 +98,65 @@ def bounds(
     steps: int = 64,
     seed: int = 0,
 ) -> Bounds:
-    """Bounds on the KL divergence of the target from what a model makes of a source.
+    r"""Bounds on the KL divergence of the target from the end of a model's transport.
+
+    $$KL(\rho_1 | \hat\rho_1) \le \frac{\Delta L_b}{2 \varepsilon}
+    + \frac{\varepsilon\, \Delta L_s}{2}$$
 
     Arguments:
-        model: The model to judge.
+        model: The model whose error is bounded.
         other: The truth, such as a model of `GaussianMixtureMeans`; or a twin: a model that was
-            fitted with another seed, and differs by twice the variance of either.
-        samples: Name to samples of the data marginals on the path.
+            fitted with another seed, whose squared difference is twice the variance of either.
+        samples: Name to samples of the data marginals on the path, each of shape `(n, *event)`.
         source: Name of the marginal where samples come from.
         target: Name of the marginal where they go.
         exact: Whether `other` is the truth.
-        noise: A noise to bound the diffusion with, as for `transport`.
-        fisher: Bound the flow as well; `source` must be the noise, whose density is known.
-        path: The path, which must leave the face without noise.
-        interpolant: The interpolant.
+        noise: The noise of the diffusion to bound, as for `transport`.
+        fisher: Bound the flow as well; `exact` must be true and `source` the noise marginal,
+            whose density is known.
+        path: A path or its name; the noise must have a positive weight inside it.
+        interpolant: An interpolant or its name.
         count: Joint samples at each time.
-        steps: Steps of the flow, for the Fisher term.
+        steps: Solver steps of the flow, for the Fisher term.
         seed: Seed of the samples.
 
+    Returns:
+        The losses and the bounds.
+
     Raises:
-        ScoreError: the models have no score.
-        ConfigError: models of different marginals, or a Fisher term without its density.
-        DataError: no samples for a marginal on the path.
-        ShapeError: samples of different event shapes.
+        ScoreError: the model has no score, or the path has none.
+        ConfigError: a name is unknown, an option is out of range, the marginals of the models
+            differ, or `fisher` is true without the truth or the density of the source.
+        DataError: samples of a marginal on the path are missing, empty or not finite.
+        ShapeError: samples have different event shapes.
+
+    References:
+        Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
+        and diffusions (2023), arXiv:2303.08797, sections 2.4 and 2.6.
     """
     check_models(model, other)
     samples, steps = checks.options(samples, "samples"), checks.integer(steps, "steps")
     model.check_score("A bound")
     if fisher and not (exact and source == model.noise):
-        raise ConfigError("The Fisher term needs the truth, and the noise as the source.")
+        raise ConfigError(
+            "The Fisher term needs exact=True and the noise marginal as the source; got "
+            f"exact={exact!r} and source={source!r}."
+        )
     ends = [named_points.resolve(name, model.marginals, None, name) for name in (source, target)]
     along = functools.partial(dynamics_along, route=ends, path=path, interpolant=interpolant)
-    theirs = along(other.conditional_means)
-    ours = along(model.conditional_means, noise=1.0 if noise is None else noise)
-    _check_samples(samples, [model.marginals[k] for k in theirs.support if k > 0])
-    states = PathStates(model, samples, theirs, checks.integer(count, "count", 2), seed)
-    half = 1.0 if exact else 0.5  # Two independent errors have twice the variance of one.
+    reference = along(other.conditional_means)
+    judged = along(model.conditional_means, noise=1.0 if noise is None else noise)
+    _check_samples(samples, [model.marginals[k] for k in reference.support if k > 0])
+    states = PathStates(model, samples, reference, checks.integer(count, "count", 2), seed)
+    half = 1.0 if exact else 0.5  # The difference of two models has twice the variance of one.
     with torch.inference_mode(False), torch.no_grad():
         share = torch.stack(
-            [weight * half * _errors(ours, theirs, t, states) for t, weight in nodes(theirs)]
+            [
+                weight * half * _errors(judged, reference, t, states)
+                for t, weight in nodes(reference)
+            ]
         ).sum(0)
-        fishers = _fisher(ours, theirs, states, steps) if fisher else None
+        fishers = _fisher(judged, reference, states, steps) if fisher else None
     velocity, score = Estimate.of(share[0]), Estimate.of(share[1])
     flow = math.sqrt(velocity.value * fishers.value) if fishers is not None else None
     diffusion = Estimate.of(share[2]) if noise is not None else None
@@ -144,35 +167,35 @@ def check_models(model: Any, other: Any) -> None:
     """Check that two models have the same marginals.
 
     Raises:
-        ConfigError: they do not, or they are no models.
+        ConfigError: one of them is not a model, or their marginals differ.
     """
-    mine = checks.instance(model, Field, "The model").marginals
-    theirs = checks.instance(other, Field, "The other model, a twin or the truth,").marginals
-    if mine != theirs:
-        raise ConfigError(f"Both models must have the same marginals; got {mine} and {theirs}.")
+    own = checks.instance(model, Field, "The model").marginals
+    others = checks.instance(other, Field, "The other model, a twin or the truth,").marginals
+    if own != others:
+        raise ConfigError(f"Both models must have the same marginals; got {own} and {others}.")
 
 
 def _check_samples(samples: Mapping[str, Any], names: list[str]) -> None:
     shapes = {n: tuple(arrays.floats(samples[n], n).shape) for n in names if n in samples}
     if empty := [name for name, shape in shapes.items() if not shape[0]]:
-        raise DataError(f"Samples of {', '.join(empty)} must have at least one row; got none.")
+        raise DataError(f"Samples of {', '.join(empty)} must have at least one row; got 0 rows.")
     if len({shape[1:] for shape in shapes.values()}) > 1:
-        raise ShapeError(f"All samples must have one event shape; got {shapes}.")
+        raise ShapeError(f"All samples must have one event shape; got the shapes {shapes}.")
 
 
-def _errors(ours: Dynamics, theirs: Dynamics, t: Tensor, states: PathStates) -> Tensor:
+def _errors(judged: Dynamics, reference: Dynamics, t: Tensor, states: PathStates) -> Tensor:
     """Squared errors of velocity and score, and the integrand of the diffusion's bound.
 
     Shape `(3, count)`.
     """
-    alpha, rate = theirs.alpha_and_rate(t)
+    alpha, rate = reference.alpha_and_rate(t)
     y = states(alpha)
-    error = (ours.means(y, alpha) - theirs.means(y, alpha)).double()
+    error = (judged.means(y, alpha) - reference.means(y, alpha)).double()
     error = flat_heads(error)
-    scale = theirs.weights(t).sum().item()
+    scale = reference.weights(t).sum().item()
     velocity = torch.einsum("k,bkd->bd", rate, error)
-    drift = velocity - ours.score_coefficients(t, alpha)[0] * error[:, 0]
-    epsilon = ours.diffusion(t) ** 2 / 2
+    drift = velocity - judged.score_coefficients(t, alpha)[0] * error[:, 0]
+    epsilon = judged.diffusion(t) ** 2 / 2
     return torch.stack(
         [
             scale**2 * velocity.square().sum(1),
@@ -182,26 +205,26 @@ def _errors(ours: Dynamics, theirs: Dynamics, t: Tensor, states: PathStates) -> 
     )
 
 
-def _fisher(ours: Dynamics, theirs: Dynamics, states: PathStates, steps: int) -> Estimate:
-    """The Fisher term: scores of the flow's own law by differences of its log-density."""
+def _fisher(judged: Dynamics, reference: Dynamics, states: PathStates, steps: int) -> Estimate:
+    """The Fisher term; the score of the flow's law is a finite difference of its log-density."""
     total: Any = 0.0
-    for t, weight in nodes(theirs):
-        alpha = theirs.alpha(t)
+    for t, weight in nodes(reference):
+        alpha = reference.alpha(t)
         y = states(alpha)
-        truth = -theirs.means(y, alpha)[:, 0] / alpha[0].item()
+        truth = -reference.means(y, alpha)[:, 0] / alpha[0].item()
         score = torch.zeros_like(y)
         for i in range(y[0].numel()):
             step = torch.zeros_like(y[0])
             step.view(-1)[i] = _STEP
-            up, down = (_log_density(ours, y + sign * step, t, steps) for sign in (1, -1))
+            up, down = (_log_density(judged, y + sign * step, t, steps) for sign in (1, -1))
             score.view(len(y), -1)[:, i] = (up - down) / (2 * _STEP)
         square = (score - truth).flatten(1).square().sum(1)
-        total = total + weight * square / theirs.weights(t).sum().item() ** 2
+        total = total + weight * square / reference.weights(t).sum().item() ** 2
     return Estimate.of(total)
 
 
 class _Back(Path):
-    """A path from its time `t` back to its start."""
+    """The part of a path up to time `t`, in reverse."""
 
     def __init__(self, path: Path, t: Tensor) -> None:
         self.path, self.t = path, t
@@ -212,8 +235,8 @@ class _Back(Path):
         return self.path(self.t * (1 - t))
 
 
-def _log_density(ours: Dynamics, y: Tensor, t: Tensor, steps: int) -> Tensor:
-    """Log-density at time `t` of what the flow makes of the noise, shape `(b,)`."""
-    back = ProbabilityFlow(ours.conditional_means, _Back(ours.path, t), ours.interpolant)
+def _log_density(judged: Dynamics, y: Tensor, t: Tensor, steps: int) -> Tensor:
+    """Log-density of the flow's law at time `t`, starting from the noise, shape `(b,)`."""
+    back = ProbabilityFlow(judged.conditional_means, _Back(judged.path, t), judged.interpolant)
     solver = registry.create("solver", "adams", Solver)
     return log_density(back, y, time_grid(back, steps, solver.spread), solver)

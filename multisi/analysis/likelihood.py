@@ -1,12 +1,13 @@
-r"""The density of a marginal, by its flow or its diffusion into the noise.
+r"""The density of a marginal, from its flow or its diffusion into the noise.
 
-Along the flow, $\tfrac{d}{dt} \log \rho_t(y_t) = -\nabla \cdot b$. The state is therefore carried
-with one more number $\ell$, of rate $\nabla \cdot b$, as if this were one more feature. For that
-its conditional means are $h_k = \nabla \cdot g_k - d + \ell$: like all means they satisfy
-$\sum_k \alpha_k h_k = \ell$, so that every solver of the flow integrates them as it is.
+Along the flow, $\tfrac{d}{dt} \log \rho_t(y_t) = -\nabla \cdot b$. The state is therefore extended
+by a feature $\ell$ with rate $\nabla \cdot b$. The conditional means of this feature are
+$h_k = \nabla \cdot g_k - d + \ell$. Like all conditional means they satisfy
+$\sum_k \alpha_k h_k = \ell$, so every solver of the flow integrates them without changes.
 
 References:
-    Stochastic interpolants: a unifying framework, arXiv:2303.08797, section 2.5.
+    Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows and
+    diffusions (2023), arXiv:2303.08797, section 2.5.
 """
 
 import itertools
@@ -36,17 +37,17 @@ from multisi.sampling.integrate import integrate
 from multisi.solvers import Solver
 
 _NUMBERS = 2**16
-"""Numbers in the states whose densities are computed at once, by default."""
+"""Default size of a batch of states, in numbers."""
 EXACT_UP_TO = 32
-"""Features up to which the divergence is exact by default."""
+"""Largest number of features with an exact divergence by default."""
 
 
 class Divergences:
-    r"""$\nabla \cdot g_k$ of all means, exact or by Hutchinson's probes.
+    r"""The divergences $\nabla \cdot g_k$, exact or estimated by Hutchinson's method.
 
     Arguments:
-        dynamics: Dynamics along a path; marginals that are not on it are left out.
-        probes: Vectors of signs, shape `(p, b, d)`; `None` for the exact divergence.
+        dynamics: Dynamics along a path; marginals that are not on it get a divergence of zero.
+        probes: Random sign vectors, shape `(p, b, d)`; `None` for the exact divergence.
     """
 
     def __init__(self, dynamics: Dynamics, probes: Tensor | None = None) -> None:
@@ -71,7 +72,7 @@ class Divergences:
         return g.detach(), found.detach()
 
     def _divergence(self, field: Tensor, x: Tensor) -> Tensor:
-        """Of a field `(b, d)` at `x`: shape `(b,)`."""
+        """The divergence of a field `(b, d)` at `x`, shape `(b,)`."""
 
         def row(total: Tensor) -> Tensor:
             grad = torch.autograd.grad(total, x, retain_graph=True, allow_unused=True)[0]
@@ -87,7 +88,7 @@ class Divergences:
 
 
 def with_density(divergences: Divergences, event: tuple[int, ...]) -> ConditionalMeans:
-    """Means of the state together with its log-density: states `(b, d + 1)`."""
+    """Conditional means of states that carry their log-density, shape `(b, d + 1)`."""
 
     def network(y: Tensor, alpha: Tensor) -> Tensor:
         x, ell = y[:, :-1].reshape(len(y), *event), y[:, -1:]
@@ -113,10 +114,19 @@ def log_prob(
     condition: Any = None,
     batch_size: int | None = None,
 ) -> Tensor:
-    """Log-density of rows of data in data units, float64, shape `(b,)`; as `Model.log_prob`."""
+    """Log-density of data in data units, float64, shape `(b,)`; arguments as `Model.log_prob`.
+
+    Raises:
+        ScoreError: the field has no noise marginal, or `noise` is used where there is no score.
+        ConfigError: a name is unknown, or an option is out of range.
+        DataError: `x` is not finite, or too far from the data.
+        ShapeError: `x` or `condition` has the wrong shape.
+        SimplexError: `path` does not lead from the marginal to the noise.
+        SolverError: a state or a log-density is not finite.
+    """
     if field.noise is None:
         raise ScoreError(
-            f"A likelihood needs a standard-normal marginal to end in, and {field} has none. Fit "
+            f"A likelihood needs a standard-normal marginal to end in; {field} has none. Fit "
             'with one: {"noise": multisi.StandardNormal(), ...}.'
         )
     rows = arrays.floats(x)
@@ -155,11 +165,16 @@ def log_prob(
 def posterior(
     field: Field, x: Any, prior: Mapping[str, float] | None = None, **options: Any
 ) -> dict[str, Tensor]:
-    """Name to the probability of each row to come from a dataset; as `Model.classify`."""
+    """Name to the probability that each row comes from a dataset, as `Model.classify`.
+
+    Raises:
+        ConfigError: `prior` is empty, names an unknown dataset, or has a share that is not
+            positive; or an option of `log_prob` is invalid.
+    """
     data = field.marginals[0 if field.noise is None else 1 :]
     shares = dict.fromkeys(data, 1.0) if prior is None else checks.options(prior, "prior")
     if not shares:
-        raise ConfigError(f"prior must name at least one of {', '.join(data)}; it is empty.")
+        raise ConfigError(f"prior must name at least one of {', '.join(data)}; got none.")
     for name, share in shares.items():
         named_points.index_of(name, data, "prior")
         checks.number(share, f"prior of {name!r}", positive=True)
@@ -169,7 +184,7 @@ def posterior(
 
 @dataclass(frozen=True, kw_only=True)
 class _Options:
-    """The options of a likelihood, applied to parts of the standardised states."""
+    """The options of a likelihood, applied to batches of standardised states."""
 
     solver: Solver
     steps: int
@@ -178,15 +193,15 @@ class _Options:
     generator: torch.Generator
 
     def by_flow(self, flow: Dynamics, y: Tensor, first: int) -> Tensor:
-        """The log-densities by the flow, shape `(b,)`; `first` is the number of the first row."""
+        """The log-densities by the flow, shape `(b,)`; `first` is the index of the first row."""
         times = time_grid(flow, self.steps, self.solver.spread)
         return log_density(flow, y, times, self.solver, self._divergences(flow, y), first)
 
     def by_diffusion(self, diffusion: Dynamics, y: Tensor, first: int) -> Tensor:
         r"""$\log E \exp(\int \nabla \cdot b_F)\, \rho_0(Y)$ over `samples` of $Y$ for each row.
 
-        $Y$ is driven back by $b - \varepsilon s$ with noise $\sqrt{2 \varepsilon}$, by Heun's
-        method; $b_F$ is the forward drift.
+        $Y$ follows the backward SDE with drift $b - \varepsilon s$ and noise
+        $\sqrt{2 \varepsilon}$, integrated by Heun's method; $b_F$ is the forward drift.
         """
         y, condition = repeat(y, "b ... -> (s b) ...", s=self.samples), diffusion.condition
         if isinstance(condition, Tensor):
@@ -234,7 +249,7 @@ def log_density(
 def _backward(
     diffusion: Dynamics, divergences: Divergences, y: Tensor, t: Tensor, u: Tensor, at: Tensor
 ) -> tuple[Tensor, Tensor]:
-    r"""What $b - \varepsilon s$ and its divergence add over a step, with the means at one time."""
+    r"""The increments of the state, by $b - \varepsilon s$, and of its divergence over a step."""
     if not diffusion.drift_exists(at[None]).item():
         at = (t + u) / 2
     alpha = diffusion.alpha(at)

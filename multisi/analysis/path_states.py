@@ -1,4 +1,4 @@
-"""States of the true law along a path, drawn without moving anything."""
+"""Samples of the true law along a path, drawn without integration."""
 
 import itertools
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ _GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggaus
 
 
 class PathStates:
-    """Joint samples of independent marginals, standardised, and mixed at points of a path.
+    """Standardised joint samples of independent marginals, interpolated at points of a path.
 
     Arguments:
         field: The field, for its marginals and its standardiser.
-        samples: Name to samples of the data marginals on the path.
+        samples: Name to samples of the data marginals on the path, each of shape `(n, *event)`.
         flow: Dynamics along the path.
-        count: How many states to draw at a time.
+        count: Number of states at each point.
         seed: Seed of the draws.
 
     Raises:
-        DataError: no samples of a marginal on the path.
+        DataError: samples of a marginal on the path are missing or not finite.
     """
 
     def __init__(
@@ -43,7 +43,10 @@ class PathStates:
         like = field.conditional_means.reference
         support = [k for k in flow.support if k > 0]
         if missing := [field.marginals[k] for k in support if field.marginals[k] not in samples]:
-            raise DataError(f"Samples are needed of {', '.join(missing)}, on the path.")
+            raise DataError(
+                f"Samples are needed of {', '.join(missing)}, which the path passes; got "
+                f"samples of {', '.join(samples) or 'none'}."
+            )
         self._columns: dict[int, Tensor] = {}
         for k in support:
             rows = arrays.floats(samples[field.marginals[k]], field.marginals[k])
@@ -64,7 +67,7 @@ class PathStates:
 
 
 def nodes(flow: Dynamics) -> list[tuple[Tensor, float]]:
-    """Times of the Gauss-Legendre rule on every leg, and the weight of each."""
+    """Times and quadrature weights of the Gauss-Legendre rule on every leg."""
     places, shares = _GAUSS
     knots = torch.tensor(flow.knots, dtype=torch.float64)
     found = []

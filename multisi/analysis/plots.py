@@ -1,4 +1,4 @@
-"""Pictures of what models do."""
+"""Plots of reports and grids of images, as PNG files."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,22 @@ from multisi.errors import ConfigError
 
 
 def matrix(report: Report, figure: str = "energy_distance") -> bytes:
-    """One figure of all pairs of a report as a table of colours, as the bytes of a PNG file.
+    """A heat map of one figure of a report over all pairs.
 
     Arguments:
-        report: What `Model.evaluate` gives.
-        figure: Name of a field of `Pair`.
+        report: The report of `Model.evaluate`.
+        figure: Name of a figure of `Pair`, such as `"w2"`.
+
+    Returns:
+        The bytes of a PNG file.
 
     Raises:
-        ConfigError: no such figure, or matplotlib is not installed.
+        ConfigError: `figure` is not a figure of `Pair`, or matplotlib is not installed.
+
+    Example:
+        >>> from multisi.analysis import Report
+        >>> matrix(Report(("a", "b"), ()))[1:4]
+        b'PNG'
     """
     if figure not in FIGURES:
         raise ConfigError(f"figure must be one of {', '.join(FIGURES)}; got {figure!r}.")
@@ -32,7 +40,6 @@ def matrix(report: Report, figure: str = "energy_distance") -> bytes:
     shown = axis.imshow(values, cmap="viridis")
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
-            # Dark on light and light on dark.
             colour = "black" if shown.norm(value) > 0.5 else "white"
             axis.text(j, i, f"{value:.2g}", ha="center", va="center", color=colour, fontsize=9)
     axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
@@ -46,14 +53,21 @@ def matrix(report: Report, figure: str = "energy_distance") -> bytes:
 def image_grid(
     rows: Mapping[str, Sequence["np.ndarray[Any, Any]"]], columns: Sequence[str]
 ) -> bytes:
-    """A grid of pictures with names on two sides, as the bytes of a PNG file.
+    """A grid of images with labelled rows and columns.
 
     Arguments:
-        rows: Name of each row to its pictures, each of shape `(h, w, 3)` in [0, 1].
+        rows: Name of each row to its images, each of shape `(h, w, 3)` with values in [0, 1].
         columns: Name of each column.
+
+    Returns:
+        The bytes of a PNG file.
 
     Raises:
         ConfigError: matplotlib is not installed.
+
+    Example:
+        >>> image_grid({"row": [np.zeros((1, 1, 3))]}, ["column"])[1:4]
+        b'PNG'
     """
     tall = [max(len(p) / p.shape[1] for p in pictures) for pictures in rows.values()]
     figure = empty(2 * len(columns), 2.05 * sum(tall) + 0.2)
@@ -72,7 +86,7 @@ def image_grid(
 
 
 def empty(width: float = 1, height: float = 1) -> Any:
-    """An empty figure of that size, in inches.
+    """An empty figure of the given size in inches.
 
     Raises:
         ConfigError: matplotlib is not installed.
@@ -81,7 +95,7 @@ def empty(width: float = 1, height: float = 1) -> Any:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise ConfigError("Pictures need matplotlib. Try: pip install 'multisi[plots]'") from None
+        raise ConfigError("Plots need matplotlib. Try: pip install 'multisi[plots]'") from None
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure

@@ -25,7 +25,15 @@ def velocity(
     condition: Any = None,
     interpolant: str | Interpolant = "barycentric",
 ) -> Tensor:
-    """The velocity at a time of a path, shape of `x`; as `Model.velocity`."""
+    """The velocity at a time of a path, shape of `x`; arguments as `Model.velocity`.
+
+    Raises:
+        ConfigError: `path` is not a `Path`, `t` is not a finite number of at least 0, or the
+            interpolant is unknown or needs a noise marginal.
+        DataError: `x` is not finite.
+        ShapeError: `x` or `condition` has the wrong shape.
+        SolverError: the velocity is not finite.
+    """
     chosen = registry.create("interpolant", interpolant, Interpolant)
     checks.instance(path, Path, "path")
     field.check_noise(chosen, path)
@@ -38,7 +46,7 @@ def velocity(
         y = field.standardise(rows, weights)
         flow.condition = arrays.condition(condition, len(y), y)
         scale = field.standardiser.affine(weights, rows)[1]
-        # With x = s y in data units, the rate is s ẏ plus the growth of s times y.
+        # In data units x = s y, so dx/dt = s ẏ + ṡ y.
         total, growth = weights.sum(-1).to(rows), rate.sum(-1).to(rows)
         inner = check_finite(flow.velocity(y, at), "The velocity").to(rows) * scale
         return leading(total, inner) * inner + leading(growth / total, inner) * rows

@@ -1,4 +1,4 @@
-"""The model, and how it is read from a file."""
+"""`Model`, and `load`, which reads one from a file."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""`load`: from a file to a model."""
+"""`load`: read a model from a file."""
 
 import contextlib
 import warnings
@@ -30,12 +30,28 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
     """Read a model that `Model.save` wrote; nothing in the file is executed.
 
     Arguments:
-        path: The file.
-        network: The network, if the model was fitted with one of your own.
-        device: Where the model shall compute; `"auto"` takes an accelerator where there is one.
+        path: Path of the file.
+        network: The network, if the model was fitted with a module instead of a name.
+        device: The device of the model; `"auto"` selects an accelerator if there is one.
+
+    Returns:
+        The model.
 
     Raises:
-        CheckpointError: a missing, foreign, damaged or altered file; a network that is not here.
+        CheckpointError: the file is missing, damaged, altered or not a model; its network is
+            needed and not given, or its plugin is not installed; or the weights do not fit.
+        ConfigError: `path` is not a path, or `device` cannot be used.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> from multisi import GaussianMixtureMeans
+        >>> one, var = torch.ones(1), torch.ones(1, 1, 1)
+        >>> means = GaussianMixtureMeans([one, one], [torch.zeros(1, 1)] * 2, [var, var])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "model.safetensors")
+        ...     Model(means, ["a", "b"]).save(path)
+        ...     load(path)
+        Model(['a', 'b'], noise=None)
     """
     tensors, description = checkpoint.read(path)
     means = checkpoint.under(tensors, "means.")
@@ -59,21 +75,21 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, MultisiError) as error:
         raise CheckpointError(
             f"The description in {str(path)!r} is not that of a model: "
-            f"{type(error).__name__}: {error}."
+            f"{type(error).__name__}: {error}. Use a copy of the file, or fit again."
         ) from error
     return model.to(device)
 
 
 def _compare(plugins: Sequence[Mapping[str, str]]) -> None:
-    """Warn of plugins that are here in another version; couplings may be gone altogether."""
+    """Warn of plugins that are installed in another version; a coupling may be missing."""
     for record in plugins:
         with contextlib.suppress(UnknownPluginError):
             here = find_plugin(record)
             if here.version != record["version"] and here.distribution != PROJECT:
                 warnings.warn(
-                    f"This model was made with the {record['kind']} {record['name']!r} of "
+                    f"This model was fitted with the {record['kind']} {record['name']!r} of "
                     f"{record['distribution']} {record['version']}; {here.version} is installed. "
-                    "If it does otherwise now, install the version that it was made with.",
+                    "If its results differ, install the version that it was fitted with.",
                     PluginWarning,
                     stacklevel=3,
                 )
@@ -82,16 +98,16 @@ def _compare(plugins: Sequence[Mapping[str, str]]) -> None:
 def _means(
     recipe: Mapping[str, Any] | None, tensors: Mapping[str, Tensor], network: nn.Module | None
 ) -> ConditionalMeans:
-    """The means of a saved model, with their weights.
+    """The conditional means of a saved model, with their weights.
 
     Raises:
-        CheckpointError: the network is needed and was not given, its plugin is not installed, or
-            the weights do not fit.
+        CheckpointError: the network is needed and not given, its plugin is not installed, or the
+            weights do not fit.
     """
     if recipe is None and network is None:
         raise CheckpointError(
-            "This model was fitted with a network of your own, which a file cannot hold. Make the "
-            "network again and pass it: load(path, network=...)."
+            "This model was fitted with a module as its network, which a file cannot hold. Create "
+            "the network again and pass it: load(path, network=...)."
         )
     if network is not None:
         try:
@@ -102,19 +118,21 @@ def _means(
         return _mixture(tensors)
     elif recipe is not None:
         try:
-            with seeds.FreshWeights():  # which those of the file replace
+            with seeds.FreshWeights():  # Their weights are replaced below.
                 means = means_from(recipe)
         except (PluginError, ConfigError) as error:
-            raise CheckpointError(f"This model cannot be made again: {error}") from error
+            raise CheckpointError(
+                f"The network of this model cannot be created: {error}"
+            ) from error
     _fill(means, tensors)
     return means
 
 
 def _fill(means: ConditionalMeans, tensors: Mapping[str, Tensor]) -> None:
-    """Give a network the weights of a file in their own type, all of them or none.
+    """Set all weights of a network from a file, with the types of the file, or none of them.
 
     Raises:
-        CheckpointError: names or shapes differ, or weights are not finite.
+        CheckpointError: names or shapes differ, or a weight is not finite.
     """
     own = means.state_dict(keep_vars=True)
     wrong = [f"{name} is not in the file" for name in own if name not in tensors]
@@ -130,7 +148,8 @@ def _fill(means: ConditionalMeans, tensors: Mapping[str, Tensor]) -> None:
     for name, weight in own.items():
         if isinstance(weight, nn.Parameter) and not torch.isfinite(tensors[name]).all():
             raise CheckpointError(
-                f"The weights {name!r} have NaN or infinity: this model cannot be used."
+                f"The weights {name!r} have NaN or infinity, so this model cannot be used. Fit it "
+                "again."
             )
     for name, weight in own.items():
         weight.data = tensors[name].to(weight.device, copy=True)

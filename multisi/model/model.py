@@ -1,4 +1,4 @@
-"""The model: learned or exact means, the names of the marginals, and their units."""
+"""The model: conditional means, the names of the marginals and a standardiser."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ import torch
 from torch import Tensor
 
 from multisi.analysis.calibration import Calibration, calibrated_noise
-from multisi.analysis.likelihood import log_prob, posterior
 from multisi.analysis.report import Report, evaluate
 from multisi.analysis.velocity import velocity
 from multisi.common import arrays, checks, seeds
-from multisi.common.estimate import Estimate
 from multisi.data.standardiser import Standardiser
 from multisi.dynamics.route import checked_weights
 from multisi.field import named_points, recipe
 from multisi.field.field import Field
 from multisi.files import checkpoint
 from multisi.interpolants import Interpolant
+from multisi.model.densities import Densities
 from multisi.paths import Path
 from multisi.sampling.transport import Transport
 from multisi.solvers import Solver
 
 
-class Model(Field):
-    r"""One field over the simplex, and what can be done with it.
+class Model(Densities):
+    r"""One field over the simplex, with transport, densities, evaluation and files.
 
     Arguments:
-        means: `ConditionalMeans`, or a network of their contract.
-        names: The marginals in order.
+        means: `ConditionalMeans`, or a network `(x, alpha) -> heads` with `x` of shape
+            `(b, *event)`, `alpha` of shape `(b, k)` and heads of shape `(b, k, *event)`.
+        names: Names of the marginals in order.
         noise: Name of the standard-normal marginal, which must be the first; `None` without one.
-        standardiser: The map between data units and those of the means; by default none.
+        standardiser: The map between data units and standardised units; the identity by default.
         noise_independent: Whether the noise is independent of the data; the score needs it.
-        plugins: The plugins it was made with: kind, name, distribution and version of each.
-        card: What else is known of it: how it was trained, how it was evaluated.
+        plugins: The plugins it was fitted with: kind, name, distribution and version of each.
+        card: Further records for its file, such as options of training and an evaluation.
 
     Raises:
-        ConfigError: names that repeat, a noise marginal that is not the first, or a standardiser
-            for other marginals.
+        ConfigError: a name is repeated, the noise marginal is not the first, the number of names
+            or the standardiser does not fit the means, or `means` cannot be called.
+        DataError: there are fewer than two names.
 
     References:
         Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
@@ -102,41 +103,42 @@ class Model(Field):
 
         Arguments:
             x: Samples of `source`, shape `(b, *event)`, in data units; noise is raw.
-            source: Where they come from: a name, a dict of name to weight, coordinates `(k,)`;
-                or one for each row, as a list of names or coordinates `(b, k)`.
-            target: Where they go, likewise.
-            via: A point to pass through, or a list of them.
-            noise: How much noise: 0 is the deterministic flow, a number stands for
-                $\varepsilon = \mathrm{noise} \cdot w_0$; or a schedule of `multisi.noise`, or a
-                function of `(t, weights)` that gives $\varepsilon$; or `"auto"`, the constant
-                with the lowest KL bound, after `calibrate`.
+            source: Where samples come from: a name, a dict of name to weight, or coordinates
+                `(k,)`; or one for each row, as a list of names or coordinates `(b, k)`.
+            target: Where they go, in the same form.
+            via: A point to pass through, or a list of points.
+            noise: 0 for the deterministic flow; a number for
+                $\varepsilon = \mathrm{noise} \cdot w_0$; a schedule of `multisi.noise`; a function
+                of `(t, weights)` that returns $\varepsilon$; or `"auto"`, the constant with the
+                lowest KL bound, after `calibrate`.
             seed: Seed of the noise; `None` draws a fresh one.
-            path: A path or its name; by default straight from point to point, and bowed towards
+            path: A path or its name; by default straight from point to point, or bowed towards
                 the noise where `noise` needs that.
-            interpolant: An interpolant or its name; it changes the states in between and the
-                amount of noise, never where the flow ends.
+            interpolant: An interpolant or its name; it changes the intermediate states and the
+                amount of noise, but not the end of the flow.
             solver: A solver or its name; by default `adams` for the flow, `midpoint` with noise.
-            steps: Steps of the solver, shared among the legs of the path.
-            grid: Times of the path, from 0 to 1, in place of `steps`.
+            steps: Number of solver steps, shared among the legs of the path.
+            grid: Times of the path, from 0 to 1, instead of `steps`.
             condition: An extra input of the network, one vector per row or one for all.
             denoise: Take the last step of an SDE without noise, to the mean of the target.
-            rows: A number for each row; the noise of a row is then a function of the seed and of
-                its number, whatever else is in the batch.
-            batch_size: Rows that are moved at once; by default what suits the device's memory.
-            precision: `"bfloat16"` or `"float16"` for the network alone; the state keeps its type.
-            return_path: Return the states at all times, not only the last.
-            progress: Show a bar, if standard error is a terminal.
+            rows: An integer for each row; the noise of a row then depends on the seed and its
+                integer alone, not on the batch.
+            batch_size: Rows per batch; chosen for the memory of the device by default.
+            precision: `"bfloat16"` or `"float16"` for the network; the state keeps its type.
+            return_path: Return the states at all times instead of the last.
+            progress: Show a progress bar if standard error is a terminal.
 
         Returns:
             The kind of array that `x` is, shape `(b, *event)` or `(steps + 1, b, *event)`.
 
         Raises:
-            ConfigError: an unknown name, or a value that an option cannot take.
-            SimplexError: a point or a path off the simplex.
-            ShapeError: `x`, or the points of rows, have another shape.
-            DataError: `x` is not finite.
-            ScoreError: noise where there is no score.
-            SolverError: a state stopped being finite.
+            ConfigError: a name is unknown, or an option has an invalid value.
+            SimplexError: a point or a path is not on the simplex.
+            ShapeError: `x`, `condition` or the points of the rows have the wrong shape.
+            DataError: `x` is not finite, or too far from the data.
+            ScoreError: `noise` is not 0 where there is no score.
+            SolverError: a state is not finite.
+            PluginError: a part from a plugin breaks its contract.
         """
         states = arrays.floats(x)
         route = [named_points.resolve(source, self.marginals, len(states), "source")]
@@ -170,15 +172,15 @@ class Model(Field):
         return arrays.as_given(moved, x)
 
     def couple(self, x: Any, source: Any, **options: Any) -> dict[str, Any]:
-        """The counterpart of each row of `x` in every marginal, by transport.
+        """Move each row of `x` to every marginal; errors are those of `transport`.
 
         Arguments:
             x: Samples of `source`, shape `(b, *event)`.
-            source: Where they come from, as for `transport`.
+            source: Where samples come from, as for `transport`.
             options: Options of `transport`.
 
         Returns:
-            A dict of name to array of the shape of `x`, in the order of the marginals.
+            Name to array of the shape of `x`, in the order of the marginals.
         """
         return {name: self.transport(x, source, name, **options) for name in self.marginals}
 
@@ -197,67 +199,28 @@ class Model(Field):
             path: A path on the simplex.
             t: A time in [0, 1].
             condition: An extra input of the network, one vector per row or one for all.
-            interpolant: An interpolant or its name, whose weights are taken along the path.
-        """
-        return arrays.as_given(velocity(self, x, path, t, condition, interpolant), x)
-
-    def log_prob(self, x: Any, marginal: str, **options: Any) -> Any:
-        r"""Log-density of rows under a marginal, in nats and data units.
-
-        $\log \rho(x) = \log N(z; 0, I) + \int \nabla \cdot b\,dt$ along the flow into the noise,
-        where it ends at $z$, minus the log-volume of the data units. With `noise`, the estimator
-        of the diffusion.
-
-        Arguments:
-            x: Rows, shape `(b, *event)`.
-            marginal: A name.
-            options: `steps` (64) and `solver` (`"adams"`); `path` from the marginal to the noise
-                and `interpolant`; `probes`, the number of Hutchinson's sign vectors that estimate
-                the divergence (by default it is exact up to 32 features, and beyond that
-                estimated by one); `noise`, and `samples` of the diffusion for each row (16);
-                `seed`; `condition`; `batch_size`.
-
-        Returns:
-            The kind of array that `x` is, shape `(b,)`.
+            interpolant: An interpolant or its name.
 
         Raises:
-            ScoreError: there is no noise marginal.
-
-        References:
-            Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for
-            flows and diffusions (2023), arXiv:2303.08797, section 2.5.
+            ConfigError: `path`, `t` or `interpolant` is invalid.
+            DataError: `x` is not finite.
+            ShapeError: `x` or `condition` has the wrong shape.
+            SolverError: the velocity is not finite.
         """
-        return arrays.as_given(log_prob(self, x, marginal, **options), x)
-
-    def cross_entropy(self, x: Any, marginal: str, **options: Any) -> Estimate:
-        r"""$-E \log \rho(x)$ over rows, with its standard error; options as for `log_prob`."""
-        return Estimate.of(-log_prob(self, x, marginal, **options))
-
-    def classify(
-        self, x: Any, prior: Mapping[str, float] | None = None, **options: Any
-    ) -> dict[str, Any]:
-        r"""Which dataset rows come from: $P(k \mid x) \propto \pi_k\, \rho_k(x)$.
-
-        Arguments:
-            x: Rows, shape `(b, *event)`.
-            prior: Name to share $\pi_k$ of each dataset; by default equal shares of all.
-            options: Options of `log_prob`.
-
-        Returns:
-            Name to probabilities, each the kind of array that `x` is, shape `(b,)`.
-        """
-        found = posterior(self, x, prior, **options)
-        return {name: arrays.as_given(of, x) for name, of in found.items()}
+        return arrays.as_given(velocity(self, x, path, t, condition, interpolant), x)
 
     def calibrate(self, other: Field, samples: Mapping[str, Any], *, exact: bool = False) -> Self:
         r"""Prepare `noise="auto"`, the $\varepsilon^*$ of `multisi.analysis.Bounds`.
 
         Arguments:
-            other: A twin: a model of the same marginals that was fitted with another seed. Half
-                the square of their difference estimates the variance of either, not the error
-                that both share. Or the truth.
-            samples: Name to samples of the data marginals.
+            other: The truth, or a twin: a model of the same marginals that was fitted with another
+                seed. A twin reveals the variance of training, not the error that both share.
+            samples: Name to samples `(n, *event)` of the data marginals.
             exact: Whether `other` is the truth.
+
+        Raises:
+            ConfigError: `other` is not a model, or has other marginals.
+            DataError: `samples` is empty.
         """
         self._calibration = Calibration(self, other, checks.options(samples, "samples"), exact)
         return self
@@ -265,11 +228,16 @@ class Model(Field):
     def evaluate(self, held_out: Mapping[str, Any], **options: Any) -> Report:
         """Move held-out samples between all ordered pairs and compare them with the targets.
 
-        Arguments:
-            held_out: Name to samples that were not trained on, for two or more data marginals.
-            options: `samples` (how many to compare at most), `seed`, and options of `transport`.
+        The report is also stored in `card`, which is saved with the model.
 
-        The report is noted on the model's card, which is saved with it.
+        Arguments:
+            held_out: Name to samples `(n, *event)` that were not used in training, for two or
+                more data marginals.
+            options: `samples` (at most 4000 per marginal), `seed`, and options of `transport`.
+
+        Raises:
+            DataError: there are fewer than two data marginals or four rows.
+            MultisiError: as for `transport`.
         """
         for name in checks.options(held_out, "held_out"):
             named_points.index_of(name, self.marginals, "evaluate")
@@ -278,15 +246,19 @@ class Model(Field):
         return report
 
     def save(self, path: Any) -> None:
-        """Write the model to one safetensors file, whole or not at all.
+        """Write the model to one safetensors file, atomically.
+
+        Arguments:
+            path: Path of the file, which is replaced if it exists.
 
         Raises:
-            CheckpointError: the file cannot be written.
+            CheckpointError: the file cannot be written, or JSON cannot hold the card.
+            ConfigError: `path` is not a path.
         """
         checkpoint.write(path, *self.parts())
 
     def parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What a file of the model holds: tensors, and a description for JSON."""
+        """The contents of the model's file: tensors, and a description for JSON."""
         tensors = {f"means.{name}": t for name, t in self.conditional_means.state_dict().items()}
         tensors |= {f"units.{name}": t for name, t in self.standardiser.state_dict().items()}
         return tensors, {

@@ -1,4 +1,4 @@
-"""Training: the parts that `fit` is made of, which also work by hand."""
+"""Training: `fit` and its parts, from which a custom loop can be written."""
 
 import lazy_loader
 

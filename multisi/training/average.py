@@ -1,4 +1,4 @@
-"""The average of the weights over the last part of a run."""
+"""The moving average of the weights in training."""
 
 import copy
 
@@ -10,12 +10,15 @@ from multisi.training.flat_weights import Flat, trainable
 
 
 class Average:
-    """An exponential average whose memory grows with the run, up to a number of steps.
+    r"""Exponential moving average of the weights, with a memory that grows with the run.
+
+    $\bar\theta \leftarrow \beta\, \bar\theta + (1 - \beta)\, \theta$ with
+    $\beta = \min(1 - 1 / \mathrm{memory},\, n / (10 + n))$ at update $n$.
 
     Arguments:
-        means: The means in training.
-        memory: How many steps the average reaches back at most.
-        flat: The weights in training as vectors, if they are.
+        means: The conditional means in training, of shape `(b, k, *event)`.
+        memory: Largest memory of the average, in steps.
+        flat: The weights in training as vectors; `None` to average each weight separately.
         held_by: Means whose weights become the average; a copy of `means` by default.
 
     Example:
@@ -37,21 +40,21 @@ class Average:
         own = copy.deepcopy(means) if held_by is None else held_by
         self.means = own.eval().requires_grad_(False)
         self.memory, self.steps = memory, 0
-        theirs = trainable(means)
-        mine = {name: self.means.get_parameter(name) for name in theirs}
-        pairs = zip(mine.values(), theirs.values(), strict=True)
+        trained = trainable(means)
+        averaged = {name: self.means.get_parameter(name) for name in trained}
+        pairs = zip(averaged.values(), trained.values(), strict=True)
         if flat is not None:
-            pairs = zip(Flat(mine, gradients=False).vectors, flat.vectors, strict=True)
+            pairs = zip(Flat(averaged, gradients=False).vectors, flat.vectors, strict=True)
         self._weights: list[tuple[Tensor, Tensor]] = list(pairs)
         buffers = zip(self.means.buffers(), means.buffers(), strict=True)
         self._buffers: list[tuple[Tensor, Tensor]] = list(buffers)
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the present weights in, after a step of the optimiser."""
+        """Include the current weights; call it after each step of the optimiser."""
         self.steps += 1
         decay = min(1 - 1 / self.memory, self.steps / (10 + self.steps))
-        for mine, current in self._weights:
-            mine.lerp_(current, 1 - decay)
-        for mine, current in self._buffers:
-            mine.copy_(current)
+        for average, current in self._weights:
+            average.lerp_(current, 1 - decay)
+        for average, current in self._buffers:
+            average.copy_(current)

@@ -1,4 +1,4 @@
-"""Batches: a function of seed and step, from marginals, a coupling and a law of points."""
+"""Batches of training: a function of seed and step, from a coupling and a law of points."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,25 +19,26 @@ from multisi.training.objective import Batch
 from multisi.training.simplex_law import SimplexLaw
 
 _TOGETHER = 64
-"""Steps whose points of the simplex are drawn together."""
+"""Number of steps whose points of the simplex are drawn in one call."""
 
 
 class Batches:
-    """What each step of training learns from; `batches(step)` depends on the step alone.
+    """The batches of training; `batches(step)` depends on the arguments and the step alone.
 
     Arguments:
         marginals: Name to samples `(n, *event)`, `Marginal` or `StandardNormal()`.
-        coupling: Joint law to draw from: a name, or a `Coupling` in data units.
+        coupling: The joint law of the marginals: a name, or a `Coupling` in data units.
         coupling_options: Options of a coupling that is given by name.
-        law: Which points of the simplex to draw.
-        batch_size: Joint draws a step.
-        seed: The seed of everything random.
-        device: `"auto"`, or a device.
+        law: The law of the simplex points; `SimplexLaw()` by default.
+        batch_size: Joint draws per step.
+        seed: The seed of all random numbers.
+        device: A device, or `"auto"`.
 
     Raises:
-        ConfigError: an unknown name, or a value that an option cannot take.
-        DataError: samples that cannot be used.
-        ShapeError: samples of different event shapes.
+        ConfigError: a name is unknown, or an option has an invalid value.
+        DataError: samples are invalid, or there are fewer than two marginals.
+        ShapeError: samples have different event shapes.
+        PluginError: the coupling cannot be loaded.
 
     Example:
         >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
@@ -72,7 +73,10 @@ class Batches:
         self.standardiser = Standardiser.of(list(ready.values()))
         options = checks.options(coupling_options, "coupling_options")
         if options and not isinstance(coupling, str):
-            raise ConfigError("coupling_options are for a coupling that is given by its name.")
+            raise ConfigError(
+                "coupling_options are only for a coupling that is given by its name; got "
+                f"coupling={coupling!r}."
+            )
         self.coupling = registry.create(
             "coupling", coupling, Coupling, list(ready.values()), **options
         )
@@ -83,9 +87,12 @@ class Batches:
     def __call__(self, step: int) -> Batch:
         """The batch of a step, in standardised units, on the device.
 
+        Arguments:
+            step: Index of the step, from 0.
+
         Raises:
-            DataError: rows that are missing or not finite; with the step.
-            ShapeError: rows of another shape, from the data or the coupling.
+            DataError: a row is missing or not finite.
+            ShapeError: a row or a draw of the coupling has the wrong shape.
         """
         try:
             xs = self.coupling.sample(self.batch_size, seed=self.seed, step=step)
@@ -96,16 +103,24 @@ class Batches:
         if not isinstance(xs, Tensor) or xs.shape != expected or not xs.is_floating_point():
             shaped = isinstance(xs, Tensor)
             got = f"{tuple(xs.shape)}, {xs.dtype}" if shaped else type(xs).__name__
-            raise ShapeError(f"The coupling must draw shape {expected}, floating; got {got}.")
+            raise ShapeError(
+                f"The coupling must draw shape {expected}, floating point; got {got}."
+            )
         alpha, of_heads = self._at(step)
         condition = None if condition is None else condition.to(self.device, self.dtype)
         xs = self.standardiser.standardise_draws(xs).to(self.device, self.dtype)
         return Batch.mixed(xs, alpha, of_heads, condition)
 
     def means(self, network: Any = "mlp", **options: Any) -> ConditionalMeans:
-        """Fresh conditional means of a network, a name with options or a module.
+        """Untrained conditional means; the state of the global generators is restored.
 
-        The global generators, from which networks draw their weights, are left as they are.
+        Arguments:
+            network: The name of a network, or a module `(x, alpha) -> (b, k, *event)`.
+            options: Options of a network that is given by name.
+
+        Raises:
+            ConfigError: an option is invalid, or the module cannot be called with `(x, alpha)`.
+            UnknownPluginError: no network has this name.
         """
         if isinstance(network, str) and self.condition:
             options = {"condition": self.condition, **options}
@@ -117,7 +132,11 @@ class Batches:
         return means
 
     def model(self, means: ConditionalMeans) -> Model:
-        """The model of trained means."""
+        """The model of trained means.
+
+        Arguments:
+            means: Conditional means of shape `(b, k, *event)`, in standardised units.
+        """
         return Model(
             means,
             self.names,
@@ -128,7 +147,7 @@ class Batches:
         )
 
     def blame(self, step: int) -> str:
-        """Which marginal is not finite at a step, as an end of a sentence; else nothing."""
+        """A sentence that names the marginal with draws that are not finite, or empty text."""
         try:
             xs = self.coupling.sample(self.batch_size, seed=self.seed, step=step)
         except MultisiError as error:
@@ -139,7 +158,7 @@ class Batches:
         return ""
 
     def _at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Points of the simplex, and the coefficients of the heads."""
+        """Points of the simplex and coefficients of the heads for a step."""
         block, place = divmod(step, _TOGETHER)
         if self._points is None or self._points[0] != block:
             source = seeds.generator(self.seed, block, 1)

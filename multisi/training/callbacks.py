@@ -1,4 +1,4 @@
-"""Callbacks: what to do after each step of training, besides."""
+"""Callbacks, which are called after each step of training."""
 
 import json
 import pathlib
@@ -15,14 +15,25 @@ from multisi.training.loop import Training
 
 
 class Log:
-    """Append a line of JSON to a file every so often: step, seconds, loss and rate.
+    """Append step, seconds, loss, rate and skipped steps to a file, as lines of JSON.
 
     Arguments:
-        path: The file; lines that it has stay.
+        path: Path of the file; its existing lines are kept.
         every: Steps between two lines.
 
     Raises:
+        ConfigError: `every` is not a positive integer.
         DataError: the file cannot be written.
+
+    Example:
+        >>> import multisi, tempfile, torch
+        >>> x = torch.randn(99, 1, generator=torch.Generator().manual_seed(0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "log.jsonl")
+        ...     options = {"steps": 2, "progress": False, "callbacks": [Log(path, every=1)]}
+        ...     _ = multisi.fit({"a": x, "b": x + 3}, **options)
+        ...     [json.loads(line)["step"] for line in path.read_text().splitlines()]
+        [1, 2]
     """
 
     def __init__(self, path: Any, every: int = 100) -> None:
@@ -30,10 +41,12 @@ class Log:
         try:
             self._append("")
         except OSError as error:
-            raise DataError(f"The log {str(path)!r} cannot be written: {error}.") from None
+            raise DataError(
+                f"The log {str(path)!r} cannot be written: {error}. Choose another path."
+            ) from None
 
     def __call__(self, training: Training) -> None:
-        """Write a line if it is time."""
+        """Write a line if one is due."""
         if training.world.first and training.step % self.every == 0:
             self._append(json.dumps(figures(training)) + "\n")
 
@@ -43,14 +56,18 @@ class Log:
 
 
 class TensorBoard:
-    """Write loss and rate for TensorBoard every so often.
+    """Write the loss and the learning rate for TensorBoard.
 
     Arguments:
-        folder: Where its files go.
+        folder: Folder for the event files.
         every: Steps between two points.
 
     Raises:
-        ConfigError: tensorboard is not installed.
+        ConfigError: tensorboard is not installed, or `every` is not a positive integer.
+
+    Example:
+        >>> board = TensorBoard("logs", every=10)  # doctest: +SKIP
+        >>> multisi.fit(marginals, callbacks=[board])  # doctest: +SKIP
     """
 
     def __init__(self, folder: Any, every: int = 100) -> None:
@@ -58,13 +75,13 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise ConfigError(
-                "TensorBoard's files need tensorboard. Try: pip install tensorboard"
+                "TensorBoard needs the package tensorboard. Try: pip install tensorboard"
             ) from None
         self.every = checks.integer(every, "every")
         self._writer = SummaryWriter(str(folder))
 
     def __call__(self, training: Training) -> None:
-        """Write a point if it is time."""
+        """Write a point if one is due."""
         if training.world.first and training.step % self.every == 0:
             for name in ("loss", "rate"):
                 value = figures(training)[name]
@@ -72,17 +89,31 @@ class TensorBoard:
 
 
 class EarlyStopping:
-    """End training when held-out samples are no longer moved any better; keep the best weights.
+    """End training when transports of held-out samples stop improving; keep the best weights.
 
-    The measure is the energy distance to the held-out samples of the targets, averaged over all
-    pairs of neighbours in a ring of the data marginals, with the averaged weights.
+    The measure is the energy distance between moved and held-out samples, with the averaged
+    weights, as a mean over the transports from each data marginal to the next, in a ring.
 
     Arguments:
-        held_out: Name to samples that are not trained on, for two or more data marginals.
+        held_out: Name to samples that are not trained on, each of shape `(n, *event)`, for two or
+            more data marginals.
         every: Steps between two measurements.
-        patience: How many measurements to wait for a better one.
-        samples: How many rows a marginal to use at most.
+        patience: Number of measurements to wait for a better one.
+        samples: Largest number of rows per marginal in a measurement.
         options: Options of `transport`, such as `steps` (16).
+
+    Raises:
+        ConfigError: an option is out of range.
+        DataError: `held_out` has fewer than two data marginals, or invalid samples.
+        ShapeError: the samples have different event shapes.
+
+    Example:
+        >>> import multisi, torch
+        >>> x = torch.randn(99, 1, generator=torch.Generator().manual_seed(0))
+        >>> stopping = EarlyStopping({"a": x, "b": x + 3}, every=2, patience=1)
+        >>> options = {"steps": 4, "progress": False, "callbacks": [stopping]}
+        >>> multisi.fit({"a": x, "b": x + 3}, **options)
+        Model(['a', 'b'], noise=None)
     """
 
     def __init__(
@@ -97,16 +128,22 @@ class EarlyStopping:
         self._data = {n: m for n, m in ready.items() if isinstance(m, Marginal)}
         self._known = False
         if len(self._data) < 2:
-            raise DataError("Early stopping needs held-out samples of two or more data marginals.")
-        self.every, self.patience = (
-            checks.integer(every, "every"),
-            checks.integer(patience, "patience"),
-        )
+            raise DataError(
+                "Early stopping needs held-out samples of two or more data marginals; got "
+                f"{', '.join(self._data)}."
+            )
+        self.every = checks.integer(every, "every")
+        self.patience = checks.integer(patience, "patience")
         self.samples = checks.integer(samples, "samples", least=4)
         self.options = {"steps": 16, **options}
 
     def __call__(self, training: Training) -> bool:
-        """Whether it is time to end; the averaged weights are then the best ones."""
+        """Whether training ends; the averaged weights are then the best ones.
+
+        Raises:
+            ConfigError: `held_out` names an unknown marginal.
+            DataError: samples of `held_out` have another event shape, or fewer than 4 rows.
+        """
         if not self._known:
             self._check(training.batches)
         if training.step % self.every == 0:
@@ -119,7 +156,7 @@ class EarlyStopping:
         return ended
 
     def _check(self, batches: Batches) -> None:
-        """See at the first step, not at the first measurement, whether there will be one."""
+        """Check the held-out samples at the first step, before the first measurement is due."""
         for name, marginal in self._data.items():
             index_of(name, batches.names, "held_out")
             if marginal.event_shape != batches.event_shape or len(marginal) < 4:
@@ -131,7 +168,7 @@ class EarlyStopping:
 
 
 def figures(training: Training) -> dict[str, float]:
-    """What there is to tell of a step."""
+    """The figures of a step for a log."""
     return {
         "step": training.step,
         "seconds": round(training.seconds, 3),

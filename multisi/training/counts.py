@@ -1,4 +1,4 @@
-"""What a run counts."""
+"""The counters of a run."""
 
 import math
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 @dataclass
 class Counts:
-    """What a run counts, and takes up again when it is resumed."""
+    """The counters of a run, which its checkpoints hold."""
 
     step: int = 0
     seconds: float = 0.0
     skipped: int = 0
     """Steps whose gradient was not finite."""
     failed: int = 0
-    """How many of the last steps were skipped in a row."""
+    """Number of skipped steps since the last one that was not."""
     checked: float = 0.0
-    """Share of the run that had passed at the last check of the loss."""
+    """Elapsed share of the run at the last check of the loss."""
     least: float = math.inf
     """The lowest loss at a check."""
     best: float = math.inf
-    """The lowest value that `judge` was given, and its step."""
+    """The lowest value passed to `judge`; `best_step` is its step."""
     best_step: int = 0
     averaged: int = 0
-    """Steps in the average of the weights."""
+    """Number of updates of the averaged weights."""

@@ -1,4 +1,4 @@
-"""`fit`: from datasets to a model."""
+"""`fit`: train a model on datasets."""
 
 import math
 import pathlib
@@ -53,53 +53,60 @@ def fit(
     save_seconds: float = 60.0,
     keep: int = 3,
 ) -> Model:
-    """Learn one field over the simplex whose corners are the given marginals.
+    r"""Learn one field over the simplex whose corners are the given marginals.
+
+    Minimises $E\,|\sum_k v_k\, (g_k(x, \alpha) - x_k)|^2$ over points $\alpha$ with tangents $v$.
 
     Arguments:
         marginals: Name to samples `(n, *event)`, `Marginal` or `StandardNormal()`; the standard
             normal becomes marginal 0.
-        coupling: Joint law to draw from: a name, or a `Coupling` in data units.
+        coupling: The joint law of the marginals: a name, or a `Coupling` in data units.
         coupling_options: Options of a coupling that is given by name.
         network: A name, or a module `(x, alpha) -> (b, k, *event)`, which is trained in place.
         network_options: Options of a network that is given by name.
-        law: Which points of the simplex to learn at; mostly edges by default.
-        steps: Number of steps at most.
-        max_seconds: Time at most; with it a run is no longer repeatable.
-        batch_size: Joint draws a step.
-        learning_rate: The highest rate; there is a warm-up and a decay.
-        clip: Longest gradient, longer ones are scaled down; `None` for no limit.
-        accumulate: Parts in which a batch is computed, one after the other, to save memory.
+        law: The law of the simplex points to train at; mostly on edges by default.
+        steps: Largest number of steps.
+        max_seconds: Time limit; a run with a time limit is not reproducible.
+        batch_size: Joint draws per step.
+        learning_rate: The peak learning rate, between a warm-up and a decay.
+        clip: Largest norm of the gradient, to which larger ones are scaled; `None` for no limit.
+        accumulate: Number of parts in which a batch is computed in turn, to save memory.
         precision: `"bfloat16"` for the network's computations; weights keep their type.
-        shard: Spread weights, average and optimiser over the processes, for a network that would
-            not fit with them on one device; needs `run_dir`. The model is then on the CPU.
-        held_out: Name to samples that are not trained on; training ends when they are no longer
-            moved any better. `multisi.training.EarlyStopping` has options for it.
-        callbacks: Functions of the `Training`, called after each step; one that returns true ends
-            the run, one that fails is warned of once. `multisi.training` has `Log` and
+        shard: Shard weights, average and optimiser state over the processes, for networks that do
+            not fit on one device; needs `run_dir`. The model is then on the CPU.
+        held_out: Name to samples `(n, *event)` that are not trained on; training ends when their
+            transport stops improving. `multisi.training.EarlyStopping` has options for it.
+        callbacks: Functions of the `Training`, called after each step. One that returns true ends
+            the run; one that fails causes a single warning. `multisi.training` has `Log` and
             `TensorBoard`.
-        seed: The seed of everything random. Global generators are left as they are.
-        device: `"auto"`, or a device.
-        progress: Show a bar, if standard error is a terminal.
-        rescue: File to which the model so far is saved when training is interrupted or diverges; a
-            free name beside it is taken where it exists. With `run_dir` it is not needed.
-        run_dir: Folder for checkpoints, from which a run that was killed can be taken up again.
-            SIGINT, SIGTERM and SIGUSR1 then end it after the step, with a checkpoint.
-        resume: Take up the run in `run_dir` where there is one; the result is bit by bit that of
-            a run that was never interrupted.
+        seed: The seed of all random numbers. The state of global generators is restored.
+        device: A device, or `"auto"`.
+        progress: Show a progress bar if standard error is a terminal.
+        rescue: File for the model when training is interrupted or diverges; if it exists, a number
+            is added to its name. An interrupted run with `run_dir` does not use it.
+        run_dir: Folder for checkpoints, from which the run can be resumed. SIGINT, SIGTERM and
+            SIGUSR1 then end the run after the current step, with a checkpoint.
+        resume: Resume the run in `run_dir` if there is one; the result equals that of an
+            uninterrupted run bit by bit.
         save_seconds: Seconds between two checkpoints.
-        keep: How many of the latest checkpoints to keep, besides the best by `held_out`.
+        keep: Number of the latest checkpoints to keep, in addition to the best by `held_out`.
 
     Returns:
         A `Model` with averaged weights.
 
     Raises:
-        ConfigError: an unknown name, or a value that an option cannot take.
-        CheckpointError: a run folder that is in use, damaged, or holds another run.
-        DataError: samples that cannot be used.
-        ShapeError: samples of different event shapes, or a network or coupling that returns
-            another shape.
-        TrainingDivergedError: the loss stopped being finite, or grew, and did not recover; the
-            last good weights are in the file that the message names.
+        ConfigError: a name is unknown, or an option has an invalid value.
+        UnknownPluginError: no coupling or network has the given name.
+        CheckpointError: the run folder is in use or damaged, or holds another run.
+        DataError: samples are invalid.
+        ShapeError: samples have different event shapes, or the network or the coupling returns a
+            wrong shape.
+        TrainingDivergedError: the loss is not finite or has grown, and did not recover; the
+            message names the file with the last good weights.
+
+    References:
+        Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
+        stochastic interpolants (2023), arXiv:2310.03695.
 
     Example:
         >>> import multisi
@@ -149,14 +156,16 @@ def fit(
 
 
 def _run_dir(run_dir: Any, resume: Any, shard: Any) -> pathlib.Path | None:
-    """The folder of the run, and a check of the options that need it."""
+    """The folder of the run, after a check of the options that need it."""
     resume, shard = checks.instance(resume, bool, "resume"), checks.instance(shard, bool, "shard")
     if run_dir is not None:
         return checks.path(run_dir, "run_dir")
     if resume:
-        raise ConfigError("resume needs run_dir, the folder of the run.")
+        raise ConfigError("resume=True needs run_dir, the folder of the run.")
     if shard:
-        raise ConfigError("shard needs run_dir, the folder where the model is kept whole.")
+        raise ConfigError(
+            "shard=True needs run_dir, the folder for checkpoints of the whole model."
+        )
     return None
 
 
@@ -168,7 +177,7 @@ def _train(
     rescue: pathlib.Path,
     progress: bool,
 ) -> None:
-    """Train, with or without a folder; what there is when training breaks off is saved."""
+    """Train, with or without a folder; if training breaks off, the model so far is saved."""
     progress = progress and training.world.first
     try:
         if folder is None:
@@ -190,7 +199,7 @@ def _train(
 
 
 def _train_in(folder: RunFolder, training: Training, resume: bool, progress: bool) -> None:
-    """Train in a folder, from where it left off; after a signal end as that signal would."""
+    """Train in a folder, after resuming; after a signal, exit with the status of that signal."""
     with folder.held(training.world):
         folder.restore(training, resume)
         training.callbacks.append(folder)
@@ -250,17 +259,19 @@ def _try(means: ConditionalMeans, batch: Batch) -> None:
         if "DTensor" not in str(error):
             raise
         raise ConfigError(
-            "With shard a block, an element of a list of modules, must be called; this network "
-            f"reads the weights of one from outside: {str(error).splitlines()[0]}"
+            "With shard=True each block, an element of a list of modules, must be called; this "
+            f"network reads the weights of a block from outside: {str(error).splitlines()[0]}"
         ) from error
     if not torch.isfinite(heads).all():
-        raise TrainingDivergedError("The network returns NaN or infinity before the first step.")
+        raise TrainingDivergedError(
+            "The network returns NaN or infinity before the first step. Check its initial weights."
+        )
     if not any(parameter.requires_grad for parameter in means.parameters()):
         raise ConfigError("The network has no parameters to train.")
 
 
 def _rescue(model: Model, path: pathlib.Path) -> pathlib.Path:
-    """Save to `path`, or where that cannot be, to the folder for temporary files."""
+    """Save to `path`, or if that fails, to the folder for temporary files."""
     for folder in (path.parent, pathlib.Path(tempfile.gettempdir())):
         try:
             place = _free(folder / path.name)
@@ -273,7 +284,7 @@ def _rescue(model: Model, path: pathlib.Path) -> pathlib.Path:
 
 
 def _free(path: pathlib.Path) -> pathlib.Path:
-    """`path`, or `path` with a number, whichever does not exist."""
+    """`path`, or if it exists, `path` with the first free number."""
     count, candidate = 1, path
     while candidate.exists():
         count += 1

@@ -1,4 +1,4 @@
-"""All weights of a network in one vector."""
+"""The weights of a network as views into vectors."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,16 +9,15 @@ from multisi.common.processes import World, as_spread, is_spread, own_part
 
 
 class Flat:
-    """Weights as views into one vector for each type and device.
+    """Weights as views into one vector per type and device.
 
-    What concerns all weights alike, such as the optimiser's step, an average, the length of the
-    gradient or its exchange between processes, is then a single operation. The module itself does
-    not notice. A weight that is spread over processes stays where it is: its vector is this
-    process's part.
+    Operations on all weights, such as the optimiser's step, the average, and the norm of the
+    gradient or its sum over processes, are then single operations. The module works as before. A
+    weight that is sharded over processes keeps its memory: its vector is this process's shard.
 
     Arguments:
         weights: Name to the parameters that become views.
-        gradients: Whether they have gradients.
+        gradients: Whether the vectors require gradients.
     """
 
     def __init__(self, weights: Mapping[str, nn.Parameter], gradients: bool = True) -> None:
@@ -36,7 +35,7 @@ class Flat:
                 weights[name].data = view
 
     def split(self, vectors: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Views of tensors like `vectors` by the names of the weights, in the weights' shapes."""
+        """Views into tensors shaped like `vectors`, by name and in the shapes of the weights."""
         views = {}
         for vector, group, spread in zip(vectors, self._groups, self._spread, strict=True):
             sizes = [weight.numel() for weight in group.values()]
@@ -46,10 +45,10 @@ class Flat:
         return views
 
     def collect(self, world: World) -> float:
-        """Take the gradients from the weights, summed over the processes, as `vectors`' `grad`.
+        """Move the gradients from the weights to `vectors`, summed over the processes.
 
         Returns:
-            Length of the whole gradient.
+            The norm of the whole gradient.
         """
         for vector, group in zip(self.vectors, self._groups, strict=True):
             parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in group.values()]
@@ -61,20 +60,20 @@ class Flat:
         return world.length(own, self._spread)
 
     def scale(self, factor: float) -> None:
-        """Multiply the gradient."""
+        """Multiply the gradient by a factor."""
         for vector in self.vectors:
             if vector.grad is not None:
                 vector.grad.mul_(factor)
 
     def release(self) -> None:
-        """Give every weight memory of its own again."""
+        """Give every weight its own memory again."""
         for group, spread in zip(self._groups, self._spread, strict=True):
             for weight in () if spread else group.values():
                 weight.data = weight.data.clone()
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Name to the parameters that are trained."""
+    """Name to the parameters that require gradients."""
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 

@@ -1,4 +1,4 @@
-"""The loop: draw, step, average."""
+"""The training loop: batches, steps of the optimiser, the average and callbacks."""
 
 import copy
 import math
@@ -26,30 +26,39 @@ from multisi.training.schedule import Schedule
 from multisi.training.weights import Weights, load
 
 PATIENCE = 20
-"""Steps in a row without a finite gradient after which training has diverged."""
+"""Consecutive steps without a finite gradient after which training has diverged."""
 _KEEP = 0.05
-"""Share of the run between two checks of the loss, at which good weights are kept."""
+"""Share of the run between two checks of the loss, which also keep good weights."""
 _TOO_MUCH = 100.0
-"""How many times its lowest value the loss may reach before training has diverged."""
+"""Ratio of the loss to its lowest value above which training has diverged."""
 
 
 class Training:
-    """A run in progress; the averaged means are there at any time, also after an interruption.
+    """A run in progress; `average.means` are usable at any time, also after an interruption.
 
     Arguments:
-        means: The means to train.
-        batches: What each step learns from.
-        schedule: How long and how fast.
+        means: The conditional means to train, of shape `(b, k, *event)`.
+        batches: The batches of the steps.
+        schedule: The length of the run and the learning rate.
         clip: Largest norm of the gradient, to which larger ones are scaled; `None` for no limit.
-        accumulate: Parts in which a batch is computed, one after the other, to save memory.
+        accumulate: Number of parts in which a batch is computed in turn, to save memory.
         precision: `"bfloat16"` for the network's computations; weights keep their type.
-        callbacks: Functions of the training, called after each step; one that returns true ends
-            it. One that fails causes one warning, and training goes on.
-        world: The processes that share in it.
-        shard: Whether to spread the weights over the processes; `means` get them at the end.
+        callbacks: Functions of the training, called after each step. One that returns true ends
+            the run; one that fails causes a single warning, and training continues.
+        world: The processes of the run; this process alone by default.
+        shard: Whether to shard the weights over the processes; `means` get them at the end.
 
     Raises:
-        ConfigError: a value that an option cannot take.
+        ConfigError: `clip`, `accumulate`, `precision` or a callback is invalid, or the batch has
+            fewer rows than there are processes or parts.
+
+    Example:
+        >>> x = torch.randn(99, 1, generator=torch.Generator().manual_seed(0))
+        >>> batches = Batches({"a": x, "b": x + 3}, batch_size=8, device="cpu")
+        >>> training = Training(batches.means("mlp", width=8), batches, Schedule(steps=2))
+        >>> training.run()
+        >>> batches.model(training.average.means)
+        Model(['a', 'b'], noise=None)
     """
 
     def __init__(
@@ -78,7 +87,8 @@ class Training:
             )
         if self.accumulate > rows:
             raise ConfigError(
-                f"accumulate must be at most the rows of a process, {rows}; got {accumulate}."
+                f"accumulate must be at most the number of rows per process, {rows}; got "
+                f"{accumulate}."
             )
         if precision not in (None, "bfloat16"):
             raise ConfigError(f"precision must be 'bfloat16' or None; got {precision!r}.")
@@ -94,18 +104,18 @@ class Training:
 
     @property
     def step(self) -> int:
-        """How many steps there have been."""
+        """Number of steps taken, also before the run was resumed."""
         return self.counts.step
 
     @property
     def seconds(self) -> float:
-        """How long they took."""
+        """Time that these steps took."""
         return self.counts.seconds
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that is needed to go on: tensors and numbers; the average is apart, in `result`.
+        """Tensors and numbers from which to resume; the average is in `weights.result`.
 
-        All processes take part; tensors that are spread are whole in the first one.
+        Every process must call it; sharded tensors are whole in the first process.
         """
         self.weights.gather()
         best = self.world.whole({f"best.{name}": t for name, t in self._best.items()})
@@ -122,7 +132,13 @@ class Training:
         numbers: Mapping[str, Any],
         averaged: Mapping[str, Tensor],
     ) -> None:
-        """Go on from what `state` gave, with these averaged means."""
+        """Resume a run.
+
+        Arguments:
+            tensors: The tensors of `state`.
+            numbers: The numbers of `state`.
+            averaged: The weights of the averaged means.
+        """
         self.weights.restore(tensors, averaged)
         self._kept = copy.deepcopy(self.average.means.state_dict())
         self._loss = tensors["loss"].to(self._loss)
@@ -134,28 +150,32 @@ class Training:
         self._kept_at, self._best = self.step, under(tensors, "best.")
 
     def judge(self, value: float) -> None:
-        """Rate the averaged weights, lower is better; the best are kept."""
+        """Record a value of the averaged weights, lower is better; the best weights are kept."""
         value = self.world.most(value)
         if value < self.counts.best:
             self.counts.best, self.counts.best_step = value, self.step
             self._best = copy.deepcopy(self.average.means.state_dict())
 
     def use_best(self) -> None:
-        """Replace the averaged weights by the best that were judged."""
+        """Replace the averaged weights by those with the lowest value of `judge`."""
         if self._best:
             load(self.average.means, self._best)
 
     @property
     def loss(self) -> float:
-        """The loss, averaged over the last fifty steps or so."""
+        """The loss, as an exponential average over about the last fifty steps."""
         return self._loss.item()
 
     def run(self, progress: bool = False) -> None:
-        """Train to the end of the schedule, or until a callback ends it.
+        """Train to the end of the schedule, or until a callback ends the run.
+
+        Arguments:
+            progress: Show a progress bar if standard error is a terminal.
 
         Raises:
-            TrainingDivergedError: the loss stopped being finite, or grew, and did not recover; the
-                averaged means are then those of the last good check.
+            TrainingDivergedError: the gradient was not finite for twenty steps, or the loss grew
+                a hundredfold; the averaged means are then those of the last good check.
+            MultisiError: a batch is invalid, or a callback raised an error of multisi.
         """
         self.means.train()
         with bar(self.schedule.steps, "fit", "step", progress) as shown:
@@ -175,13 +195,14 @@ class Training:
                 counts.checked = passed
                 self._check_loss()
             self._show(shown)
-            # Each of them is called, whatever the others say, and in every process.
-            ended = sum(self._asks_to_end(callback) for callback in self.callbacks)
+            # Every callback is called in every process, so that the processes stay in step.
+            ended = sum(self._call(callback) for callback in self.callbacks)
             if self.world.most(ended):
                 break
         self.weights.finish()
 
-    def _asks_to_end(self, callback: Callable[["Training"], Any]) -> bool:
+    def _call(self, callback: Callable[["Training"], Any]) -> bool:
+        """Call a callback; whether it ends the run."""
         try:
             return bool(callback(self))
         except MultisiError:
@@ -192,15 +213,15 @@ class Training:
                 place = traceback.extract_tb(error.__traceback__)[-1]
                 warnings.warn(
                     f"The callback {callback!r} failed at step {self.step}, in {place.filename}, "
-                    f"line {place.lineno}: {type(error).__name__}: {error}. Training goes on "
-                    "without another warning of it.",
+                    f"line {place.lineno}: {type(error).__name__}: {error}. Training "
+                    "continues, and later failures of this callback are not shown.",
                     RuntimeWarning,
                     stacklevel=2,
                 )
             return False
 
     def _one(self, rate: float) -> bool:
-        """One step; it is skipped where the gradient is not finite."""
+        """One step; False if it is skipped because the gradient is not finite."""
         self.weights.optimiser.param_groups[0]["lr"] = self.rate = rate
         value = self._gradient(self.batches(self.step))
         length = self.weights.flat.collect(self.world)
@@ -241,7 +262,7 @@ class Training:
         load(self.average.means, self._kept)
         self.weights.finish()
         cause = self.batches.blame(self.step - 1) or (
-            f" Lower learning_rate, now {self.schedule.learning_rate:g}, and check whether "
+            f" Lower learning_rate, which is {self.schedule.learning_rate:g}, and check whether "
             "the network returns NaN."
         )
         raise TrainingDivergedError(

@@ -3,8 +3,12 @@ r"""The objective: the error of the velocity along tangents, after the projectio
 $$L = E\,\Big|\sum_k v_k\, g_k(x(\alpha), \alpha) - \sum_k v_k x_k\Big|^2$$
 
 over a law of simplex points $\alpha$ with tangents $v$. Its minimiser has the true velocity in
-every direction that the law contains (arXiv:2310.03695). With the projection folded in, it is
+every direction that the law contains. With the projection written out, it is
 $E\,|\sum_k a_k (\hat g_k - x_k)|^2$ with $a = v - \alpha\,(\alpha \cdot v)/|\alpha|^2$.
+
+References:
+    Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with stochastic
+    interpolants (2023), arXiv:2310.03695.
 """
 
 import itertools
@@ -19,14 +23,20 @@ from multisi.field.conditional_means import ConditionalMeans, projected_combinat
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step learns from.
+    r"""The data of one training step.
 
     Arguments:
-        x: States, shape `(b, *event)`.
-        alpha: Where they are on the simplex, shape `(b, k)`.
+        x: States $\sum_k \alpha_k x_k$, shape `(b, *event)`.
+        alpha: Points of the simplex, shape `(b, k)`.
         of_heads: Coefficients $a$ of the heads, shape `(b, k)`.
-        target: What the heads should combine to, shape `(b, *event)`.
+        target: The target $\sum_k a_k x_k$ of the combined heads, shape `(b, *event)`.
         condition: An extra input of the network, shape `(b, c)`, or `None`.
+
+    Example:
+        >>> xs, alpha = torch.tensor([[[0.0], [2.0]]]), torch.tensor([[0.5, 0.5]])
+        >>> batch = Batch.of(xs, alpha, v=torch.tensor([[-1.0, 1.0]]))
+        >>> batch.x, batch.target
+        (tensor([[1.]]), tensor([[2.]]))
     """
 
     x: Tensor
@@ -37,14 +47,21 @@ class Batch:
 
     @classmethod
     def of(cls, xs: Tensor, alpha: Tensor, v: Tensor, condition: Tensor | None = None) -> "Batch":
-        """The batch for joint draws `(b, k, *event)`, points `(b, k)` and tangents `(b, k)`."""
+        """The batch of joint draws.
+
+        Arguments:
+            xs: Joint draws, shape `(b, k, *event)`.
+            alpha: Points of the simplex, shape `(b, k)`.
+            v: Tangents, shape `(b, k)`.
+            condition: An extra input of the network, shape `(b, c)`, or `None`.
+        """
         return cls.mixed(xs, alpha, projected_combination(alpha, v)[0], condition)
 
     @classmethod
     def mixed(
         cls, xs: Tensor, alpha: Tensor, of_heads: Tensor, condition: Tensor | None = None
     ) -> "Batch":
-        """The same with the coefficients of the heads in place of tangents."""
+        """As `of`, with the coefficients of the heads instead of tangents."""
         both = torch.stack([alpha, of_heads], 1) @ flat_heads(xs)
         x, target = both.reshape(len(xs), 2, *xs.shape[2:]).unbind(1)
         return cls(x, alpha, of_heads, target, condition)
@@ -60,17 +77,26 @@ class Batch:
         return Batch(x, alpha, of_heads, target, condition)
 
     def split(self, parts: int) -> list["Batch"]:
-        """The same rows in so many parts of about equal size."""
+        """The rows in at most `parts` batches of about equal size."""
         ends = [i * len(self) // parts for i in range(parts + 1)]
         return [self[a:b] for a, b in itertools.pairwise(ends) if b > a]
 
 
 def loss(means: ConditionalMeans, batch: Batch) -> Tensor:
-    """Mean square error of the velocity over a batch and its features, a single number.
+    r"""The objective: mean of $|\sum_k a_k (\hat g_k - x_k)|^2$ over rows and features.
 
     Arguments:
-        means: The conditional means to train.
-        batch: What to learn from.
+        means: The conditional means to train, of shape `(b, k, *event)`.
+        batch: The data of the step.
+
+    Returns:
+        The loss, a single number of shape `()`.
+
+    Example:
+        >>> means = ConditionalMeans(lambda x, alpha: torch.zeros(len(x), 2, *x.shape[1:]))
+        >>> xs, alpha = torch.tensor([[[0.0], [2.0]]]), torch.tensor([[0.5, 0.5]])
+        >>> loss(means, Batch.of(xs, alpha, v=torch.tensor([[-1.0, 1.0]])))
+        tensor(4.)
     """
     heads = means.heads(batch.x, batch.alpha, batch.condition)
     mixed = torch.bmm(batch.of_heads[:, None], flat_heads(heads)).squeeze(1)

@@ -1,4 +1,4 @@
-"""The folder of a run: checkpoints that survive, one trainer at a time, signals that end well."""
+"""The folder of a run: checkpoints, a lock, and signals that end training cleanly."""
 
 import contextlib
 import pathlib
@@ -21,19 +21,19 @@ _CHANGEABLE = ("steps", "max_seconds")
 class RunFolder:
     """A folder with the checkpoints of a run, from which it can be resumed.
 
-    Each checkpoint is a file that `multisi.load` reads as a model, and that also holds what
-    training needs. It is written under a temporary name, synced and renamed, while training goes
-    on.
+    Each checkpoint is a file that `multisi.load` reads as a model; it also holds the state of
+    training. It is written under a temporary name, synced and renamed, while training continues.
 
     Arguments:
-        folder: Where; it is made if it is missing.
+        folder: Path of the folder, which is created if it does not exist.
         options: The options that identify the run, which must not change when it is resumed.
-        describe: Function that gives tensors and description of the model so far.
+        describe: Function that returns tensors and description of the current model.
         every: Seconds between two checkpoints.
-        keep: How many of the latest to keep, besides the best.
+        keep: Number of the latest checkpoints to keep, in addition to the best one.
 
     Raises:
-        CheckpointError: the folder cannot be used, or another process has it.
+        ConfigError: `every` is not a finite number of at least 0, or `keep` is not a positive
+            integer.
     """
 
     def __init__(
@@ -56,7 +56,11 @@ class RunFolder:
 
     @contextlib.contextmanager
     def held(self, world: World) -> Iterator[None]:
-        """Hold the folder: nobody else may train in it, and signals end training after a step."""
+        """Lock the folder against other runs, and let signals end training after a step.
+
+        Raises:
+            CheckpointError: the folder cannot be used, or another process trains in it.
+        """
         with contextlib.ExitStack() as held:
             if world.first:
                 try:
@@ -64,29 +68,31 @@ class RunFolder:
                     held.enter_context(Lock(self.folder / ".lock"))
                 except OSError as error:
                     raise CheckpointError(
-                        f"The run folder {str(self.folder)!r} cannot be used: {error}."
+                        f"The run folder {str(self.folder)!r} cannot be used: {error}. Choose "
+                        "another one."
                     ) from None
                 sweep(self.folder)
-            world.most(0.0)  # The others wait until it is in order.
+            world.most(0.0)  # The other processes wait for the lock.
             held.enter_context(self._signals())
             yield
             self._wait()
 
     def restore(self, training: Training, resume: bool) -> None:
-        """Resume from the newest checkpoint that is whole, if there is one.
+        """Resume from the newest undamaged checkpoint, if there is one.
 
         Raises:
-            CheckpointError: there are some, and none is whole; or there are some and `resume` is
-                false; or the processes do not see the same ones.
-            ConfigError: the run was made with other options.
+            CheckpointError: there are checkpoints and `resume` is false, all of them are damaged,
+                the newest undamaged one does not fit the network, or the processes find different
+                ones.
+            ConfigError: the run has other options.
         """
         self._restore(training, resume)
         self._saved = training.seconds
         first, last = -training.world.most(-training.step), training.world.most(training.step)
         if first != last:
             raise CheckpointError(
-                f"The processes found checkpoints of different steps, {first:.0f} to {last:.0f}: "
-                f"{str(self.folder)!r} must be one folder, on a file system that they share."
+                f"The processes found checkpoints of different steps, {first:.0f} to {last:.0f}. "
+                f"{str(self.folder)!r} must be one folder on a file system that they share."
             )
 
     def _restore(self, training: Training, resume: bool) -> None:
@@ -112,28 +118,33 @@ class RunFolder:
                 training.restore(own, run["numbers"], means)
             except (KeyError, RuntimeError, TypeError) as error:
                 raise CheckpointError(
-                    f"{str(path)!r} does not fit this run; its network may be another: {error}."
+                    f"{str(path)!r} does not fit this run; its network may differ: {error}. "
+                    "Use the same network, or choose another folder."
                 ) from error
             return
         if reasons:
             raise CheckpointError(
-                f"No checkpoint in {str(self.folder)!r} is whole: {' '.join(reasons)} Remove them "
-                "to start again."
+                f"No checkpoint in {str(self.folder)!r} can be resumed: {' '.join(reasons)} "
+                "Remove them to start again."
             )
 
     def checkpoints(self) -> list[pathlib.Path]:
-        """The checkpoints of the folder, the latest last."""
+        """The paths of the checkpoints, by step."""
         return sorted(self.folder.glob("step-*.safetensors"))
 
     def __call__(self, training: Training) -> bool:
-        """Save if it is time; end training if a signal asked for that."""
+        """Save a checkpoint if one is due; true, which ends training, after a signal."""
         best = training.counts.best_step == training.step
         if best or training.seconds - self._saved >= self.every:
             self.save(training)
         return self.signal is not None
 
     def save(self, training: Training) -> None:
-        """Write a checkpoint in the background; an error shows at the next one, or at the end."""
+        """Write a checkpoint in the background.
+
+        Raises:
+            CheckpointError: the previous checkpoint could not be written.
+        """
         self._saved = training.seconds
         own, numbers = training.state()
         if not training.world.first:
@@ -168,24 +179,24 @@ class RunFolder:
         if changed:
             lines = [f"{n}: {before.get(n)!r} then, {self.options.get(n)!r} now" for n in changed]
             raise ConfigError(
-                f"{str(path)!r} was made with other options: {'; '.join(lines)}. Only "
+                f"{str(path)!r} belongs to a run with other options: {'; '.join(lines)}. Only "
                 f"{' and '.join(_CHANGEABLE)} may change."
             )
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Note the first signal and let the step end; a second one ends the process at once."""
+        """Record the first signal and let the step end; a second one ends the process at once."""
 
-        def note(number: int, frame: Any) -> None:
+        def record(number: int, frame: Any) -> None:
             self.signal = number
             signal.signal(number, signal.SIG_DFL)
 
         before = {}
-        with contextlib.suppress(ValueError):  # Only the main thread may.
+        with contextlib.suppress(ValueError):  # Only the main thread may set handlers.
             for name in _SIGNALS:
                 if hasattr(signal, name):
                     number = getattr(signal, name)
-                    before[number] = signal.signal(number, note)
+                    before[number] = signal.signal(number, record)
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""How long to train, and how fast."""
+"""The length of training and the learning rate."""
 
 import math
 from dataclasses import dataclass
@@ -8,16 +8,17 @@ from multisi.common import checks
 
 @dataclass(frozen=True)
 class Schedule:
-    """Warm-up over the first 2 % of the run, then half a cosine down to zero.
+    """A linear warm-up over the first 2 % of the run, and a cosine decay to zero.
 
     Arguments:
-        steps: Number of steps at most.
-        max_seconds: Time at most, by which the cosine has come down; `None` for no limit.
-        batch_size: Joint draws a step.
-        learning_rate: The highest rate.
+        steps: Largest number of steps.
+        max_seconds: Time limit, at which the decay also ends; `None` for no limit.
+        batch_size: Joint draws per step.
+        learning_rate: The peak learning rate.
 
     Raises:
-        ConfigError: a value out of its range.
+        ConfigError: `steps` or `batch_size` is not a positive integer, or `max_seconds` or
+            `learning_rate` is not a positive number.
 
     Example:
         >>> Schedule(steps=100, learning_rate=1e-3).rate(0.5)
@@ -37,11 +38,16 @@ class Schedule:
             checks.number(self.max_seconds, "max_seconds", positive=True)
 
     def passed(self, step: int, seconds: float) -> float:
-        """The share of the run that has passed."""
+        """The elapsed share of the run.
+
+        Arguments:
+            step: Number of steps taken.
+            seconds: Time taken.
+        """
         share = step / self.steps
         return share if self.max_seconds is None else max(share, seconds / self.max_seconds)
 
     def rate(self, passed: float) -> float:
-        """The learning rate when that share has passed."""
+        """The learning rate at an elapsed share of the run."""
         warm = min(1.0, (passed + 1e-3) / 0.02)
         return self.learning_rate * warm * (1 + math.cos(math.pi * min(passed, 1.0))) / 2

@@ -1,4 +1,4 @@
-"""The law of simplex points that training draws, each with a tangent."""
+"""The law of the simplex points in training, each with a tangent."""
 
 import math
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ from multisi.paths import Path
 class SimplexLaw:
     r"""Points of the simplex with tangents: a mixture of edges, bows, faces and paths.
 
-    On an edge a point is uniform, with the tangent $e_j - e_i$ or $e_i - e_j$. A bow is a path
-    between two datasets that is drawn towards the noise, as far as SDEs go or less; its tangents
-    are those of the path, or lead to the noise. On a face, of a size drawn uniformly from three
-    corners to all, a point is uniform, with a tangent between two of its corners. On a path the
-    time is uniform and the tangent is $\dot\alpha(t)$.
+    Points on an edge are uniform, with the tangent $e_j - e_i$ or $e_i - e_j$. A bow is a path
+    between two datasets that bends towards the noise, at most as far as the default path of SDEs;
+    its tangent is that of the path, or points to the noise. A face has a uniform number of corners
+    from three to all; its points are uniform, with a tangent between two of its corners. On a path
+    the time is uniform and the tangent is $\dot\alpha(t)$.
 
     Arguments:
-        edges: Share of points on edges, where samples travel between two marginals.
-        bows: Share of points on bows, for noise between datasets; none where there is no noise.
-        faces: Share of points on faces, for barycentres and routes through the inside.
-        paths: Share of points on the paths that are given; by default as many as all others.
-        along: The paths that will be used: `Path` objects, or pairs `(source, target)` of points
-            as `transport` takes them.
+        edges: Share of points on edges, for transport between two marginals.
+        bows: Share of points on bows, for SDEs between datasets; without noise it is ignored.
+        faces: Share of points on faces, for barycentres and paths through the interior.
+        paths: Share of points on the paths in `along`; by default as large as all other shares.
+        along: Paths: `Path` objects, or pairs `(source, target)` of points as for `transport`.
 
     Raises:
-        ConfigError: shares that are negative or all zero, or paths without a share.
+        ConfigError: a share is not a finite number of at least 0, all shares are zero, or only
+            one of `paths` and `along` is set.
 
     Example:
         >>> law = SimplexLaw(edges=1, bows=0, faces=0)
@@ -57,8 +57,8 @@ class SimplexLaw:
         self.shares["paths"] = default if paths is None else checks.number(paths, "paths")
         if not sum(self.shares.values()) > 0 or bool(self.shares["paths"]) != bool(self.along):
             raise ConfigError(
-                "A law needs a share above zero, and a share of paths needs paths (along=[...]); "
-                f"got {self.shares} and {len(self.along)} paths."
+                "A law needs a share above zero, and a share of paths needs paths (along=[...]) "
+                f"and the reverse; got the shares {self.shares} and {len(self.along)} paths."
             )
 
     def draw(
@@ -67,20 +67,23 @@ class SimplexLaw:
         """`n` points and their tangents, each of shape `(n, k)`, float32.
 
         Arguments:
-            n: How many.
-            names: The marginals in order.
-            noise: Whether the first of them is the noise.
-            source: Where random numbers come from.
+            n: Number of points.
+            names: Names of the marginals in order.
+            noise: Whether the first marginal is the noise.
+            source: Generator of the random numbers.
 
         Raises:
-            ConfigError: nothing that the law has a share for is there, such as bows without noise.
+            ConfigError: every part with a share is missing, such as bows without noise; or an
+                item of `along` is neither a path nor a pair of known points.
+            SimplexError: a point of `along` is not on the simplex.
         """
         laws = {"edges": _edges, "bows": _bows, "faces": _faces, "paths": self._paths}
         there = {"edges": True, "bows": noise and len(names) > 2, "faces": len(names) > 2}
         shares = torch.tensor([s * there.get(name, True) for name, s in self.shares.items()])
         if not shares.sum() > 0:
             raise ConfigError(
-                f"There is nothing to draw for {list(names)} by shares {self.shares}."
+                f"There is nothing to draw for the marginals {list(names)} with the shares "
+                f"{self.shares}. Bows need noise and two datasets, faces three marginals."
             )
         kinds = torch.multinomial(shares, n, replacement=True, generator=source)
         alpha, v = torch.empty(2, n, len(names))
@@ -106,7 +109,7 @@ class SimplexLaw:
 
 def _segment(ends: Any, names: Sequence[str]) -> Path:
     if not isinstance(ends, tuple | list) or len(ends) != 2:
-        raise ConfigError(f"along takes paths and pairs of points; got {ends!r}.")
+        raise ConfigError(f"along must be a list of paths and pairs of points; got {ends!r}.")
     both = [named_points.resolve(end, tuple(names), None, "along") for end in ends]
     return registry.create("path", "segment", Path, both)
 
@@ -125,7 +128,7 @@ def _bows(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tensor
     i = torch.randint(k - 1, (n, 1), generator=source)
     j = 1 + (i + torch.randint(1, k - 1, (n, 1), generator=source)) % (k - 1)
     t, depth = torch.rand(2, n, 1, generator=source)
-    # The default path of SDEs has depth 1/2: the weight of the noise is half the squared sine.
+    # The default path of SDEs has depth 1/2: the coordinate of the noise is sin²(πt) / 2.
     s = depth / 2 * torch.sin(math.pi * t) ** 2
     rate = depth / 2 * math.pi * torch.sin(2 * math.pi * t)
     edge = torch.zeros(n, k).scatter_(1, 1 + i, 1 - t).scatter_(1, j, t)

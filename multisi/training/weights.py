@@ -1,4 +1,4 @@
-"""The weights of a run: in training and averaged, whole in each process or spread over all."""
+"""The weights of a run, trained and averaged: whole in each process, or sharded over all."""
 
 import copy
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Weights:
-    """What a run trains, with its average and the state of its optimiser.
+    """The trained weights of a run, their average and the state of the optimiser.
 
     Arguments:
-        means: The means to train. Where weights are spread, a copy of them is trained.
+        means: The conditional means to train; with `shard` a copy of them is trained.
         rate: The learning rate.
-        world: The processes that share in it.
-        shard: Whether weights are spread over the processes.
+        world: The processes of the run.
+        shard: Whether weights are sharded over the processes.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Weights:
         self.average = Average(self.means, flat=self.flat, held_by=averaged)
 
     def state(self) -> dict[str, Tensor]:
-        """All tensors that are needed to go on, but the average; whole in the first process."""
+        """All tensors that resuming needs, except the average; whole in the first process."""
         tensors = {f"weights.{name}": t for name, t in self.means.state_dict().items()}
         states = [self.optimiser.state[vector] for vector in self.flat.vectors]
         if states[0]:
@@ -55,7 +55,7 @@ class Weights:
         return self.world.whole(tensors)
 
     def restore(self, tensors: Mapping[str, Tensor], averaged: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave, with this average."""
+        """Resume from tensors of `state` and an average."""
         load(self.means, under(tensors, "weights."))
         load(self.average.means, averaged)
         if "optimiser.step" not in tensors:
@@ -70,11 +70,11 @@ class Weights:
                 fill(part, tensors[f"optimiser.{moment}.{name}"])
 
     def gather(self) -> None:
-        """Bring `result` up to date in the first process; all of them take part."""
+        """Update `result` in the first process; every process must call it."""
         self._gather(self.result, self.average.means, everywhere=False)
 
     def finish(self) -> None:
-        """Give `result` and the means that were given their weights, in every process."""
+        """Set the weights of `result` and of the original means in every process."""
         self._gather(self.result, self.average.means, everywhere=True)
         self._gather(self._given, self.means, everywhere=True)
 
@@ -86,10 +86,10 @@ class Weights:
 
 
 def load(means: ConditionalMeans, state: Mapping[str, Tensor]) -> None:
-    """Give means whole weights of the same names and shapes; theirs may be spread.
+    """Set the weights of means from whole tensors; those of the means may be sharded.
 
     Raises:
-        RuntimeError: other names or shapes.
+        RuntimeError: names or shapes differ.
     """
     own = means.state_dict()
     if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in state.items()}:

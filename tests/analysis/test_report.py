@@ -101,7 +101,7 @@ def test_events_that_are_single_numbers():
         (
             {"held_out": {"a": DATA["a"], "z": multisi.StandardNormal()}},
             DataError,
-            "At least 2 data marginals.* a",
+            "held_out must have at least 2 data marginals.* a",
         ),
         ({"seed": -1}, ConfigError, "seed .*integer.* -1"),
         ({"seed": "x"}, ConfigError, "seed .*integer.* 'x'"),

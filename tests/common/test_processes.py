@@ -160,7 +160,7 @@ def stop"""
     script.write_text(script.read_text().replace("\ndef stop", reads, 1))
     done = train(2, "run", 20, "new", "shard=yes")
     assert done.returncode != 0
-    assert "ConfigError: With shard a block" in done.stderr
+    assert "ConfigError: With shard=True each block" in done.stderr
 
 
 def test_weights_of_several_types_cannot_be_spread():

@@ -110,7 +110,7 @@ CASES = [
     (dict(network=Broken(nan), network_options={"a": 1}), ConfigError, "given by name"),
     (dict(coupling=Same(), coupling_options={"a": 1}), ConfigError, "given by name"),
     (dict(shard=1, run_dir="run"), ConfigError, "shard .*bool.* 1"),
-    (dict(shard=True), ConfigError, "shard needs run_dir"),
+    (dict(shard=True), ConfigError, "shard=True needs run_dir"),
     (dict(network=None), ConfigError, "network must be a module or a function"),
     (dict(network=torch.nn.Linear), ConfigError, "must be a module or a function"),
     (dict(coupling=3), ConfigError, "coupling must be an instance of Coupling; got 3"),
@@ -129,7 +129,7 @@ def test_couplings_of_a_wrong_shape():
             return torch.zeros(n, 2)
 
     with pytest.raises(
-        ShapeError, match=r"must draw shape \(256, 3, 2\), floating; got \(256, 2\)"
+        ShapeError, match=r"must draw shape \(256, 3, 2\), floating point; got \(256, 2\)"
     ):
         fit(coupling=Flat())
 

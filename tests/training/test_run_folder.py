@@ -240,7 +240,7 @@ def test_other_options_on_resume(tmp_path):
 
 def test_other_options_on_resume_of_a_network(tmp_path):
     multisi.fit(DATA, network=MLP((2,), 3, width=16), run_dir=tmp_path, steps=3, progress=False)
-    with pytest.raises(CheckpointError, match="does not fit this run; its network may be another"):
+    with pytest.raises(CheckpointError, match="does not fit this run; its network may differ"):
         multisi.fit(
             DATA,
             network=MLP((2,), 3, width=24),
@@ -255,12 +255,14 @@ def test_no_whole_checkpoint(tmp_path):
     fit(tmp_path, steps=3)
     for path in tmp_path.glob("step*"):
         path.write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"No checkpoint in .* is whole: step-000000003"):
+    with pytest.raises(
+        CheckpointError, match=r"No checkpoint in .* can be resumed: step-000000003"
+    ):
         fit(tmp_path, resume=True)
 
 
 def test_a_resume_needs_a_run(tmp_path):
-    with pytest.raises(ConfigError, match="resume needs run_dir"):
+    with pytest.raises(ConfigError, match="resume=True needs run_dir"):
         fit(None, resume=True)
     with pytest.raises(ConfigError, match="resume must be an instance of bool"):
         fit(tmp_path, resume="no")

@@ -186,7 +186,7 @@ def gaussian_map(source: Any, target: Any) -> Any:
         DataError: `source` or `target` has values that are not finite, or fewer than two rows.
 
     Example:
-        >>> gaussian_map([[0.0], [1.0]], [[2.0], [4.0]])([[1.0]])
+        >>> gaussian_map([[0.0], [1.0]], [[2.0], [4.0]])([[1.0]]).round()
         tensor([[4.]], dtype=torch.float64)
     """
     a, b = _pair(source, target)

@@ -106,7 +106,7 @@ def _photographs() -> dict[str, "np.ndarray[Any, Any]"]:
 def _files(images: Sequence[Any]) -> dict[str, "np.ndarray[Any, Any]"]:
     names = [pathlib.Path(image).stem for image in images]
     if len(names) < 2:
-        raise ConfigError(f"--images needs at least 2 images; got {len(names)}.")
+        raise ConfigError(f"At least 2 images are needed; got {len(names)}.")
     if repeated := {name for name in names if names.count(name) > 1} | ({NOISE} & set(names)):
         raise ConfigError(
             "The file names of the images must differ, and must not be "

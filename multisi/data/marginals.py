@@ -250,7 +250,7 @@ def check_names(names: list[Any]) -> None:
         raise ConfigError(f"Each marginal must have a different name; repeated: {repeated}.")
     if len(names) < 2:
         raise DataError(
-            f"There must be at least 2 marginals; got {len(names)}. "
+            f"At least 2 marginals are needed; got {len(names)}. "
             "A StandardNormal() may be one of them."
         )
 

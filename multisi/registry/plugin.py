@@ -33,8 +33,8 @@ class Plugin:
 
     Example:
         >>> import multisi
-        >>> multisi.registry.installed().find("path", "bow").make([[0.0, 1.0], [1.0, 0.0]])
-        Bow()
+        >>> multisi.registry.installed().find("path", "bow").load()
+        <class 'multisi.paths.bow.Bow'>
     """
 
     kind: str

@@ -127,7 +127,7 @@ def test_transport_checks_before_it_works(files, capsys):
     for arguments, message in (
         (("--source", "a", "--target", "c", "a.npy", "y.npy"), "no marginal is named 'c'"),
         (("--source", "a", "--target", "a=2,b=1", "a.npy", "y.npy"), "sum to 1"),
-        (("--source", "a", "--target", "b", "a.npy", "y.png"), "only an image"),
+        (("--source", "a", "--target", "b", "a.npy", "y.png"), "only samples from an image"),
         (("--source", "a", "--target", "b", "a.npy", "no/y.npy"), "does not exist. Create"),
         (("--source", "a", "--target", "b", "--steps", "0", "a.npy", "y.npy"), "steps must be"),
     ):

@@ -258,7 +258,7 @@ class Wordless(Dataset):
         (lambda: Items(lambda i: np.ma.masked_less(X[i].numpy(), 9)), "masked entries"),
         (
             lambda: DataLoader(["cat", "dog"]),
-            "the batch after 0 rows must be an array.*type is <U3",
+            "the batch after 0 rows must be an array.*got type <U3",
         ),
         (lambda: np.ma.masked_array(X.numpy(), X.numpy() > 0), "masked entries"),
         (lambda: torch.nested.nested_tensor([X, X[:3]], layout=torch.jagged), "plain, dense"),

@@ -114,7 +114,7 @@ def test_bad_arrays_and_places(tmp_path):
     (tmp_path / "dir.npy").mkdir()
     with pytest.raises(DataError, match="is a folder"):
         write_samples(tmp_path / "dir.npy", ROWS, samples)
-    with pytest.raises(ConfigError, match="only an image"):
+    with pytest.raises(ConfigError, match="only samples from an image"):
         write_samples(tmp_path / "x.png", ROWS, samples)
 
 

@@ -6,7 +6,7 @@ class MultisiError(Exception):
 
 
 class ShapeError(MultisiError, ValueError):
-    """An array does not have the shape that its place asks for."""
+    """An array does not have the required shape."""
 
 
 class SimplexError(MultisiError, ValueError):
@@ -22,15 +22,22 @@ class PluginError(MultisiError, RuntimeError):
 
 
 class PluginWarning(UserWarning):
-    """A plugin is not the one that a model was made with, and may not do the same."""
+    """A plugin differs from the one that a model was fitted with, so results may differ."""
 
 
 class UnknownPluginError(PluginError, LookupError):
-    """No plugin of this kind has the name that was asked for."""
+    """No plugin of this kind has the requested name, or several have it."""
 
 
 class ConformanceError(PluginError, AssertionError):
-    """A plugin breaks its contract; `broken` has the reason for each check that failed."""
+    """A plugin breaks its contract; `broken` gives the reason for each check that failed.
+
+    Arguments:
+        kind: Kind of the plugin.
+        plugin: The plugin.
+        broken: Name of each check that failed, and the reason.
+        checks: Number of checks that were run.
+    """
 
     def __init__(self, kind: str, plugin: object, broken: dict[str, str], checks: int) -> None:
         self.broken = broken
@@ -39,7 +46,7 @@ class ConformanceError(PluginError, AssertionError):
 
 
 class ConfigError(MultisiError, ValueError):
-    """An option has a value that it cannot take."""
+    """An option has an invalid value."""
 
 
 class DataError(MultisiError, ValueError):
@@ -47,12 +54,12 @@ class DataError(MultisiError, ValueError):
 
 
 class CheckpointError(MultisiError, RuntimeError):
-    """A model file is missing, damaged, foreign, or needs something that is not here."""
+    """A model file is missing, damaged or not a model, or needs something that is missing."""
 
 
 class SolverError(MultisiError, ArithmeticError):
-    """The field or an integration gave a value that is not finite, or could not be computed."""
+    """The field or an integration failed, or gave a value that is not finite."""
 
 
 class TrainingDivergedError(MultisiError, ArithmeticError):
-    """The loss stopped being finite and did not recover."""
+    """The loss became non-finite and did not recover."""

@@ -1,4 +1,4 @@
-"""How far apart two sets of samples are."""
+"""Distances between two sets of samples."""
 
 import math
 from typing import Any, NamedTuple
@@ -16,20 +16,19 @@ _ROWS = 1024
 
 
 def energy_distance(x: Any, y: Any, biased: bool = False) -> float:
-    r"""Energy distance $2 E|X - Y| - E|X - X'| - E|Y - Y'|$, zero for equal laws only.
+    r"""Energy distance $2 E|X - Y| - E|X - X'| - E|Y - Y'|$, zero only for equal laws.
 
     Arguments:
         x: Samples, shape `(n, *event)`.
         y: Samples, shape `(m, *event)`.
-        biased: Take the V-statistic, which is never negative, in place of the unbiased
-            U-statistic.
+        biased: Use the V-statistic, which is never negative, instead of the unbiased U-statistic.
 
     Returns:
         The distance, in the units of the samples.
 
     Raises:
-        ShapeError: different event shapes.
-        DataError: values that are not finite, or fewer than two rows.
+        ShapeError: `x` and `y` have different event shapes.
+        DataError: `x` or `y` has values that are not finite, or fewer than two rows.
 
     Example:
         >>> energy_distance([[0.0], [1.0]], [[2.0], [3.0]])
@@ -39,11 +38,20 @@ def energy_distance(x: Any, y: Any, biased: bool = False) -> float:
     n, m = len(a), len(b)
     shrink = (1.0, 1.0) if biased else (n / (n - 1), m / (m - 1))
     within = shrink[0] * mean_distance(a, a) + shrink[1] * mean_distance(b, b)
-    return _told((2 * mean_distance(a, b) - within) * unit)
+    return _finite((2 * mean_distance(a, b) - within) * unit)
 
 
 def mean_distance(a: Tensor, b: Tensor) -> float:
-    """Mean Euclidean distance over all pairs of rows."""
+    """Mean Euclidean distance over all pairs of rows.
+
+    Arguments:
+        a: Vectors, shape `(n, d)`.
+        b: Vectors, shape `(m, d)`.
+
+    Example:
+        >>> mean_distance(torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0]]))
+        2.5
+    """
     total = sum(
         torch.cdist(part, b, compute_mode="donot_use_mm_for_euclid_dist").sum().item()
         for part in torch.split(a, _ROWS)
@@ -54,11 +62,15 @@ def mean_distance(a: Tensor, b: Tensor) -> float:
 def wasserstein(x: Any, y: Any) -> float:
     r"""Exact 2-Wasserstein distance $\min_\sigma (E|x_i - y_{\sigma(i)}|^2)^{1/2}$ of samples.
 
-    Time grows with the cube of the number of rows: a thousand take a third of a second.
+    The time grows with the cube of the number of rows: 1000 rows take a third of a second.
 
     Arguments:
         x: Samples, shape `(n, *event)`.
-        y: Samples, shape `(m, *event)`; with `m < n` the first `m` of `x` are used, and likewise.
+        y: Samples, shape `(m, *event)`; the first `min(n, m)` rows of both are used.
+
+    Raises:
+        ShapeError: `x` and `y` have different event shapes.
+        DataError: `x` or `y` has values that are not finite, or fewer than two rows.
 
     Example:
         >>> wasserstein([[0.0], [1.0]], [[3.0], [2.0]])
@@ -68,17 +80,22 @@ def wasserstein(x: Any, y: Any) -> float:
     few = min(len(a), len(b))
     distances = torch.cdist(a[:few], b[:few], compute_mode="donot_use_mm_for_euclid_dist")
     cost = distances.square()
-    return _told(math.sqrt(cost[torch.arange(few), assign(cost)].mean().item()) * unit)
+    return _finite(math.sqrt(cost[torch.arange(few), assign(cost)].mean().item()) * unit)
 
 
 def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) -> float:
-    r"""Sliced 2-Wasserstein distance, the root mean square of the distances along directions.
+    r"""Sliced 2-Wasserstein distance: the root mean square of distances along random directions.
 
     Arguments:
         x: Samples, shape `(n, *event)`.
-        y: Samples, shape `(m, *event)`; with `m < n` the first `m` of `x` are used, and likewise.
-        projections: How many directions, drawn uniformly.
+        y: Samples, shape `(m, *event)`; the first `min(n, m)` rows of both are used.
+        projections: Number of directions, drawn uniformly.
         seed: Seed of the directions.
+
+    Raises:
+        ShapeError: `x` and `y` have different event shapes.
+        DataError: `x` or `y` has values that are not finite, or fewer than two rows.
+        ConfigError: `projections` is not a positive integer, or `seed` is invalid.
 
     Example:
         >>> sliced_wasserstein([[0.0], [1.0]], [[3.0], [2.0]])
@@ -90,24 +107,39 @@ def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) ->
     directions = torch.randn(a.shape[1], projections, generator=source, dtype=a.dtype)
     directions = directions / directions.norm(dim=0)
     low, high = ((part[:few] @ directions).sort(0).values for part in (a, b))
-    return _told(math.sqrt((high - low).square().mean().item()) * unit)
+    return _finite(math.sqrt((high - low).square().mean().item()) * unit)
 
 
 class PermutationTest(NamedTuple):
-    """Energy distance of two samples, and how often chance alone gives as much."""
+    """Energy distance of two sets of samples, and its p-value.
+
+    Arguments:
+        statistic: The energy distance.
+        p_value: Share of the permutations, including the identity, whose energy distance is at
+            least as large.
+
+    Example:
+        >>> PermutationTest(0.0, 1.0).p_value
+        1.0
+    """
 
     statistic: float
     p_value: float
 
 
 def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> PermutationTest:
-    """Test whether two sets of samples have one law, by the energy distance.
+    """Permutation test of whether two sets of samples have the same law, by the energy distance.
 
     Arguments:
         x: Samples, shape `(n, *event)`.
         y: Samples, shape `(m, *event)`.
-        permutations: How often to deal the samples out anew.
-        seed: Seed of the dealing.
+        permutations: Number of random permutations of all samples.
+        seed: Seed of the permutations.
+
+    Raises:
+        ShapeError: `x` and `y` have different event shapes.
+        DataError: `x` or `y` has values that are not finite, or fewer than two rows.
+        ConfigError: `permutations` is not a positive integer, or `seed` is invalid.
 
     Example:
         >>> permutation_test([[0.0], [0.1], [0.2]] * 9, [[1.0], [1.1]] * 9).p_value
@@ -116,15 +148,15 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
     a, b, unit = _scaled(x, y)
     permutations = checks.integer(permutations, "permutations")
     both = torch.cat([a, b])
-    both -= both.mean(0)  # As `cdist` multiplies squares out, far from zero it would cancel.
+    both -= both.mean(0)  # `cdist` expands squares, which would lose digits far from zero.
     n, m = len(a), len(b)
     source = seeds.generator(seeds.check(seed))
     signs = torch.full((permutations + 1, n + m), -1.0 / m)
     signs[0, :n] = 1.0 / n
     for row in signs[1:]:
         row[torch.randperm(n + m, generator=source)[:n]] = 1.0 / n
-    # With s = 1/n on one sample and -1/m on the other, the biased statistic is -s' D s. A constant
-    # taken from D changes nothing, as the entries of s sum to zero, and leaves less to round.
+    # With s = 1/n on one sample and -1/m on the other, the biased statistic is -s' D s. The
+    # entries of s sum to zero, so D may be centred, which reduces rounding errors.
     centre = mean_distance(both[:_ROWS], both[:_ROWS])
     statistics = torch.zeros(permutations + 1, dtype=torch.float64)
     for i in range(0, n + m, _ROWS):
@@ -132,22 +164,30 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
         statistics -= ((signs @ distances.T) * signs[:, i : i + _ROWS]).sum(1)
     as_large = (statistics[1:] >= statistics[0]).sum().item()
     return PermutationTest(
-        _told(energy_distance(a, b) * unit), (1 + as_large) / (1 + permutations)
+        _finite(energy_distance(a, b) * unit), (1 + as_large) / (1 + permutations)
     )
 
 
 def gaussian_map(source: Any, target: Any) -> Any:
-    r"""The optimal map between the Gaussians of equal mean and covariance, as a function.
+    r"""The optimal transport map between the Gaussians with the moments of two sets of samples.
 
     $T(x) = m_1 + A (x - m_0)$ with
-    $A = C_0^{-1/2} (C_0^{1/2} C_1 C_0^{1/2})^{1/2} C_0^{-1/2}$: the baseline of colour transfer.
+    $A = C_0^{-1/2} (C_0^{1/2} C_1 C_0^{1/2})^{1/2} C_0^{-1/2}$, a baseline for colour transfer.
 
     Arguments:
         source: Samples, shape `(n, *event)`.
         target: Samples, shape `(m, *event)`.
 
     Returns:
-        A function of samples that gives samples, float64 tensors of shape `(b, d)`.
+        A function from samples, shape `(b, *event)`, to float64 tensors of shape `(b, d)`.
+
+    Raises:
+        ShapeError: `source` and `target` have different event shapes.
+        DataError: `source` or `target` has values that are not finite, or fewer than two rows.
+
+    Example:
+        >>> gaussian_map([[0.0], [1.0]], [[2.0], [4.0]])([[1.0]]).round()
+        tensor([[4.]], dtype=torch.float64)
     """
     a, b = _pair(source, target)
     unit, scale = _unit(a), _unit(b)
@@ -167,7 +207,7 @@ def gaussian_map(source: Any, target: Any) -> Any:
 
 
 def _root(matrix: Tensor, power: float) -> Tensor:
-    """Power of a symmetric positive matrix; directions without variance stay without."""
+    """Power of a positive semi-definite matrix; zero eigenvalues stay zero."""
     values, vectors = torch.linalg.eigh(matrix)
     floor = values.max().clamp_min(torch.finfo(values.dtype).tiny) * 1e-12
     powers = torch.where(values > floor, values.clamp_min(floor) ** power, 0.0)
@@ -179,7 +219,7 @@ def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
     a, b = _rows(x, "x"), _rows(y, "y")
     if np.shape(x)[1:] != np.shape(y)[1:]:
         raise ShapeError(
-            f"x and y must have one event shape; got {np.shape(x)[1:]} and {np.shape(y)[1:]}."
+            f"x and y must have the same event shape; got {np.shape(x)[1:]} and {np.shape(y)[1:]}."
         )
     if min(len(a), len(b)) < 2:
         raise DataError(f"At least 2 rows are needed on each side; got {len(a)} and {len(b)}.")
@@ -189,23 +229,24 @@ def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
 
 
 def _scaled(x: Any, y: Any) -> tuple[Tensor, Tensor, float]:
-    """Both in a unit of theirs, and that unit."""
+    """Both sets of samples divided by a common unit, and that unit."""
     a, b = _pair(x, y)
     unit = _unit(torch.cat([a, b]))
     return a / unit, b / unit, unit
 
 
 def _unit(rows: Tensor) -> float:
-    """A power of two, in units of which squares of differences neither overflow nor vanish."""
-    # Halves, as a difference may overflow; a bound below, as what rows have in common may then.
+    """A power of two such that, in this unit, squared differences do not over- or underflow."""
+    # Halves, since the difference may overflow. The lower bound keeps a common offset from
+    # overflowing in turn.
     spread = (rows.amax(0) / 2 - rows.amin(0) / 2).max().item()
     size = max(spread, math.ldexp(rows.abs().max().item(), -500))
     return math.ldexp(1.0, math.frexp(size)[1] - 1) if size else 1.0
 
 
-def _told(distance: float) -> float:
+def _finite(distance: float) -> float:
     if not math.isfinite(distance):
-        raise DataError("The distance is beyond what float64 holds. Choose other units.")
+        raise DataError("The distance is too large for float64. Choose other units for x and y.")
     return distance
 
 

@@ -1,8 +1,8 @@
 r"""The noise of a diffusion: how large $\varepsilon(t)$ is along a path.
 
 For any $\varepsilon \ge 0$ the SDE $dx = (b + \varepsilon s)\,dt + \sqrt{2\varepsilon}\,dW$ has
-the laws of the flow. The score is $s = -g_0 / w_0$; what the drift needs is
-$\varepsilon / w_0$, which may stay finite where the weight $w_0$ of the noise marginal does not.
+the same marginal laws as the flow. The score is $s = -g_0 / w_0$, so the drift needs
+$\varepsilon / w_0$, which may stay finite as the weight $w_0$ of the noise marginal vanishes.
 """
 
 from collections.abc import Callable
@@ -19,18 +19,24 @@ from multisi.errors import ConfigError
 Rate: TypeAlias = Callable[[], Tensor]
 Schedule: TypeAlias = Callable[[Tensor, Tensor, Rate], Tensor]
 _NOTHING = 1e-12
-"""Weights of the noise that are zero but for rounding."""
+"""Weights of the noise marginal up to this count as zero."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    r"""A schedule $\varepsilon(t, w, \dot w)$; made by the functions of this module.
+    r"""A schedule $\varepsilon(t, w, \dot w)$, created by the functions of this module.
 
     Arguments:
-        name: What it is, for people.
-        epsilon: Function of times `(n,)`, weights `(n, [b,] k)`, and a function that gives
-            their rates, which gives $\varepsilon$, `(n, [b])`.
-        over_weight: The same for $\varepsilon / w_0$, where division would lose it.
+        name: Name shown to users.
+        epsilon: Function of the times, shape `(n,)`, the weights, shape `(n, [b,] k)`, and a
+            function that returns the rates of the weights; it returns $\varepsilon$, shape
+            `(n, [b])`.
+        over_weight: The same for $\varepsilon / w_0$; needed where this limit is finite although
+            $w_0$ is zero.
+
+    Example:
+        >>> Noise("half", lambda t, weights, rate: torch.full_like(weights[..., 0], 0.5))
+        half
     """
 
     name: str
@@ -41,7 +47,13 @@ class Noise:
         return self.name
 
     def drift(self, t: Tensor, weights: Tensor, rate: Rate) -> Tensor:
-        r"""$\varepsilon / w_0$; infinite where it does not exist."""
+        r"""$\varepsilon / w_0$, shape `(n, [b])`; infinite where it does not exist.
+
+        Arguments:
+            t: Times, shape `(n,)`.
+            weights: Weights at these times, shape `(n, [b,] k)`.
+            rate: Function that returns the rates of the weights.
+        """
         if self.over_weight is not None:
             return self.over_weight(t, weights, rate)
         first = weights[..., 0]
@@ -50,7 +62,13 @@ class Noise:
 
 
 def proportional(noise: float) -> Noise:
-    r"""$\varepsilon = \mathrm{noise} \cdot w_0$: what a plain number means; finite everywhere.
+    r"""$\varepsilon = \mathrm{noise} \cdot w_0$, the meaning of a plain number.
+
+    Arguments:
+        noise: The factor, at least 0.
+
+    Raises:
+        ConfigError: `noise` is negative or not a finite number.
 
     Example:
         >>> proportional(0.5)
@@ -65,13 +83,35 @@ def proportional(noise: float) -> Noise:
 
 
 def constant(noise: float) -> Noise:
-    r"""$\varepsilon = \mathrm{noise}$ everywhere, the ends of the path included."""
+    r"""$\varepsilon = \mathrm{noise}$ everywhere, including the ends of the path.
+
+    Arguments:
+        noise: The value, at least 0.
+
+    Raises:
+        ConfigError: `noise` is negative or not a finite number.
+
+    Example:
+        >>> constant(0.5)
+        constant(0.5)
+    """
     c = checks.number(noise, "noise")
     return Noise(f"constant({c:g})", lambda t, w, rate: torch.full_like(w[..., 0], c))
 
 
 def sine(noise: float) -> Noise:
-    r"""$\varepsilon = \mathrm{noise} \cdot \sin^2(\pi t)$: smooth, and zero at both ends."""
+    r"""$\varepsilon = \mathrm{noise} \cdot \sin^2(\pi t)$: smooth, and zero at both ends.
+
+    Arguments:
+        noise: The largest value, at least 0.
+
+    Raises:
+        ConfigError: `noise` is negative or not a finite number.
+
+    Example:
+        >>> sine(0.5)
+        sine(0.5)
+    """
     c = checks.number(noise, "noise")
     return Noise(
         f"sine({c:g})",
@@ -80,19 +120,28 @@ def sine(noise: float) -> Noise:
 
 
 def kl_optimal(noise: float = 1.0, damping: float = 0.01) -> Noise:
-    r"""The $\varepsilon$ of the least KL bound if the heads err alike, as in SiT.
+    r"""The $\varepsilon$ that minimises the KL bound for heads with equal errors, as in SiT.
 
     $$\varepsilon^* = w_0 \sqrt{\frac{|\dot w|^2 - (\dot w \cdot w)^2 / |w|^2}
     {1 - w_0^2 / |w|^2}}, \qquad
     \varepsilon = \frac{\mathrm{noise}\,\varepsilon^*}{1 + \mathrm{damping}\,\varepsilon^{*2}}.$$
 
     It minimises $\Delta L_b / \varepsilon + \varepsilon\,\Delta L_s$ for heads with independent
-    errors of one size, projected onto $\sum_k w_k g_k = x$. From noise to one dataset it is
-    $|\dot\sigma\sigma - \dot\alpha\sigma^2/\alpha|$, half of SiT's $w^{\mathrm{KL}}$. That is
-    infinite at the noise corner, where the damping bounds it.
+    errors of equal size, projected onto $\sum_k w_k g_k = x$. From noise to one dataset,
+    $\varepsilon^* = |\dot\sigma\sigma - \dot\alpha\sigma^2/\alpha|$, half of SiT's
+    $w^{\mathrm{KL}}$. It is infinite at the noise corner; the damping keeps $\varepsilon$ finite.
+
+    Arguments:
+        noise: The factor, at least 0.
+        damping: The damping, above 0.
+
+    Raises:
+        ConfigError: `noise` is negative, `damping` is not positive, or either is not finite.
 
     References:
-        SiT, arXiv:2401.08740.
+        Ma, Goldstein, Albergo, Boffi, Vanden-Eijnden, Xie. SiT: exploring flow and
+        diffusion-based generative models with scalable interpolant transformers (2024),
+        arXiv:2401.08740.
     """
     c, eta = checks.number(noise, "noise"), checks.number(damping, "damping", positive=True)
 
@@ -111,14 +160,17 @@ def kl_optimal(noise: float = 1.0, damping: float = 0.01) -> Noise:
 
 
 def standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal numbers of the shape and type of a state: what solvers draw.
+    """Standard normal numbers of the shape and type of a state, for use in solvers.
 
-    Where the rows of a transport are numbered (`rows=`), the generator gives each row numbers of
-    its own, whatever else is in the batch. `torch.randn` cannot do that.
+    Where the rows of a transport are numbered (`rows=`), the noise of a row does not depend on the
+    rest of the batch; with `torch.randn` it would.
 
     Arguments:
-        like: A state, shape `(b, ...)`.
-        generator: The generator that `Solver.integrate` is given.
+        like: A state, shape `(b, *event)`.
+        generator: The generator that `Solver.integrate` receives.
+
+    Returns:
+        The numbers, shape `(b, *event)`.
 
     Example:
         >>> standard_normal(torch.zeros(5, 2), torch.Generator().manual_seed(0)).shape
@@ -130,10 +182,18 @@ def standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def of(noise: Any) -> Noise:
-    r"""A `Noise` as it is; a number as `proportional`; a function of `(t, weights)` as it says.
+    r"""The `Noise` for any value that the option `noise` accepts.
+
+    Arguments:
+        noise: A `Noise`, which is returned unchanged; a number, which means `proportional`; or a
+            function of `(t, weights)` that returns $\varepsilon$.
 
     Raises:
-        ConfigError: anything else, or a number that is negative or not finite.
+        ConfigError: `noise` is none of these, or a number that is negative or not finite.
+
+    Example:
+        >>> of(0.5)
+        proportional(0.5)
     """
     if isinstance(noise, Noise):
         return noise
@@ -144,14 +204,25 @@ def of(noise: Any) -> Noise:
 
 
 def is_zero(noise: Any) -> bool:
-    """Whether it is the number zero: no noise, hence the flow."""
+    """Whether a noise is the number zero, so that the dynamics are the probability flow.
+
+    Arguments:
+        noise: Any value that `of` accepts.
+
+    Raises:
+        ConfigError: `noise` is a negative number, or not finite, or not a number.
+
+    Example:
+        >>> is_zero(0)
+        True
+    """
     return (
         not callable(noise) and not isinstance(noise, Noise) and checks.number(noise, "noise") == 0
     )
 
 
 def _given(values: Any, weights: Tensor, name: str) -> Tensor:
-    """What a user's function returned: finite, not negative, one number a point."""
+    """Values of a user's function, checked: finite, non-negative, one number per point."""
     try:
         epsilon = torch.as_tensor(values, dtype=weights.dtype)
         if epsilon.ndim == 1 and weights.ndim == 3:
@@ -163,13 +234,14 @@ def _given(values: Any, weights: Tensor, name: str) -> Tensor:
         ) from None
     if not (torch.isfinite(epsilon) & (epsilon >= 0)).all():
         raise ConfigError(
-            f"noise={name} must give ε of at least 0; got {epsilon.min().item():.4g} at least."
+            f"noise={name} must give finite ε of at least 0; the smallest value is "
+            f"{epsilon.min().item():.4g}."
         )
     return epsilon
 
 
 def _like(values: Tensor, weights: Tensor) -> Tensor:
-    """One value a time, for every row."""
+    """One value per time, repeated for every row."""
     return values.reshape(values.shape + (1,) * (weights.ndim - 1 - values.ndim)).expand(
         weights.shape[:-1]
     )

@@ -16,11 +16,19 @@ _ROUNDING = 1e-6
 
 
 def corner(index: int, marginals: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    r"""The corner $e_i$, that is the marginal `index` itself; shape `(k,)`.
+    r"""The corner $e_i$, which stands for the marginal `index` itself.
+
+    Arguments:
+        index: Index of the marginal, from 0.
+        marginals: Number of marginals.
+        dtype: Type of the point.
+
+    Returns:
+        The point, shape `(k,)`.
 
     Raises:
-        ConfigError: no whole numbers.
-        SimplexError: no marginal has this index.
+        ConfigError: `index` is not an integer of at least 0, or `marginals` not a positive one.
+        SimplexError: `index` is not below `marginals`.
 
     Example:
         >>> corner(1, 3)
@@ -35,10 +43,17 @@ def corner(index: int, marginals: int, dtype: torch.dtype = torch.float64) -> Te
 
 
 def barycenter(marginals: int, noise: bool = False) -> Tensor:
-    r"""The uniform mixture, shape `(k,)`; with `noise`, marginal 0 is left out.
+    r"""The uniform mixture of the marginals.
+
+    Arguments:
+        marginals: Number of marginals.
+        noise: Whether marginal 0 is the noise, which is then left out.
+
+    Returns:
+        The point, shape `(k,)`.
 
     Raises:
-        ConfigError: no whole number, or too few marginals.
+        ConfigError: `marginals` is not an integer, or is below 1, or below 2 with `noise`.
 
     Example:
         >>> barycenter(3, noise=True)
@@ -51,20 +66,31 @@ def barycenter(marginals: int, noise: bool = False) -> Tensor:
 
 
 def check(alpha: Any, marginals: int | None, what: str = "alpha") -> Tensor:
-    """Return `alpha` as float64 on the simplex, shape `(..., k)`, or say why it is not there.
+    """Check that `alpha` is on the simplex.
 
-    Sums within 1e-3 of one and coordinates above -1e-6 are accepted, as rounding, and corrected.
-    With `None` marginals there may be any number of them.
+    Sums within 1e-3 of one and coordinates above -1e-6 are accepted as rounding and corrected.
+
+    Arguments:
+        alpha: Points, shape `(..., k)`.
+        marginals: Number of marginals; `None` accepts any number.
+        what: Name of the points in error messages.
+
+    Returns:
+        The points in float64, shape `(..., k)`.
 
     Raises:
-        SimplexError: no numbers, a wrong number of coordinates, negative or non-finite ones, or a
-            sum other than one.
+        SimplexError: `alpha` is not an array of numbers, has a wrong number of coordinates, or
+            coordinates that are negative or not finite, or does not sum to one.
+
+    Example:
+        >>> check([1, 0], 2)
+        tensor([1., 0.], dtype=torch.float64)
     """
     alpha = _numbers(alpha, what)
     if alpha.ndim == 0 or marginals not in (None, alpha.shape[-1]):
         count = "an axis of" if marginals is None else marginals
         raise SimplexError(
-            f"{what} must have {count} coordinates, one a marginal; "
+            f"{what} must have {count} coordinates, one per marginal; "
             f"got shape {tuple(alpha.shape)}."
         )
     if not torch.isfinite(alpha).all():

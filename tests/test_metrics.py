@@ -82,7 +82,7 @@ def test_gaussian_map_matches_moments():
 
 def test_images_and_lists():
     assert metrics.energy_distance(torch.zeros(3, 2, 2), torch.ones(3, 2, 2)) == pytest.approx(4)
-    with pytest.raises(ShapeError, match="one event shape"):
+    with pytest.raises(ShapeError, match="same event shape"):
         metrics.energy_distance(normal(0, 4, 2), normal(0, 4, 3))
     with pytest.raises(DataError, match="At least 2 rows"):
         metrics.energy_distance(normal(0, 1), normal(0, 4))
@@ -114,7 +114,7 @@ def test_wasserstein_of_gaussians():
 def test_wasserstein_of_sets_of_two_sizes():
     x, y = normal(0, 30), normal(1, 20)
     assert metrics.wasserstein(x, y) == pytest.approx(metrics.wasserstein(x[:20], y))
-    with pytest.raises(ShapeError, match=r"one event shape.*\[3\].*\[2\]"):
+    with pytest.raises(ShapeError, match=r"same event shape.*\[3\].*\[2\]"):
         metrics.sliced_wasserstein(x, y[:, :2])
 
 
@@ -139,7 +139,7 @@ def test_the_ends_of_float64():
     big = torch.full((2, 2), sys.float_info.max, dtype=torch.float64)
     assert metrics.wasserstein(big, big) == metrics.energy_distance(big, big) == 0
     for metric in (metrics.wasserstein, metrics.energy_distance, metrics.sliced_wasserstein):
-        with pytest.raises(DataError, match="beyond what float64 holds"):
+        with pytest.raises(DataError, match="too large for float64"):
             metric(big, -big)
 
 

@@ -97,7 +97,7 @@ def test_bad_schedules():
         with pytest.raises(ConfigError, match="noise must be a finite number of at least 0"):
             run(bad)
     for value in (-0.5, float("nan")):
-        with pytest.raises(ConfigError, match="must give ε of at least 0"):
+        with pytest.raises(ConfigError, match="must give finite ε of at least 0"):
             run(lambda t, weights, value=value: value + 0 * t)
     for value in (None, "x", torch.ones(3)):
         with pytest.raises(ConfigError, match="must give one ε for each of"):

@@ -1,4 +1,4 @@
-"""What the commands do. Each imports what it needs when it runs, so that help is instant."""
+"""The commands. Each imports what it needs when it runs, so that `--help` is fast."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from multisi.errors import ConfigError, PluginError
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Let photographs exchange their colours."""
+    """Transfer colours between photographs."""
     from multisi.cli import demo
 
     steps = {} if options.steps is None else {"steps": options.steps}
@@ -24,7 +24,7 @@ def demo(options: argparse.Namespace) -> None:
 
 
 def fit(options: argparse.Namespace) -> None:
-    """Learn a model from datasets."""
+    """Fit a model to datasets."""
     import pathlib
 
     from multisi.common.processes import World
@@ -40,7 +40,8 @@ def fit(options: argparse.Namespace) -> None:
     marginals: dict[str, Any] = {} if options.no_noise else {options.noise: StandardNormal()}
     if not options.no_noise and options.noise in files:
         raise ConfigError(
-            f"A dataset has the name of the noise, {options.noise!r}; rename one (--noise NAME)."
+            f"A dataset has the name of the noise marginal, {options.noise!r}. Rename the "
+            "dataset, or the noise by --noise NAME."
         )
     marginals |= {name: read_samples(file).rows for name, file in files.items()}
     out = pathlib.Path(options.out)
@@ -64,17 +65,16 @@ _FIT = (
     *("coupling", "network", "steps", "max_seconds", "batch_size", "learning_rate", "precision"),
     *("shard", "run_dir", "resume", "save_seconds", "seed", "device"),
 )
-"""Options that `multisi.fit` takes as they are."""
+"""Options that are passed to `multisi.fit` unchanged."""
 
 
-def _moving(options: argparse.Namespace) -> dict[str, Any]:
-    """The options of a transport."""
+def _transport_options(options: argparse.Namespace) -> dict[str, Any]:
     names = ("noise", "solver", "interpolant", "path", "steps", "seed")
     return {name: getattr(options, name) for name in names} | {"progress": not options.quiet}
 
 
 def transport(options: argparse.Namespace) -> None:
-    """Move the samples of a file."""
+    """Transport the samples of a file."""
     import torch
 
     from multisi.common import arrays
@@ -97,16 +97,21 @@ def transport(options: argparse.Namespace) -> None:
     ends = (point(options.source), point(options.target))
     world, count = World.found(model.device), len(samples.rows)
     mine = world.share(count)
-    # Rows are numbered, so that their noise does not depend on how processes share them.
-    numbers = range(mine.start, mine.stop)
-    moved = model.transport(samples.rows[mine], *ends, via=via, rows=numbers, **_moving(options))
+    # Numbered rows have the same noise for any number of processes.
+    moved = model.transport(
+        samples.rows[mine],
+        *ends,
+        via=via,
+        rows=range(mine.start, mine.stop),
+        **_transport_options(options),
+    )
     whole = world.gather(torch.as_tensor(moved), count)
     if world.first:
         write_samples(options.output, arrays.as_given(whole, samples.rows), samples)
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    """Measure a model on held-out samples."""
+    """Evaluate a model on held-out samples."""
     from multisi.analysis import plots
     from multisi.files.atomic import write_whole
     from multisi.files.samples import check_place, read_samples
@@ -115,17 +120,17 @@ def evaluate(options: argparse.Namespace) -> None:
     files = _pairs(options.marginal, "--marginal", "NAME=FILE")
     if options.picture:
         check_place(options.picture)
-        plots.empty()  # Without matplotlib fail now, not after the work.
+        plots.empty()  # Fails now, not after the work, if matplotlib is missing.
     model = load(options.model, device=options.device)
     held_out = {name: read_samples(file).rows for name, file in files.items()}
-    report = model.evaluate(held_out, samples=options.samples, **_moving(options))
+    report = model.evaluate(held_out, samples=options.samples, **_transport_options(options))
     print(json.dumps(report.to_dict(), indent=1) if options.json else report)
     if options.picture:
         write_whole(options.picture, plots.matrix(report))
 
 
 def inspect(options: argparse.Namespace) -> None:
-    """Say what a model is."""
+    """Describe a model file."""
     from multisi.cli.inspect import description, text
 
     found = description(options.model)
@@ -133,7 +138,7 @@ def inspect(options: argparse.Namespace) -> None:
 
 
 def plugins(options: argparse.Namespace) -> None:
-    """List what is installed."""
+    """List the installed plugins."""
     from multisi.registry import installed
 
     found = [plugin.examined() for plugin in installed().plugins()]
@@ -141,13 +146,15 @@ def plugins(options: argparse.Namespace) -> None:
         print(json.dumps([plugin.to_dict() for plugin in found], indent=1))
     else:
         for p in found:
-            said = p.summary if p.state == "ok" else f"{p.state.upper()}: {p.error}"
-            said += f" ({p.notes})" if p.notes else ""
+            remark = p.summary if p.state == "ok" else f"{p.state.upper()}: {p.error}"
+            remark += f" ({p.notes})" if p.notes else ""
             origin = f"{p.distribution} {p.version}"
-            print(f"{p.kind or '-':<12} {p.name:<22} {origin:<22} {said}".rstrip())
+            print(f"{p.kind or '-':<12} {p.name:<22} {origin:<22} {remark}".rstrip())
     broken = [plugin.name for plugin in found if plugin.state == "broken"]
     if options.strict and broken:
-        raise PluginError(f"{len(broken)} broken: {', '.join(broken)}.")
+        raise PluginError(
+            f"Broken plugins ({len(broken)}): {', '.join(broken)}. Fix, uninstall or disable them."
+        )
 
 
 def new_plugin(options: argparse.Namespace) -> None:
@@ -159,7 +166,11 @@ def new_plugin(options: argparse.Namespace) -> None:
 
 
 def _pairs(texts: Sequence[str], what: str, form: str) -> dict[str, str]:
-    """Split NAME=VALUE texts; each name once."""
+    """Split texts NAME=VALUE into a dict.
+
+    Raises:
+        ConfigError: a text does not have this form, or a name is repeated.
+    """
     pairs: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -172,12 +183,12 @@ def _pairs(texts: Sequence[str], what: str, form: str) -> dict[str, str]:
 
 
 def _options(texts: Sequence[str], what: str) -> dict[str, Any]:
-    """Options of a coupling or network, as given on the command line."""
+    """Options of a coupling or network, given as KEY=VALUE."""
     return {key: _value(text) for key, text in _pairs(texts, what, "KEY=VALUE").items()}
 
 
 def _value(text: str) -> Any:
-    """A number, true or false where the text is one; else the text."""
+    """The value of a JSON text, such as a number, true or false; otherwise the text."""
     try:
         return json.loads(text)
     except ValueError:

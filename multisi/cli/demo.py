@@ -1,4 +1,4 @@
-"""The demo: photographs exchange their colours through one model."""
+"""The demo: colour transfer between photographs by one model."""
 
 import pathlib
 import time
@@ -18,7 +18,7 @@ from multisi.training.fitting import fit
 
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 SIDE = 200
-"""Pixels on the longer side of a picture in the grid."""
+"""Pixels on the longer side of an image in the grid."""
 NOISE = "noise"
 
 
@@ -31,30 +31,30 @@ def run(
     device: Any = "auto",
     progress: bool = True,
 ) -> Report:
-    """Fit one model to the pixels of all photographs; write a grid and the model; report.
+    """Fit one model to the pixels of all photographs; write the model and a grid of images.
 
     Arguments:
-        images: Two or more image files; without, four photographs of scikit-image.
-        out: Folder for `palettes.png` and `model.safetensors`, made if it is missing.
-        steps: Steps of training.
-        seed: Seed of everything random.
-        device: Where to compute.
-        progress: Show bars, if standard error is a terminal.
+        images: Two or more image files; by default four photographs of scikit-image.
+        out: Folder for `palettes.png` and `model.safetensors`; created if necessary.
+        steps: Training steps.
+        seed: Random seed.
+        device: Device to compute on.
+        progress: Whether to show progress bars, if standard error is a terminal.
 
     Returns:
         The report on held-out pixels.
 
     Raises:
-        ConfigError: one image only, repeated names, or a package that is missing.
-        DataError: an image that cannot be read, or a folder that cannot be made.
+        ConfigError: there is only one image, names are repeated, or a package is missing.
+        DataError: an image cannot be read, or the folder cannot be created.
     """
-    plots.empty()  # Without matplotlib fail now, not after the training.
+    plots.empty()  # Fails now, not after the training, if matplotlib is missing.
     pictures = _files(images) if images else _photographs()
     folder = pathlib.Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"The folder {str(folder)!r} could not be made: {error}.") from None
+        raise DataError(f"The folder {str(folder)!r} could not be created: {error}.") from None
     shuffle = np.random.default_rng(seed).permutation
     pixels = {name: shuffle(picture.reshape(-1, 3)) for name, picture in pictures.items()}
     train = {name: rows[: len(rows) // 2] for name, rows in pixels.items()}
@@ -79,7 +79,7 @@ def run(
 
 
 def _grid(model: Model, pictures: dict[str, "np.ndarray[Any, Any]"]) -> bytes:
-    """Every photograph as it is, in every other's palette, and in the barycentre's."""
+    """Every photograph unchanged, in the palettes of all others, and in the barycentre's."""
     rows = {}
     for name, picture in pictures.items():
         small = _scaled(picture)
@@ -98,7 +98,7 @@ def _photographs() -> dict[str, "np.ndarray[Any, Any]"]:
         from skimage import data
     except ImportError:
         raise ConfigError(
-            "The photographs come with scikit-image. Try: pip install 'multisi[demo]'"
+            "The photographs of the demo need scikit-image. Try: pip install 'multisi[demo]'"
         ) from None
     return {name: getattr(data, name)()[..., :3].astype(np.float32) / 255 for name in PHOTOGRAPHS}
 
@@ -106,22 +106,23 @@ def _photographs() -> dict[str, "np.ndarray[Any, Any]"]:
 def _files(images: Sequence[Any]) -> dict[str, "np.ndarray[Any, Any]"]:
     names = [pathlib.Path(image).stem for image in images]
     if len(names) < 2:
-        raise ConfigError(f"At least 2 images are needed to exchange colours; got {len(names)}.")
+        raise ConfigError(f"At least 2 images are needed; got {len(names)}.")
     if repeated := {name for name in names if names.count(name) > 1} | ({NOISE} & set(names)):
         raise ConfigError(
-            f"Images are told apart by their file names; rename {', '.join(sorted(repeated))}."
+            "The file names of the images must differ, and must not be "
+            f"{NOISE!r}; rename {', '.join(sorted(repeated))}."
         )
     pictures = {}
     for name, image in zip(names, images, strict=True):
         samples = read_samples(image)
         if samples.picture is None:
-            raise DataError(f"{str(image)!r} is no image.")
+            raise DataError(f"{str(image)!r} is not an image.")
         pictures[name] = samples.rows.reshape(*samples.picture, 3)
     return pictures
 
 
 def _scaled(picture: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """The picture with at most `SIDE` pixels a side."""
+    """The picture, with at most `SIDE` pixels per side."""
     from PIL import Image
 
     image = Image.fromarray(np.rint(picture * 255).astype(np.uint8))

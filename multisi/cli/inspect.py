@@ -1,4 +1,4 @@
-"""What a file of a model says of it, read without building the network."""
+"""The description of a model file, read without creating the network."""
 
 from typing import Any
 
@@ -9,22 +9,25 @@ from multisi.files import checkpoint
 
 
 def description(path: Any) -> dict[str, Any]:
-    """The description of a model in a file, with the number of its weights and its units.
+    """The description in a model file, with the number of weights and the standardiser.
 
     Arguments:
-        path: File of a model, or a checkpoint of a run.
+        path: Model file, or checkpoint of a run.
 
     Returns:
-        Plain numbers, strings, lists and dicts: `marginals`, `noise`, `network`, `units`,
-        `weights`, `plugins`, `format`, `version`, and `card`: how it was trained, and what it was
-        found to do.
+        Numbers, strings, lists and dicts: `marginals`, `noise`, `network`, `units`, `weights`,
+        `plugins`, `format`, `version`, and `card`, which holds the training options and the
+        evaluation.
 
     Raises:
-        CheckpointError: a missing, foreign, damaged or altered file.
+        CheckpointError: the file is missing, damaged, altered, or not a model.
     """
     tensors, description = checkpoint.read(path)
     if not {"marginals", "network"} <= set(description):
-        raise CheckpointError(f"The description in {str(path)!r} is not that of a model.")
+        raise CheckpointError(
+            f"{str(path)!r} is not a model: its description must have the keys marginals and "
+            f"network; got {', '.join(description)}."
+        )
     means = checkpoint.under(tensors, "means.")
     return {
         **description,
@@ -34,7 +37,7 @@ def description(path: Any) -> dict[str, Any]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """What `inspect` found as lines for people."""
+    """A description as text."""
     card, network = found.get("card", {}), found["network"]
     options = card.get("options", {})
     sizes = options.get("marginals", {})
@@ -47,8 +50,8 @@ def text(found: dict[str, Any]) -> str:
     for plugin in found.get("plugins", []):
         lines.append("{:<11} {}, of {} {}".format(*(plugin[key] for key in _PLUGIN)))
     for name in ("options", "training"):
-        told = {k: v for k, v in card.get(name, {}).items() if k != "marginals" and v is not None}
-        lines += [f"{name:<11} {key}: {value}" for key, value in told.items()]
+        shown = {k: v for k, v in card.get(name, {}).items() if k != "marginals" and v is not None}
+        lines += [f"{name:<11} {key}: {value}" for key, value in shown.items()]
     if "training" in found:
         lines.append(f"checkpoint  at step {found['training']['numbers']['step']}")
     for pair in card.get("evaluation", {}).get("pairs", []):
@@ -75,6 +78,6 @@ def _marginal(name: str, noise: str | None, sizes: dict[str, list[int]]) -> str:
 
 def _network(recipe: dict[str, Any] | None) -> str:
     if recipe is None:
-        return "one of your own"
+        return "a module of the user"
     options = ", ".join(f"{key}={value!r}" for key, value in recipe.get("options", {}).items())
     return f"{recipe['name']}({options})"

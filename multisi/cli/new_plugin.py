@@ -1,4 +1,4 @@
-"""`multisi new-plugin`: a package with one plugin, whose tests pass as written."""
+"""`multisi new-plugin`: a package with one plugin and a test that passes."""
 
 import keyword
 import pathlib
@@ -15,7 +15,7 @@ from multisi.registry.hookspecs import hook_name
 _CODE = {
     "interpolant": '''
         class {name}(multisi.Interpolant):
-            """Squares of the coordinates, made to sum to one."""
+            """Squares of the coordinates, normalised to sum to one."""
 
             def weights(self, alpha):
                 """The weights, shape `(..., k)`."""
@@ -23,7 +23,7 @@ _CODE = {
     ''',
     "network": '''
         class {name}(torch.nn.Module):
-            """A perceptron that reads the state and alpha side by side."""
+            """A perceptron of the state and alpha."""
 
             def __init__(self, event_shape, marginals, width=64):
                 super().__init__()
@@ -36,14 +36,14 @@ _CODE = {
                 )
 
             def forward(self, x, alpha):
-                """One head a marginal, shape `(b, k, *event)`."""
+                """One head per marginal, shape `(b, k, *event)`."""
                 rows = x.reshape(len(x), math.prod(x.shape[1:]))
                 heads = self.layers(torch.cat([rows, alpha], 1))
                 return heads.reshape(len(x), *self.shape[1:])
     ''',
     "solver": '''
         class {name}(multisi.FixedStep):
-            """Ralston's method of order 2: two network calls a step."""
+            """Ralston's method of order 2: two network calls per step."""
 
             calls_per_step = 2
             stochastic = False
@@ -57,14 +57,14 @@ _CODE = {
     ''',
     "coupling": '''
         class {name}(multisi.Coupling):
-            """Every dataset by itself, row after row in an order of its own."""
+            """Independent rows of every dataset, drawn with replacement."""
 
             def __init__(self, marginals):
                 self.marginals = marginals
                 self.data = [m for m in marginals if isinstance(m, multisi.Marginal)]
 
             def sample(self, n, *, seed, step):
-                """`n` joint draws, shape `(n, k, *event)`: a function of seed and step alone."""
+                """`n` joint draws, shape `(n, k, *event)`: a function of seed and step only."""
                 source = torch.Generator().manual_seed(seed * 1_000_003 + step)
                 columns = []
                 for marginal in self.marginals:
@@ -77,7 +77,7 @@ _CODE = {
     ''',
     "path": '''
         class {name}(multisi.Path):
-            """Straight between two points, slow at both ends."""
+            """The straight path between two points, slow at both ends."""
 
             def __init__(self, points):
                 self.start, self.stop = points
@@ -112,7 +112,7 @@ _MODULE = '''"""{title} for multisi."""
 
 @multisi.hookimpl
 def {hook}():
-    """What this package brings."""
+    """The {kind}s of this package."""
     return {{"{plugin}": {name}}}
 '''
 _TEST = """from multisi.testing import check_{kind}
@@ -145,7 +145,7 @@ _README = """# {project}
 
 ```bash
 pip install .            # then `multisi plugins` lists {plugin}
-python -m pytest         # the test holds it to its contract
+python -m pytest         # checks its contract
 ```
 
 ```python
@@ -155,22 +155,26 @@ python -m pytest         # the test holds it to its contract
 
 
 def write_package(kind: str, name: str, folder: Any = ".") -> pathlib.Path:
-    """Write a package with a plugin of a kind; returns its folder, `multisi-NAME`.
+    """Write a package with a plugin.
 
     Arguments:
         kind: `"interpolant"`, `"network"`, `"solver"`, `"coupling"` or `"path"`.
         name: Name of the plugin: lower-case letters and digits, joined by hyphens.
-        folder: Where to make the folder of the package.
+        folder: Folder to create the package in.
+
+    Returns:
+        The folder of the package, `multisi-NAME`.
 
     Raises:
-        ConfigError: no such kind, a name that is none or that is built in, a folder that exists,
-            or one that cannot be written.
+        ConfigError: `kind` is unknown, `name` is invalid or built in, or the folder of the package
+            exists or cannot be written.
     """
     if kind not in KINDS:
         raise ConfigError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}.")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         raise ConfigError(
-            f"The name must be lower-case letters and digits, joined by hyphens; got {name!r}."
+            "NAME must be lower-case letters and digits, joined by hyphens, and start with a "
+            f"letter; got {name!r}."
         )
     if name in {p.name for p in installed().plugins("multisi") if p.kind == kind}:
         raise ConfigError(f"The {kind} {name!r} is built in; choose another name.")

@@ -1,1 +1,1 @@
-"""Ground for all rooms: arrays, checks, devices, seeds, progress, processes, derivatives."""
+"""Helpers shared by all subpackages: arrays, checks, devices, seeds, processes, derivatives."""

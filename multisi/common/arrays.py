@@ -1,4 +1,4 @@
-"""Arrays as users have them, and back again."""
+"""Conversion between arrays of users and tensors."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from multisi.errors import DataError, ShapeError
 
 
 def floats(x: Any, what: str = "x") -> Tensor:
-    """`x` as a finite tensor of float32 or float64, whichever holds it, where it is.
+    """`x` as a finite tensor of float32, or float64 if needed, on the same device.
 
     Raises:
-        DataError: no array of real numbers, or NaN or infinity in it.
-        ShapeError: no axis of rows.
+        DataError: `x` is not an array of real numbers, or contains NaN or infinity.
+        ShapeError: `x` has no axis of rows.
     """
     tensor = dense(x, what)
     if tensor.ndim == 0:
@@ -25,16 +25,16 @@ def floats(x: Any, what: str = "x") -> Tensor:
     if len(bad):
         raise DataError(
             f"{what} must be finite; {len(bad)} of {len(tensor)} rows have NaN or infinity, "
-            f"the first is row {bad[0].item()}."
+            f"the first is row {bad[0].item()}. Remove these rows."
         )
     return tensor
 
 
 def dense(x: Any, what: str) -> Tensor:
-    """Any real numbers as a tensor of their own type, on the memory of `x` where that can be.
+    """Any array of real numbers as a tensor of the same type, without a copy where possible.
 
     Raises:
-        DataError: no array of real numbers.
+        DataError: `x` is not an array of real numbers.
     """
     tensor = x if isinstance(x, Tensor) else torch.from_numpy(_array(x, what))
     plain = tensor.layout == torch.strided and not tensor.is_nested
@@ -47,19 +47,20 @@ def dense(x: Any, what: str) -> Tensor:
 
 
 def floating(kind: Any) -> torch.dtype:
-    """float32 or float64, whichever holds all numbers of a type of torch or numpy."""
+    """float32 if it holds all numbers of a type of torch or numpy, else float64."""
     is_float = kind.is_floating_point if isinstance(kind, torch.dtype) else kind.kind == "f"
     return torch.float32 if kind.itemsize <= (4 if is_float else 2) else torch.float64
 
 
 def condition(value: Any, rows: int, like: Tensor) -> Any:
-    """A condition as networks take it: arrays as one vector a row, on the device of `like`.
+    """A condition in the form that networks take: one vector per row, on the device of `like`.
 
-    A single vector `(c,)` holds for every row; whole numbers stay whole; what is no array is
-    handed on as it is.
+    A single vector `(c,)` is used for every row. Integers keep their type. Values that are not
+    arrays are returned unchanged.
 
     Raises:
-        ShapeError: another number of rows.
+        ShapeError: the number of rows of `value` is not `rows`.
+        DataError: `value` is an array, but not of finite real numbers.
     """
     if not isinstance(value, Tensor | np.ndarray | list | tuple):
         return value
@@ -81,17 +82,17 @@ def rows_of(value: Any, part: slice) -> Any:
 
 
 def bad_rows(tensor: Tensor) -> Tensor:
-    """Numbers of the rows that have NaN or infinity."""
+    """Indices of the rows that have NaN or infinity."""
     if not tensor.numel():
         return torch.empty(0, dtype=torch.int64)
     return (~torch.isfinite(flat(tensor)).all(1)).nonzero()[:, 0]
 
 
 def as_given(y: Tensor, x: Any) -> Any:
-    """`y` as the kind of array that `x` is: its library, its device, its floating type.
+    """`y` as the same kind of array as `x`: same library, device and floating type.
 
     Raises:
-        DataError: numbers that this type cannot hold.
+        DataError: `y` has numbers that are too large for this type.
     """
     if isinstance(x, Tensor):
         kind = x.dtype if x.is_floating_point() else y.dtype
@@ -116,11 +117,13 @@ def _array(values: Any, what: str) -> "np.ndarray[Any, Any]":
     try:
         array = np.asarray(values)
     except Exception as error:
-        raise DataError(f"{what} must be an array of numbers; there was {error!r}.") from error
+        raise DataError(f"{what} must be an array of numbers; got {error!r}.") from error
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{what} must be an array of numbers; their type is {array.dtype}.")
+        raise DataError(f"{what} must be an array of numbers; got type {array.dtype}.")
     if np.ma.is_masked(values):
-        raise DataError(f"{what} must be an array of numbers; some are masked. Leave them out.")
-    # Torch takes no foreign byte order, negative strides, longdouble, nor read-only memory.
+        raise DataError(
+            f"{what} must be an array of numbers; got masked entries. Remove their rows."
+        )
+    # Torch accepts no foreign byte order, negative strides, longdouble or read-only memory.
     native = np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
     return np.require(array, native, ["C", "W"])

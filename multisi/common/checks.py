@@ -1,4 +1,4 @@
-"""Options that must be numbers, paths, functions or objects of some class."""
+"""Checks of options: numbers, paths, functions, and instances of a class."""
 
 import math
 import numbers
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 def integer(value: Any, what: str, least: int = 1) -> int:
-    """The value as an integer of at least `least`; those of numpy are welcome.
+    """The value as an integer of at least `least`; integers of numpy are accepted.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: `value` is not an integer, or is below `least`.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise ConfigError(f"{what} must be an integer of at least {least}; got {value!r}.")
@@ -27,7 +27,7 @@ def number(value: Any, what: str, positive: bool = False) -> float:
     """The value as a finite number of at least 0, or above 0 if it must be `positive`.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: `value` is not a finite number within these bounds.
     """
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     try:
@@ -41,10 +41,10 @@ def number(value: Any, what: str, positive: bool = False) -> float:
 
 
 def options(value: Any, what: str) -> dict[str, Any]:
-    """The value as a new dict of names to values; `None` is an empty one.
+    """The value as a new dict of names to values; `None` gives an empty dict.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: `value` is not a dict whose keys are strings, or `None`.
     """
     if value is None:
         return {}
@@ -57,7 +57,7 @@ def path(value: Any, what: str) -> pathlib.Path:
     """The value as the path of a file or folder.
 
     Raises:
-        ConfigError: no text and no path, an empty one, or one that no system takes.
+        ConfigError: `value` is not a string or a path, is empty, or contains a null character.
     """
     given = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(given, str) or not given or "\0" in given:
@@ -69,37 +69,35 @@ def several(value: Any, what: str) -> list[Any]:
     """The value as a new list.
 
     Raises:
-        ConfigError: anything that is neither a list nor a tuple.
+        ConfigError: `value` is neither a list nor a tuple.
     """
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{what} must be a list; got {value!r}.")
+        raise ConfigError(f"{what} must be a list or a tuple; got {value!r}.")
     return list(value)
 
 
 def function(value: Any, what: str) -> Any:
-    """The value itself, if it can be called.
+    """The value itself, if it is a function or a callable object.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: `value` is not callable, or is a class.
     """
     if not callable(value) or isinstance(value, type):
-        raise ConfigError(
-            f"{what} must be a function, or an object that is called; got {value!r}."
-        )
+        raise ConfigError(f"{what} must be a function or a callable object; got {value!r}.")
     return value
 
 
 def instance(value: Any, kind: type[T], what: str) -> T:
-    """The value itself, if it is an object of the class `kind`.
+    """The value itself, if it is an instance of the class `kind`.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: `value` is not an instance of `kind`.
     """
     if isinstance(value, kind):
         return value
     if isinstance(value, type) and issubclass(value, kind):
         raise ConfigError(
-            f"{what} must be an object, not a class; got {value.__name__}. "
-            f"Make one: {value.__name__}(...)."
+            f"{what} must be an instance, not a class; got the class {value.__name__}. "
+            f"Create an instance: {value.__name__}(...)."
         )
     raise ConfigError(f"{what} must be an instance of {kind.__name__}; got {value!r}.")

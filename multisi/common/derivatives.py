@@ -1,4 +1,4 @@
-"""Values and slopes of curves that are written as functions of time."""
+"""Values and time derivatives of curves."""
 
 import importlib
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-with warnings.catch_warnings():  # Forward derivatives load this module, which warns.
+with warnings.catch_warnings():  # Forward differentiation imports this module, which warns.
     warnings.simplefilter("ignore", DeprecationWarning)
     importlib.import_module("torch._decomp.decompositions_for_jvp")
 
@@ -17,9 +17,9 @@ _ONE = threading.RLock()
 
 
 def value_and_rate(curve: Callable[[Tensor], Any], t: Tensor) -> tuple[Any, Any]:
-    r"""$f(t)$ and $\dot f(t)$ by forward differentiation, from any number of threads.
+    r"""$f(t)$ and $\dot f(t)$ by forward differentiation; safe to call from several threads.
 
-    Torch counts the levels of that for the whole process, so that one thread at a time may.
+    Torch keeps the levels of forward differentiation per process, so a lock serialises calls.
 
     Example:
         >>> value_and_rate(torch.sin, torch.zeros(2))

@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""The choice of the device."""
 
 import os
 from typing import Any
@@ -9,14 +9,14 @@ from multisi.errors import ConfigError
 
 
 def choose(device: Any = "auto") -> torch.device:
-    """A device that is there: `"auto"` takes an accelerator where there is one, else the CPU.
+    """An available device; `"auto"` means an accelerator where there is one, else the CPU.
 
     Raises:
-        ConfigError: the device is unknown or missing.
+        ConfigError: `device` is unknown or not available.
     """
     if isinstance(device, str) and device == "auto":
         found = torch.accelerator.current_accelerator(check_available=True)
-        if found is not None and "LOCAL_RANK" in os.environ:  # One of several on this machine.
+        if found is not None and "LOCAL_RANK" in os.environ:  # One process per accelerator.
             return torch.device(found.type, int(os.environ["LOCAL_RANK"]))
         return found or torch.device("cpu")
     try:
@@ -25,14 +25,13 @@ def choose(device: Any = "auto") -> torch.device:
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"device {device!r} cannot be used here: {reason}. Here: {', '.join(_here())}; "
-            "device='auto' chooses."
+            f"device {device!r} cannot be used: {reason}. Available devices: "
+            f"{', '.join(_available())}; device='auto' chooses one."
         ) from None
     return chosen
 
 
-def _here() -> list[str]:
-    """The devices that there are."""
+def _available() -> list[str]:
     found = torch.accelerator.current_accelerator(check_available=True)
     count = torch.accelerator.device_count() if found is not None else 0
     return ["cpu", *(f"{found}:{i}" for i in range(count))]

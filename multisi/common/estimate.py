@@ -1,4 +1,4 @@
-"""Numbers that were estimated from samples."""
+"""Estimates from samples."""
 
 import math
 from dataclasses import dataclass
@@ -11,6 +11,10 @@ from multisi.errors import DataError
 @dataclass(frozen=True)
 class Estimate:
     """A mean over samples, and its standard error; `float()` gives the value.
+
+    Arguments:
+        value: The mean.
+        standard_error: Its standard error; NaN for a single sample.
 
     Example:
         >>> float(Estimate(2.0, 0.1))
@@ -25,9 +29,13 @@ class Estimate:
 
     @classmethod
     def of(cls, values: Tensor) -> "Estimate":
-        """Mean and standard error of independent values, shape `(n,)`."""
+        """Mean and standard error of independent values, shape `(n,)`.
+
+        Raises:
+            DataError: `values` is empty.
+        """
         if not len(values):
-            raise DataError("An estimate needs at least one row; got none.")
+            raise DataError("An estimate needs at least 1 row; got 0. Pass more samples.")
         values = values.double()
         spread = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
         return cls(values.mean().item(), spread)

@@ -1,4 +1,4 @@
-"""The seam to torch.distributed: all that knows of several processes, as torchrun starts them."""
+"""The interface to torch.distributed: processes that torchrun starts."""
 
 import atexit
 import datetime
@@ -22,15 +22,15 @@ _PATIENCE = datetime.timedelta(minutes=10)
 
 
 class World:
-    """The processes of a run; this one alone, unless torchrun started several.
+    """The processes of a run: this one alone, unless torchrun started several.
 
-    Every process makes the same global batch and takes its share of the rows; gradients are
-    summed. So many processes do what one would do, up to rounding.
+    Every process draws the same global batch and takes its share of the rows; gradients are
+    summed. So the result is that of a single process, up to rounding.
 
     Arguments:
-        rank: Number of this process.
-        size: How many there are.
-        device: Where its tensors are.
+        rank: Number of this process, from 0.
+        size: Number of processes.
+        device: Device of the tensors of this process.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, device: torch.device | str = "cpu") -> None:
@@ -38,18 +38,18 @@ class World:
 
     @classmethod
     def found(cls, device: torch.device) -> "World":
-        """The world that the environment tells of; it is joined if that has not been done.
+        """The world that the environment variables describe; joins it if necessary.
 
         Raises:
-            ConfigError: an environment that is incomplete or makes no sense.
+            ConfigError: the environment variables are incomplete or inconsistent.
         """
         if "RANK" not in os.environ and "WORLD_SIZE" not in os.environ:
             return cls()
         missing = [name for name in _NEEDED if not os.environ.get(name)]
         if missing:
             raise ConfigError(
-                f"The environment tells of several processes, but lacks {', '.join(missing)}. "
-                "Start with torchrun, or unset RANK and WORLD_SIZE."
+                f"RANK or WORLD_SIZE is set, but {', '.join(missing)} is missing from the "
+                "environment. Start with torchrun, or unset RANK and WORLD_SIZE."
             )
         try:
             rank, size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
@@ -57,8 +57,9 @@ class World:
             rank, size = -1, 0
         if not 0 <= rank < size:
             raise ConfigError(
-                "RANK must be a number below WORLD_SIZE; got "
-                f"{os.environ['RANK']!r} and {os.environ['WORLD_SIZE']!r}."
+                "RANK must be an integer from 0 to below WORLD_SIZE; got "
+                f"{os.environ['RANK']!r} and {os.environ['WORLD_SIZE']!r}. Start with torchrun, "
+                "or unset both."
             )
         if size > 1 and not distributed.is_initialized():
             _join(device)
@@ -66,21 +67,21 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and speaks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """Which of `count` rows are this process's."""
+        """The rows of this process, out of `count`."""
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
-        """Add up tensors over all processes, in place."""
+        """Sum tensors over all processes, in place."""
         if self.size > 1:
             for tensor in tensors:
                 distributed.all_reduce(tensor)
 
     def most(self, value: float) -> float:
-        """The largest of all processes' values."""
+        """The largest value over all processes."""
         if self.size == 1:
             return value
         tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -88,13 +89,13 @@ class World:
         return tensor.item()
 
     def copy(self, tensors: Sequence[Tensor]) -> None:
-        """Give every process the first one's tensors, in place."""
+        """Copy the tensors of the first process to all others, in place."""
         if self.size > 1:
             for tensor in tensors:
                 distributed.broadcast(tensor, 0)
 
     def gather(self, rows: Tensor, count: int) -> Tensor:
-        """All shares of `count` rows, in order."""
+        """All `count` rows, in order, from the shares of the processes."""
         if self.size == 1:
             return rows
         whole = rows.new_zeros((count, *rows.shape[1:]))
@@ -103,28 +104,29 @@ class World:
         return whole
 
     def length(self, parts: Sequence[Tensor], spread: Sequence[bool]) -> float:
-        """Length of a vector in parts, each either whole here or spread over the processes."""
+        """Norm of a vector in parts, each either complete here or sharded over the processes."""
         squares = [torch.dot(part.flatten(), part.flatten()) for part in parts]
         if any(spread):
-            theirs = torch.stack([s for s, apart in zip(squares, spread, strict=True) if apart])
-            self.sum([theirs])
+            sharded = torch.stack([s for s, apart in zip(squares, spread, strict=True) if apart])
+            self.sum([sharded])
             squares = [s for s, apart in zip(squares, spread, strict=True) if not apart]
-            squares += theirs.unbind()
+            squares += sharded.unbind()
         return math.sqrt(sum(square.item() for square in squares))
 
     def shard(self, module: nn.Module) -> None:
-        """Spread the weights of a module over the processes, each a part of every weight.
+        """Shard the weights of a module: every process holds a part of every weight.
 
-        A block, an element of a list of modules, is put together while it is computed with, by
-        all processes at once; gradients are summed.
+        The blocks (elements of lists of modules) are gathered one by one when they are used;
+        gradients are summed.
 
         Raises:
-            ConfigError: weights that are trained are of several types.
+            ConfigError: the trainable weights have different types.
         """
         types = {str(weight.dtype) for weight in module.parameters() if weight.requires_grad}
         if len(types) > 1:
             raise ConfigError(
-                f"With shard all weights must be of one type; got {', '.join(sorted(types))}."
+                "With shard, all trainable weights must have the same type; got "
+                f"{', '.join(sorted(types))}. Convert the network to one type."
             )
         kind = torch.device(self.device).type
         mesh = init_device_mesh(kind, (self.size,))
@@ -139,9 +141,9 @@ class World:
             number.data = number.data.to(self.device)
 
     def whole(self, state: Mapping[str, Tensor], everywhere: bool = False) -> dict[str, Tensor]:
-        """Put spread tensors together, on the CPU, for the first process or `everywhere`.
+        """Gather sharded tensors on the CPU, in the first process or `everywhere`.
 
-        All processes take part; others than the first get empty tensors.
+        All processes must call it; a process that does not gather gets empty tensors.
         """
         wanted = everywhere or self.first
 
@@ -155,8 +157,8 @@ class World:
 
 
 def _join(device: torch.device) -> None:
-    # torchrun keeps one store over its restarts: without a prefix of its own, a new process could
-    # read there the address of a dead one.
+    # torchrun keeps one store over its restarts. Without a prefix per restart, a new process could
+    # read the address of a dead one.
     store, rank, size = next(iter(rendezvous("env://", timeout=_PATIENCE)))
     attempt = f"multisi/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}/{size}"
     distributed.init_process_group(
@@ -166,7 +168,7 @@ def _join(device: torch.device) -> None:
         world_size=size,
         timeout=_PATIENCE,
     )
-    # Its threads must end before the interpreter does, which would abort otherwise.
+    # Its threads must end before the interpreter, which would otherwise abort.
     atexit.register(_leave)
 
 
@@ -176,17 +178,17 @@ def _leave() -> None:
 
 
 def is_spread(tensor: Any) -> bool:
-    """Whether this process has a part of the tensor only."""
+    """Whether the tensor is sharded over the processes."""
     return isinstance(tensor, DTensor)
 
 
 def own_part(tensor: Tensor) -> Tensor:
-    """The memory of this process's part of a tensor."""
+    """The part of a tensor that this process holds."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def as_spread(part: Tensor, like: Tensor) -> Tensor:
-    """Memory seen as a tensor of the shape of `like`, of which it is a part if that is spread."""
+    """A part of a tensor, viewed as a tensor of the shape and sharding of `like`."""
     if not isinstance(like, DTensor):
         return part.view(like.shape)
     return DTensor.from_local(
@@ -195,7 +197,7 @@ def as_spread(part: Tensor, like: Tensor) -> Tensor:
 
 
 def fill(own: Tensor, whole: Tensor) -> None:
-    """Write a tensor into one that may be spread."""
+    """Copy a tensor into one that may be sharded."""
     if isinstance(own, DTensor) and not isinstance(whole, DTensor):
         moved = whole.to(own.device)
         whole = distribute_tensor(moved, own.device_mesh, own.placements, src_data_rank=None)
@@ -203,12 +205,12 @@ def fill(own: Tensor, whole: Tensor) -> None:
 
 
 def _no_view(module: nn.Module, arguments: Any, answer: Any) -> Any:
-    """The answer in memory of its own: torch warns of spread modules that return views."""
+    """The output, copied if it is a view: torch warns about sharded modules that return views."""
     return answer.clone() if isinstance(answer, Tensor) and answer._is_view() else answer
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """The elements of a module's outermost lists which share no weight with the rest."""
+    """The elements of a module's outermost lists that share no weight with other modules."""
     found = dict.fromkeys(_elements(module))
     for block in found:
         ours = set(block.parameters())

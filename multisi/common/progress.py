@@ -1,4 +1,4 @@
-"""Progress bars that keep quiet where nobody watches."""
+"""Progress bars, shown on terminals only."""
 
 import sys
 from typing import Any
@@ -7,6 +7,6 @@ from tqdm import tqdm
 
 
 def bar(total: int | None, what: str, unit: str, show: bool, **options: Any) -> Any:
-    """A bar on standard error; silent unless `show` is true and that is a terminal."""
+    """A bar on standard error, shown only if `show` is true and standard error is a terminal."""
     quiet = not show or sys.stderr is None or not sys.stderr.isatty()
     return tqdm(total=total, desc=what, unit=unit, disable=quiet, dynamic_ncols=True, **options)

@@ -1,4 +1,4 @@
-"""Generators made from seeds; the global generators of torch and numpy are never touched."""
+"""Random generators from seeds; the global generators of torch and numpy stay unchanged."""
 
 import contextlib
 import secrets
@@ -16,15 +16,15 @@ from multisi.errors import ConfigError
 
 
 def check(seed: Any) -> int:
-    """The seed as a non-negative integer; `None` gives a fresh one.
+    """The seed as a non-negative integer; `None` gives a random one.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: `seed` is not an integer from 0 to 2^63 - 1, or `None`.
     """
     if seed is None:
         return secrets.randbits(62)
-    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if not whole or not 0 <= seed < 2**63:
+    is_integer = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not is_integer or not 0 <= seed < 2**63:
         raise ConfigError(
             f"seed must be a non-negative integer below 2^63, or None; got {seed!r}."
         )
@@ -38,10 +38,10 @@ def generator(*seeds: int, device: torch.device | str = "cpu") -> torch.Generato
 
 
 def of_rows(seed: Any, rows: Any, count: int, device: torch.device) -> torch.Generator:
-    """A generator for a batch of `count` rows, which may have numbers.
+    """A generator for a batch of `count` rows, which may be numbered.
 
     Raises:
-        ConfigError: a seed that is none, or numbers that are not one integer a row.
+        ConfigError: `seed` is invalid, or `rows` is not one integer per row.
     """
     seed = check(seed)
     if rows is None:
@@ -49,29 +49,29 @@ def of_rows(seed: Any, rows: Any, count: int, device: torch.device) -> torch.Gen
     try:
         numbers = torch.as_tensor(np.asarray(rows, dtype=None if len(rows) else np.int64))
     except (TypeError, ValueError):
-        raise ConfigError(f"rows must be one integer a row; got {rows!r}.") from None
+        raise ConfigError(f"rows must be one integer per row; got {rows!r}.") from None
     if numbers.is_floating_point() or numbers.shape != (count,):
         raise ConfigError(
-            f"rows must be one integer a row, shape ({count},); got {numbers.dtype} of shape "
+            f"rows must be one integer per row, shape ({count},); got {numbers.dtype} of shape "
             f"{tuple(numbers.shape)}."
         )
     return RowGenerator(device, seed, numbers)
 
 
 class RowGenerator(torch.Generator):
-    r"""Normal numbers that are a function of (seed, number of the row, count of the draw).
+    r"""Normal numbers that are a function of (seed, number of the row, index of the draw).
 
-    A row then gets the same noise in whatever batch it is. The numbers are counters, mixed as by
-    SplitMix64 and made normal by Box and Muller's transform.
+    So the noise of a row does not depend on the rest of the batch. Counters are mixed as in
+    SplitMix64, and transformed to normal numbers by the Box-Muller transform.
 
     Arguments:
-        device: Where the numbers are needed.
+        device: Device of the numbers.
         seed: The seed.
         rows: Number of each row, int64, shape `(b,)`.
     """
 
     def __new__(cls, device: torch.device, seed: int, rows: Tensor) -> "RowGenerator":
-        """A generator of the device."""
+        """A generator on the device."""
         return super().__new__(cls, device)  # type: ignore[call-arg]
 
     def __init__(self, device: torch.device, seed: int, rows: Tensor) -> None:
@@ -81,16 +81,16 @@ class RowGenerator(torch.Generator):
         self._first = super().get_state()
 
     def choose(self, part: slice) -> None:
-        """Draw for these rows from now on, from the first draw."""
+        """Restrict the following draws to these rows, and restart at the first draw."""
         self._part, self._draw = self._keys[part], 0
 
     @property
     def bypassed(self) -> bool:
-        """Whether torch itself drew from it, so that the numbers do depend on the batch."""
+        """Whether torch itself drew from it; such numbers depend on the batch."""
         return not torch.equal(super().get_state(), self._first)
 
     def get_state(self) -> Tensor:
-        """How many draws there were."""
+        """The number of draws so far."""
         return torch.tensor(self._draw)
 
     def set_state(self, new_state: Tensor) -> Self:
@@ -109,7 +109,7 @@ class RowGenerator(torch.Generator):
 
 
 def _mix(x: Tensor) -> Tensor:
-    """A bijection of 64-bit integers that leaves no trace of their order."""
+    """A pseudo-random bijection of the 64-bit integers."""
     x = x * -7046029254386353131 + 7046029254386353131
     x = (x ^ _shift(x, 30)) * -4658895280553007687
     x = (x ^ _shift(x, 27)) * -7723592293110705685
@@ -117,7 +117,7 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:
-    """Right shift that brings in zeros."""
+    """Logical right shift, which fills with zeros."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
@@ -126,7 +126,7 @@ _ONE = threading.RLock()
 
 @contextlib.contextmanager
 def global_generators(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's own generators for a while, one thread at a time; leave them as they were."""
+    """Seed torch's global generators inside the context, for one thread at a time."""
     with _ONE, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
@@ -142,13 +142,13 @@ _DRAWS = {
 
 
 class FreshWeights(TorchFunctionMode):
-    """Draw from a generator of its own what this thread would draw from a global one.
+    """Replace the global generators by fresh ones, in this thread.
 
-    Unlike `global_generators` it makes no thread wait for another.
+    Unlike `global_generators`, no thread waits for another.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call the function, with a generator where it draws."""
+        """Call the function, with a generator if it draws random numbers."""
         kwargs = dict(kwargs or {})
         if func in _DRAWS and kwargs.get("generator") is None:
             tensors = (x.device for x in (*args, *kwargs.values()) if isinstance(x, Tensor))

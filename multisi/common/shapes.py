@@ -1,11 +1,11 @@
-"""Shapes that hold for events of any number of axes."""
+"""Reshaping for events with any number of axes."""
 
 from einops import rearrange
 from torch import Tensor
 
 
 def flat(x: Tensor) -> Tensor:
-    """Samples `(b, *event)` as vectors, shape `(b, d)`; also where there are none.
+    """Samples `(b, *event)` as vectors, shape `(b, d)`, also for `b = 0`.
 
     Example:
         >>> import torch
@@ -21,7 +21,7 @@ def flat_heads(heads: Tensor) -> Tensor:
 
 
 def leading(values: Tensor, like: Tensor) -> Tensor:
-    """Values for the first axes of `like`, with axes of length one for the others.
+    """Values for the first axes of `like`, with axes of length one for its other axes.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Data: the marginals, where their rows are, and the units that they share."""
+"""Data: the marginals, the sources of their samples, and the standardiser."""
 
 import lazy_loader
 

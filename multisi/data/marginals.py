@@ -1,4 +1,4 @@
-"""The marginals: datasets, the standard normal, and the units that they share."""
+"""The marginals: datasets and the standard normal."""
 
 import copy
 import functools
@@ -15,7 +15,7 @@ from multisi.errors import ConfigError, DataError, ShapeError
 
 
 class StandardNormal:
-    """The standard normal law, independent of all data: the noise marginal, always index 0.
+    """The standard normal law: the noise marginal, which always has index 0.
 
     Example:
         >>> StandardNormal()
@@ -27,22 +27,23 @@ class StandardNormal:
 
 
 class Marginal:
-    """One dataset: samples, and if you like a label, a weight and a condition for each of them.
+    """One dataset: samples, with an optional label, weight and condition for each sample.
 
     Arguments:
-        samples: Array of shape `(n, *event)`: torch, numpy, or nested lists. What does not fit
-            in memory: a mapped array (`numpy.load(file, mmap_mode="r")`), a map-style torch
-            dataset, or a stream: an iterable dataset or a loader, which is read in order.
-        labels: One integer a row, for couplings that match within a label.
-        weights: One non-negative number a row, the share in which it is drawn; equal shares
-            without.
-        condition: What the network is told of a row besides, shape `(n, c)`, such as the state
-            that a forecast starts from; at most one marginal has it.
+        samples: Array of shape `(n, *event)`: torch, numpy, or nested lists. Data that do not fit
+            in memory are given as a mapped array (`numpy.load(file, mmap_mode="r")`), a map-style
+            torch dataset, or a stream: an iterable dataset or a loader, which is read in order.
+        labels: One integer per row, shape `(n,)`, for couplings that match within a label.
+        weights: One non-negative number per row, shape `(n,)`; rows are drawn in proportion to
+            their weights. By default all rows have equal weight.
+        condition: An extra input of the network, one vector per row, shape `(n, c)`, such as the
+            initial state of a forecast; at most one marginal has a condition.
 
     Raises:
-        DataError: samples, weights or condition that are not numbers, not finite, or fewer than
-            two rows.
-        ShapeError: labels, weights or condition of another length than the samples.
+        DataError: `samples`, `weights` or `condition` are not finite numbers, `labels` are not
+            integers, weights are negative or all zero, there are fewer than two rows, or a stream
+            has labels, weights or a condition.
+        ShapeError: `labels`, `weights` or `condition` do not have one entry per row.
 
     Example:
         >>> Marginal([[0.0, 1.0], [2.0, 3.0]])
@@ -55,12 +56,17 @@ class Marginal:
         self.name = ""
         self._source = source_of(samples)
         if len(self) < 2:
-            raise DataError(f"a marginal needs at least 2 rows; got {len(self)}.")
+            raise DataError(f"a marginal must have at least 2 rows; got {len(self)}.")
         if 0 in self.event_shape:
-            raise DataError(f"samples are empty: shape {(len(self), *self.event_shape)}.")
+            raise DataError(
+                f"samples must not be empty; got shape {(len(self), *self.event_shape)}."
+            )
         given = {"labels": labels, "weights": weights, "condition": condition}
         if isinstance(self._source, Stream) and any(value is not None for value in given.values()):
-            raise DataError(f"A stream has no fixed rows, hence no {' or '.join(given)} a row.")
+            raise DataError(
+                f"A stream has no fixed rows, so it cannot have {' or '.join(given)} per row. Use "
+                "an array or a map-style dataset."
+            )
         self.labels = None if labels is None else self._per_row(_integers(labels), "labels")
         self.weights = None if weights is None else self._check_weights(weights)
         self.condition = None if condition is None else self._check_condition(condition)
@@ -68,7 +74,7 @@ class Marginal:
     def _per_row(self, values: Tensor, what: str) -> Tensor:
         if values.shape != (len(self),):
             raise ShapeError(
-                f"{what} must have one entry a row, shape ({len(self)},); "
+                f"{what} must have one entry per row, shape ({len(self)},); "
                 f"got {tuple(values.shape)}."
             )
         return values
@@ -84,7 +90,7 @@ class Marginal:
         values = floats(condition, "condition").to(torch.float32)
         if values.ndim != 2 or len(values) != len(self):
             raise ShapeError(
-                f"condition must have shape ({len(self)}, c), a vector a row; "
+                f"condition must have one vector per row, shape ({len(self)}, c); "
                 f"got {tuple(values.shape)}."
             )
         return values
@@ -101,7 +107,7 @@ class Marginal:
 
     @property
     def in_memory(self) -> bool:
-        """Whether all samples are at hand at once."""
+        """Whether all samples are in memory."""
         return isinstance(self._source, InMemory)
 
     @property
@@ -109,44 +115,68 @@ class Marginal:
         """All samples, shape `(n, *event)`.
 
         Raises:
-            DataError: they are not in memory.
+            DataError: the samples are not in memory.
         """
         if not isinstance(self._source, InMemory):
-            raise DataError("These samples are not in memory; take rows of them: take(rows).")
+            raise DataError("These samples are not in memory. Read rows of them with take(rows).")
         return self._source.samples
 
     @functools.cached_property
     def shares(self) -> Tensor:
-        """The share in which each row is drawn, float64, shape `(n,)`."""
+        """The probability with which each row is drawn, float64, shape `(n,)`."""
         if self.weights is not None:
             return self.weights
         return torch.full((len(self),), 1 / len(self), dtype=torch.float64)
 
     @functools.cached_property
-    def _ladder(self) -> Tensor:
+    def _cumulative(self) -> Tensor:
         return self.shares.cumsum(0)
 
     def draw(self, n: int, source: torch.Generator) -> Tensor:
-        """Numbers of `n` rows, drawn with replacement, by weight where there are weights."""
+        """Indices of `n` rows, drawn with replacement in proportion to their weights.
+
+        Arguments:
+            n: Number of rows.
+            source: Generator to draw with.
+
+        Returns:
+            The indices, int64, shape `(n,)`.
+        """
         if self.weights is None:
             return torch.randint(len(self), (n,), generator=source)
-        return choose(self._ladder, n, source)
+        return choose(self._cumulative, n, source)
 
     def take(self, rows: Tensor) -> Tensor:
-        """The samples of these rows, shape `(n, *event)`; a stream moves on by as many.
+        """The samples of some rows, shape `(n, *event)`; a stream advances by `n` rows.
+
+        Arguments:
+            rows: Indices of the rows, int64, shape `(n,)`.
 
         Raises:
-            DataError: rows that are missing or not finite; with the name of the marginal.
-            ShapeError: rows of another shape.
+            DataError: a row is missing or not finite.
+            ShapeError: a row does not have the event shape.
         """
         return self._named(self._source.take, rows)
 
     def look(self, rows: Tensor) -> Tensor:
-        """The same as `take`, without moving a stream on."""
+        """The same as `take`, but a stream does not advance.
+
+        Arguments:
+            rows: Indices of the rows, int64, shape `(n,)`.
+
+        Raises:
+            DataError: a row is missing or not finite.
+            ShapeError: a row does not have the event shape.
+        """
         return self._named(self._source.look, rows)
 
     def some(self, count: int, source: torch.Generator) -> Tensor:
-        """At most `count` rows, each once, in a random order."""
+        """The samples of at most `count` rows, without replacement, in random order.
+
+        Arguments:
+            count: The largest number of rows.
+            source: Generator to draw with.
+        """
         random = np.random.default_rng(int(torch.randint(2**62, (), generator=source)))
         rows = random.choice(len(self), min(count, len(self)), replace=False)
         return self.look(torch.from_numpy(rows))
@@ -164,62 +194,63 @@ class Marginal:
         return f"Marginal(n={len(self)}, event={self.event_shape})"
 
 
-def choose(ladder: Tensor, n: int, source: torch.Generator) -> Tensor:
-    """`n` places of a ladder, the running sum of shares; each drawn by its share."""
-    point = torch.rand(n, generator=source, dtype=ladder.dtype) * ladder[-1]
-    return torch.searchsorted(ladder, point, right=True).clamp_max(len(ladder) - 1)
+def choose(cumulative: Tensor, n: int, source: torch.Generator) -> Tensor:
+    """`n` indices, drawn in proportion to weights whose cumulative sums are `cumulative`."""
+    point = torch.rand(n, generator=source, dtype=cumulative.dtype) * cumulative[-1]
+    return torch.searchsorted(cumulative, point, right=True).clamp_max(len(cumulative) - 1)
 
 
 AnyMarginal: TypeAlias = Marginal | StandardNormal
 
 
 def prepare(marginals: Mapping[str, Any]) -> dict[str, AnyMarginal]:
-    """Check the marginals against each other; the standard normal, if there is one, comes first.
+    """Check that marginals fit together; the standard normal, if there is one, comes first.
 
     Raises:
-        ConfigError: names that are not strings, or more than one standard normal.
-        DataError: fewer than two marginals, no data among them, or bad data; with the name.
-        ShapeError: samples of different event shapes.
+        ConfigError: `marginals` is not a dict, a name is not a non-empty string, or more than one
+            marginal is standard normal or has a condition.
+        DataError: there are fewer than two marginals or no dataset, or a dataset is invalid.
+        ShapeError: the event shapes differ.
     """
     if not isinstance(marginals, Mapping):
         raise ConfigError(
-            f"marginals must be a dict of name to samples; got {type(marginals).__name__}."
+            f"marginals must be a dict of names to samples; got {type(marginals).__name__}."
         )
     check_names(list(marginals))
     ready = {name: _as_marginal(name, value) for name, value in marginals.items()}
     noise = [name for name, m in ready.items() if isinstance(m, StandardNormal)]
     data = {name: m for name, m in ready.items() if isinstance(m, Marginal)}
     if len(noise) > 1:
-        raise ConfigError(f"At most one marginal is a StandardNormal(); got {', '.join(noise)}.")
+        raise ConfigError(f"At most one marginal may be a StandardNormal(); got {noise}.")
     if not data:
         raise DataError("At least one marginal must be a dataset; got none.")
     first, *others = data
     for name in others:
         if data[name].event_shape != data[first].event_shape:
             raise ShapeError(
-                f"All marginals must have one event shape; {first!r} has "
+                f"All marginals must have the same event shape; {first!r} has "
                 f"{data[first].event_shape}, {name!r} has {data[name].event_shape}."
             )
-    if len(told := [name for name, m in data.items() if m.condition is not None]) > 1:
-        raise ConfigError(f"At most one marginal has a condition; got {', '.join(told)}.")
+    if len(conditional := [name for name, m in data.items() if m.condition is not None]) > 1:
+        raise ConfigError(f"At most one marginal may have a condition; got {conditional}.")
     return {name: ready[name] for name in noise} | data
 
 
 def check_names(names: list[Any]) -> None:
-    """Names are two or more, non-empty strings, each once; `"a→b"` and the like are welcome.
+    """Check that names are two or more different, non-empty strings.
 
     Raises:
-        ConfigError: names that are not strings, empty, or repeated.
-        DataError: fewer than two of them.
+        ConfigError: a name is not a string, is empty, or is repeated.
+        DataError: there are fewer than two names.
     """
     for name in names:
         if not isinstance(name, str) or not name:
             raise ConfigError(f"A marginal's name must be a non-empty string; got {name!r}.")
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"Each marginal needs a name of its own; repeated: {repeated}.")
+        raise ConfigError(f"Each marginal must have a different name; repeated: {repeated}.")
     if len(names) < 2:
         raise DataError(
-            f"At least 2 marginals are needed to move samples between; got {len(names)}. "
+            f"At least 2 marginals are needed; got {len(names)}. "
             "A StandardNormal() may be one of them."
         )
 
@@ -242,7 +273,7 @@ def _integers(labels: Any) -> Tensor:
             raise DataError(f"labels must be integers; got {values.dtype}.")
     except DataError as error:
         raise DataError(
-            f"{error} Number them: np.unique(labels, return_inverse=True)[1], over all marginals "
-            "together."
+            f"{error} Number the labels of all marginals together: "
+            "np.unique(labels, return_inverse=True)[1]."
         ) from None
     return values.to("cpu", torch.int64, copy=True)

@@ -1,4 +1,4 @@
-"""Where the rows of a dataset are: in memory, a mapped file, a torch dataset, a stream."""
+"""Sources of samples: memory, a mapped file, a torch dataset, a stream."""
 
 import contextlib
 import math
@@ -15,11 +15,11 @@ from multisi.common.arrays import bad_rows, dense, floating, floats
 from multisi.errors import DataError, ShapeError
 
 BUFFER = 8192
-"""Rows of a stream that are drawn from together."""
+"""Number of rows in the buffer of a stream, from which rows are drawn."""
 
 
 class Source(ABC):
-    """Rows that can be taken by number, of one shape and one floating type."""
+    """Rows that can be read by index, of one shape and one floating type."""
 
     event_shape: tuple[int, ...]
     dtype: torch.dtype
@@ -29,18 +29,19 @@ class Source(ABC):
 
     @abstractmethod
     def take(self, rows: Tensor) -> Tensor:
-        """These rows, on the CPU or where the samples are, shape `(n, *event)`."""
+        """These rows, on the CPU or the device of the samples, shape `(n, *event)`."""
 
     def look(self, rows: Tensor) -> Tensor:
-        """The same, without moving a stream on: by default `take`, which a stream replaces."""
+        """The same, but a stream does not advance."""
         return self.take(rows)
 
 
 def source_of(samples: Any) -> Source:
-    """The source for what a user gave.
+    """The source for the samples of a user.
 
     Raises:
-        DataError: nothing that rows can be taken from.
+        DataError: `samples` is not an array of finite numbers, a dataset or a loader.
+        ShapeError: `samples` is a single number.
     """
     if isinstance(samples, DataLoader | IterableDataset):
         return Stream(samples)
@@ -51,7 +52,7 @@ def source_of(samples: Any) -> Source:
     if hasattr(samples, "__next__"):
         raise DataError(
             "samples must be an array, a torch Dataset or a DataLoader; got an iterator, which "
-            "can be read once only. Wrap it in a torch.utils.data.IterableDataset."
+            "can be read only once. Wrap it in a torch.utils.data.IterableDataset."
         )
     return InMemory(floats(samples, "samples"))
 
@@ -67,7 +68,7 @@ class InMemory(Source):
         return len(self.samples)
 
     def take(self, rows: Tensor) -> Tensor:
-        """The rows as they are; they were checked to be finite when they came in."""
+        """The rows, which `source_of` has checked to be finite."""
         return self.samples.index_select(0, rows.to(self.samples.device))
 
 
@@ -90,14 +91,16 @@ class Mapped(Source):
 
 
 class Items(Source):
-    """Rows of a map-style dataset; of items such as (sample, label) the first part."""
+    """Rows of a map-style dataset; for items such as (sample, label), the first entry."""
 
     def __init__(self, dataset: "Dataset[Any]") -> None:
         self._dataset = dataset
         try:
             self._length = len(dataset)  # type: ignore[arg-type]
         except Exception as error:
-            raise DataError(f"the dataset does not say its length: {error!r}.") from error
+            raise DataError(
+                f"the dataset must have a length; len(dataset) raised {error!r}."
+            ) from error
         first = self._item(0)
         self.event_shape, self.dtype = tuple(first.shape), _floating(first)
 
@@ -105,12 +108,13 @@ class Items(Source):
         return self._length
 
     def take(self, rows: Tensor) -> Tensor:
-        """The items, one by one."""
+        """The items at these indices."""
         items = [self._item(row) for row in rows.tolist()]
         for row, item in zip(rows.tolist(), items, strict=True):
             if tuple(item.shape) != self.event_shape:
                 raise ShapeError(
-                    f"item {row} has shape {tuple(item.shape)}; item 0 has {self.event_shape}."
+                    f"all items must have the same shape; item {row} has {tuple(item.shape)}, "
+                    f"item 0 has {self.event_shape}."
                 )
         return checked(torch.stack(items), rows, self)
 
@@ -119,7 +123,7 @@ class Items(Source):
             item = self._dataset[row]
         except (IndexError, KeyError) as error:
             raise DataError(
-                f"the dataset has no item {row}, though its length is {self._length}: {error!r}."
+                f"the dataset has no item {row}, although its length is {self._length}: {error!r}."
             ) from error
         except Exception as error:
             raise DataError(f"item {row} of the dataset cannot be read: {error!r}.") from error
@@ -129,8 +133,8 @@ class Items(Source):
 class Stream(Source):
     """Rows of a loader or an iterable dataset, read in order through a buffer.
 
-    A row that was drawn makes room for the next of the stream, which is read again at its end. A
-    stream that is shorter than the buffer is held whole, and read once a draw at most.
+    Each drawn row is replaced by the next row of the stream; at its end the stream is read again.
+    A stream shorter than the buffer is held completely, and read at most once per draw.
     """
 
     def __init__(self, data: Any) -> None:
@@ -145,14 +149,14 @@ class Stream(Source):
         self._place = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Stream":
-        """The same data, read anew: a copy of what is on its way cannot be had."""
+        """The same data, read from the start: an iterator cannot be copied."""
         return Stream(self._loader)
 
     def __len__(self) -> int:
         return len(self._buffer)
 
     def take(self, rows: Tensor) -> Tensor:
-        """Rows of the buffer, which then moves on by as many."""
+        """Rows of the buffer, which then advances by `len(rows)` rows."""
         taken = self._buffer[rows]
         count = len(rows) if len(self) == BUFFER else min(len(rows), len(self))
         places = (self._place + torch.arange(count)) % len(self)
@@ -161,11 +165,11 @@ class Stream(Source):
         return taken
 
     def look(self, rows: Tensor) -> Tensor:
-        """Rows of the buffer, which stays as it is."""
+        """Rows of the buffer, which does not change."""
         return self._buffer[rows]
 
     def _next_rows(self, count: int, passes: float = math.inf) -> Tensor:
-        """So many rows, or fewer if the stream would have to be read more often than `passes`."""
+        """The next `count` rows, or fewer if the stream ends after `passes` passes."""
         parts: list[Tensor] = []
         missing = count
         while missing > 0:
@@ -175,8 +179,8 @@ class Stream(Source):
                     break
             if tuple(self._rest.shape[1:]) != self.event_shape:
                 raise ShapeError(
-                    f"after {self._read} rows the stream gives shape "
-                    f"{tuple(self._rest.shape[1:])}; before it was {self.event_shape}."
+                    f"after {self._read} rows the stream gives rows of shape "
+                    f"{tuple(self._rest.shape[1:])}; expected {self.event_shape}."
                 )
             part, self._rest = self._rest[:missing], self._rest[missing:]
             parts.append(checked(part, self._read + torch.arange(len(part)), self))
@@ -185,7 +189,7 @@ class Stream(Source):
         return torch.cat(parts)
 
     def _next_batch(self) -> Tensor:
-        """The next batch that has rows, from the next pass if this one has none left."""
+        """The next non-empty batch, from the next pass if this one has ended."""
         try:
             with self._generator():
                 for _ in range(2):
@@ -202,13 +206,13 @@ class Stream(Source):
         except Exception as error:
             raise DataError(f"after {self._read} rows the stream failed: {error!r}.") from error
         raise DataError(
-            f"the stream ended after {self._read} rows, and gave none when it was read again. "
-            "Its __iter__ must begin anew each time."
+            f"the stream ended after {self._read} rows, and gave none when read again. "
+            "Its __iter__ must start from the beginning each time."
         )
 
     @contextlib.contextmanager
     def _generator(self) -> Iterator[None]:
-        """Lend torch's global generator, by which loaders shuffle, a state of the stream's own."""
+        """Set torch's global generator, with which loaders shuffle, to the stream's own state."""
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self._random)
             yield
@@ -216,10 +220,10 @@ class Stream(Source):
 
 
 def checked(found: Tensor, rows: Tensor, source: Source) -> Tensor:
-    """Rows as finite numbers of the source's type.
+    """Rows in the type of the source, checked to be finite.
 
     Raises:
-        DataError: NaN or infinity, with the number of the row.
+        DataError: a row has NaN or infinity.
     """
     found = found.to(source.dtype)
     if len(bad := bad_rows(found)):
@@ -228,12 +232,12 @@ def checked(found: Tensor, rows: Tensor, source: Source) -> Tensor:
 
 
 def _numbers(item: Any, what: str) -> Tensor:
-    """The sample of an item, which may have more than it, such as a label."""
+    """The sample of an item, which may also hold other values, such as a label."""
     try:
         return dense(item[0] if isinstance(item, tuple | list) and item else item, what)
     except DataError as error:
         raise DataError(
-            f"{error} An item is an array, or a tuple that starts with one; got {item!r:.80}."
+            f"{error} An item must be an array, or a tuple that starts with one; got {item!r:.80}."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The standardiser: one affine map between data units and the units of the network."""
+"""The standardiser: an affine map between data units and standardised units."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,25 +12,25 @@ from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.errors import DataError
 
 _PART, _LEAST, _NUMBERS = 65536, 256, 2**24
-"""Rows whose moments are taken at once; fewest rows and most numbers that stand for all."""
+"""Rows per chunk of the moments; for samples out of memory, fewest rows and most numbers read."""
 _ROUNDING = 1e-6
-"""Below this share of data a state counts as pure noise; paths are held to it."""
+"""Below this share of data a state counts as pure noise."""
 
 
 class Standardiser(nn.Module):
     r"""$y = (x - \mu) / \sigma$, shared by all data marginals so that mixtures keep their meaning.
 
-    For vectors $\mu$ and $\sigma$ have one entry per feature; for anything else they are single
-    numbers. A feature without variance keeps $\sigma = 1$. The noise marginal is standardised
-    already: it is passed on as it is.
+    For vectors, $\mu$ and $\sigma$ have one entry per feature; for other events they are single
+    numbers. A feature without variance has $\sigma = 1$. The noise marginal is already
+    standardised, so it is not changed.
 
     Arguments:
-        shift: $\mu$, broadcastable to the event.
+        shift: $\mu$, broadcastable to `(*event)`.
         scale: $\sigma > 0$, of the same shape.
         noise: Whether marginal 0 is the noise.
 
     Raises:
-        DataError: a shift that is not finite, or a scale that is not positive or not finite.
+        DataError: `shift` is not finite, or `scale` is not positive and finite.
 
     Example:
         >>> units = Standardiser(torch.tensor([1.0]), torch.tensor([2.0]), noise=True)
@@ -54,19 +54,25 @@ class Standardiser(nn.Module):
 
     @classmethod
     def identity(cls, noise: bool = False) -> "Standardiser":
-        """The one that changes nothing."""
+        """The standardiser with shift 0 and scale 1.
+
+        Arguments:
+            noise: Whether marginal 0 is the noise.
+        """
         zero = torch.zeros((), dtype=torch.float64)
         return cls(zero, zero + 1, noise)
 
     @classmethod
     def of(cls, marginals: Sequence[AnyMarginal]) -> "Standardiser":
-        """Mean and deviation of the data marginals' equal mixture, row weights included.
+        """The standardiser with the mean and standard deviation of the data marginals' mixture.
+
+        The marginals have equal shares in the mixture; the weights of rows are included.
 
         Arguments:
             marginals: The marginals in order; the noise, if there is one, comes first.
 
         Raises:
-            DataError: a deviation that float32 cannot hold.
+            DataError: a standard deviation is neither zero nor between 1e-30 and 1e30.
         """
         data = [marginal for marginal in marginals if isinstance(marginal, Marginal)]
         moments = [_moments(marginal) for marginal in data]
@@ -85,25 +91,41 @@ class Standardiser(nn.Module):
         return cls(shift, scale, noise=len(data) < len(marginals))
 
     def standardise(self, x: Tensor, weights: Tensor) -> Tensor:
-        r"""From $x = \sum_k w_k x_k$ in data units to simplex coordinates in standard ones.
+        r"""From $x = \sum_k w_k x_k$ in data units to $\sum_k \alpha_k y_k$, standardised.
 
-        It is computed where `x` is and in its type, so that large offsets lose no digits.
+        Here $\alpha = w / \sum_k w_k$. The result is computed in the type of `x`, so that large
+        offsets lose no digits.
 
         Arguments:
             x: States, shape `(..., *event)`.
             weights: Points of the cone, shape `(..., k)`, whose leading axes are those of the
                 states, or broadcast to them.
+
+        Returns:
+            The states in standardised units, shape `(..., *event)`.
         """
         shift, scale = self.affine(weights, x)
         return (x / _total(weights, x) - shift) / scale
 
     def restore(self, y: Tensor, weights: Tensor) -> Tensor:
-        """The inverse of `standardise`."""
+        """The inverse of `standardise`.
+
+        Arguments:
+            y: States in standardised units, shape `(..., *event)`.
+            weights: Points of the cone, shape `(..., k)`, as for `standardise`.
+
+        Returns:
+            The states in data units, shape `(..., *event)`.
+        """
         shift, scale = self.affine(weights, y)
         return (y * scale + shift) * _total(weights, y)
 
     def standardise_draws(self, xs: Tensor) -> Tensor:
-        """Joint draws `(b, k, *event)` in standard units; the noise, in column 0, stays."""
+        """Joint draws in standardised units; the noise, in column 0, is not changed.
+
+        Arguments:
+            xs: Joint draws in data units, shape `(b, k, *event)`.
+        """
         first = 1 if self.noise else 0
         data = (xs[:, first:] - self.shift.to(xs)) / self.scale.to(xs)
         return torch.cat([xs[:, :first], data], 1)
@@ -111,10 +133,10 @@ class Standardiser(nn.Module):
     def affine(self, weights: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale at points of the cone, broadcastable to the states.
 
-        At the noise marginal, and only there, the shift is 0 and the scale 1.
+        At the noise marginal, and only there, the shift is 0 and the scale is 1.
 
         Arguments:
-            weights: As for `standardise`.
+            weights: Points of the cone, shape `(..., k)`, as for `standardise`.
             like: The states, shape `(..., *event)`.
         """
         shift, scale = self.shift.to(like), self.scale.to(like)
@@ -130,9 +152,9 @@ def _total(weights: Tensor, like: Tensor) -> Tensor:
 
 
 def _moments(marginal: Marginal) -> tuple[Tensor, Tensor]:
-    """Mean and variance over rows and, for anything but vectors, over the event; float64.
+    """Mean and variance over the rows and, unless these are vectors, over the event; float64.
 
-    Where samples are not in memory some rows stand for all.
+    Samples that are not in memory are estimated from some of the rows.
     """
     weights = marginal.shares
     if marginal.in_memory:

@@ -1,1 +1,1 @@
-"""Files: written whole or not at all; models, samples and pictures."""
+"""Reading and atomic writing of files: models and samples."""

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all; folders are held by one process."""
+"""Atomic writing of files, and locks on folders."""
 
 import contextlib
 import os
@@ -10,10 +10,14 @@ _ENDING = ".tmp"
 
 
 def write_whole(path: Any, data: bytes) -> None:
-    """Write to a temporary name beside `path`, sync, rename: no reader ever sees half a file."""
-    path = pathlib.Path(path).resolve()  # A link stays; what it leads to is written.
+    """Write a file atomically: write a temporary file beside `path`, sync it, and rename it.
+
+    Raises:
+        OSError: the file cannot be written, or `path` exists and is not a regular file.
+    """
+    path = pathlib.Path(path).resolve()  # A link is kept; its target is replaced.
     if path.exists() and not path.is_file():
-        raise OSError(f"{str(path)!r} is there and is no regular file")
+        raise OSError(f"{str(path)!r} exists and is not a regular file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_ENDING}")
     try:
         with open(temporary, "xb") as file:
@@ -34,17 +38,20 @@ def write_whole(path: Any, data: bytes) -> None:
 
 
 def sweep(folder: pathlib.Path) -> None:
-    """Remove what writers left half done in a folder that nobody else writes to."""
+    """Remove temporary files of interrupted writers from a folder with no other writers."""
     for stale in folder.glob(f".*{_ENDING}"):
         with contextlib.suppress(OSError):
             stale.unlink()
 
 
 class Lock:
-    """A file that one process holds at a time; the system frees it when that process ends.
+    """A lock file for one process at a time; the system frees it when that process ends.
+
+    Arguments:
+        path: The lock file, which is created if it does not exist.
 
     Raises:
-        OSError: another process holds it, or it cannot be made.
+        OSError: another process holds the lock, or the file cannot be created.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -70,6 +77,6 @@ class Lock:
 def _hold(file: Any) -> None:
     try:
         import fcntl
-    except ImportError:  # Not on Windows, where runs are not guarded.
+    except ImportError:  # Windows has no such locks; there, runs are not locked.
         return
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,8 @@
-"""The file of a model: one safetensors file, described and signed in its header.
+"""The model file: one safetensors file, with a description and a hash in its header.
 
-The header's metadata hold one JSON text, `multisi`: a list of the description and of the hash of
-that description and of all tensors by name, type, shape and bytes. Nothing is ever executed.
+The metadata entry `multisi` of the header is a JSON list of the description and a hash. The hash
+covers the description and the name, type, shape and bytes of every tensor. Reading a file never
+executes code.
 """
 
 import hashlib
@@ -23,17 +24,20 @@ FORMAT = 1
 
 
 def write(path: Any, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
-    """Write tensors and a description that JSON can hold, whole or not at all.
+    """Write tensors and a description of JSON values atomically.
 
     Raises:
-        CheckpointError: the file cannot be written, or the description is not for JSON.
+        ConfigError: `path` is not a path.
+        CheckpointError: the file cannot be written, or JSON cannot hold the description.
     """
-    path = checks.path(path, "The file of the model")
+    path = checks.path(path, "The model file")
     description = {"format": FORMAT, "version": __version__, **description}
     try:
         text = json.dumps(description, sort_keys=True)
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"What is told of the model is not for JSON: {error}.") from None
+        raise CheckpointError(
+            f"The description of the model must be JSON values: {error}. Check model.card."
+        ) from None
     tensors = _apart(tensors)
     data = serialise(tensors, {"multisi": json.dumps([text, _hash(text, tensors)])})
     try:
@@ -45,10 +49,11 @@ def write(path: Any, tensors: dict[str, Tensor], description: dict[str, Any]) ->
 
 
 def read(path: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and description of a file that `write` made.
+    """Tensors and description of a file that `write` wrote.
 
     Raises:
-        CheckpointError: no such file, another kind of file, a damaged one, or a newer format.
+        CheckpointError: the file does not exist, is not a model file, is damaged, or has a newer
+            format.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -58,30 +63,31 @@ def read(path: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"The model {str(path)!r} cannot be read: {error}.") from None
     except Exception as error:
         raise CheckpointError(
-            f"{str(path)!r} is no safetensors file, or a damaged one: {error}. multisi reads "
+            f"{str(path)!r} is not a safetensors file, or it is damaged: {error}. multisi reads "
             "only models that Model.save wrote; it never unpickles."
         ) from None
     if "multisi" not in metadata:
         raise CheckpointError(
-            f"{str(path)!r} was not written by multisi: its header lacks a model."
+            f"{str(path)!r} was not written by multisi: its header has no entry 'multisi'. Pass a "
+            "file that Model.save wrote."
         )
-    text, digest, description = _told(metadata["multisi"])
-    if description.get("format", 0) > FORMAT:  # Said first: it may be signed in another way.
+    text, digest, description = _parsed(metadata["multisi"])
+    if description.get("format", 0) > FORMAT:  # Checked first: its hash may differ.
         raise CheckpointError(
-            f"{str(path)!r} has format {description['format']}, of multisi "
-            f"{description.get('version')}; this multisi {__version__} reads up to {FORMAT}. "
-            "Upgrade multisi."
+            f"{str(path)!r} has format {description['format']}, written by multisi "
+            f"{description.get('version')}; this multisi {__version__} reads up to format "
+            f"{FORMAT}. Upgrade multisi."
         )
     if digest != _hash(text, tensors):
         raise CheckpointError(
             f"{str(path)!r} has been altered or damaged: its contents do not match their hash. "
-            "Use a copy, or fit again."
+            "Use another copy, or fit again."
         )
     return tensors, description
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors on the CPU, each with memory of its own; some networks tie their weights."""
+    """Tensors on the CPU, each with its own memory, since some networks share weights."""
     apart: dict[str, Tensor] = {}
     seen = set()
     for name, tensor in tensors.items():
@@ -93,12 +99,12 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix`, without it."""
+    """The tensors whose names begin with `prefix`; the prefix is removed."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _told(metadata: str) -> tuple[str, str, dict[str, Any]]:
-    """Description as text, its hash, and the description; without a hash where it is damaged."""
+def _parsed(metadata: str) -> tuple[str, str, dict[str, Any]]:
+    """Description as text, hash, and description as a dict; all empty if damaged."""
     try:
         text, digest = json.loads(metadata)
         description = json.loads(text)

@@ -1,4 +1,4 @@
-"""Samples from files, and back into files: .npy, .npz, .csv, .parquet and images."""
+"""Reading and writing samples: .npy, .npz, .csv, .parquet and images."""
 
 import csv
 import io
@@ -19,10 +19,10 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 @dataclass(frozen=True)
 class Samples:
-    """Rows, and what is needed to write rows like them.
+    """Samples, and what is needed to write other samples in the same form.
 
     Arguments:
-        rows: Shape `(n, *event)`; of an image, its pixels in [0, 1], `(n, 3)`.
+        rows: The samples, shape `(n, *event)`; pixels of an image in [0, 1], shape `(n, 3)`.
         columns: Names of the columns of a table.
         picture: Height and width, if the rows are the pixels of an image.
     """
@@ -36,8 +36,8 @@ def read_samples(path: Any) -> Samples:
     """Samples from a file.
 
     Raises:
-        DataError: a missing or damaged file, or contents that are not numbers.
-        ConfigError: a format that is not known, or that needs a package that is not here.
+        DataError: the file is missing or damaged, or its contents are not numbers.
+        ConfigError: the format is unknown, or needs a package that is not installed.
     """
     path = checks.path(path, "A file")
     reader: Callable[[pathlib.Path], Samples] = _of(_READERS, path)
@@ -48,27 +48,29 @@ def read_samples(path: Any) -> Samples:
     except ImportError as error:
         raise _missing(path, error) from None
     except FileNotFoundError:
-        raise DataError(f"There is no file {str(path)!r}.") from None
+        raise DataError(f"The file {str(path)!r} does not exist.") from None
     except Exception as error:
         raise DataError(f"{str(path)!r} cannot be read: {error}.") from None
 
 
 def check_writable(path: Any, like: Samples) -> None:
-    """See before any work whether samples like these can be written to this place.
+    """Check, before any work, that samples like these can be written to a path.
 
     Raises:
-        DataError: there is no such folder, or the path is a folder.
-        ConfigError: a format that is not known or cannot hold the samples.
+        DataError: the folder does not exist, or `path` is not a regular file.
+        ConfigError: the format is unknown or cannot hold the samples.
     """
     path = checks.path(path, "A file")
     _of(_WRITERS, path)
     check_place(path)
     if path.suffix.lower() in IMAGES and like.picture is None:
-        raise ConfigError(f"{str(path)!r}: only an image can be written as an image.")
+        raise ConfigError(
+            f"{str(path)!r}: only samples from an image can be written as an image. Write .npy."
+        )
     names = like.columns or ()
     if path.suffix.lower() == ".parquet" and len(set(names)) < len(names):
         raise ConfigError(
-            f"{str(path)!r}: names of columns must differ; got {', '.join(names)}. Write .csv."
+            f"{str(path)!r}: column names must differ; got {', '.join(names)}. Write .csv."
         )
     if path.suffix.lower() in (".csv", ".parquet") and like.rows.ndim > 2:
         raise ConfigError(
@@ -78,34 +80,36 @@ def check_writable(path: Any, like: Samples) -> None:
 
 
 def check_place(path: Any) -> None:
-    """See whether a file can stand at this path.
+    """Check that a file can be written to a path.
 
     Raises:
-        DataError: there is no such folder, or the path is a folder.
+        DataError: the folder does not exist, or `path` is not a regular file.
     """
     path = checks.path(path, "A file")
     try:
         if not path.parent.is_dir():
-            raise DataError(f"{str(path)!r}: there is no folder {str(path.parent)!r}.")
+            raise DataError(
+                f"{str(path)!r}: the folder {str(path.parent)!r} does not exist. Create it."
+            )
         if path.is_dir():
-            raise DataError(f"{str(path)!r} is a folder; name a file.")
+            raise DataError(f"{str(path)!r} is a folder. Choose a file.")
         if path.exists() and not path.is_file():
-            raise DataError(f"{str(path)!r} is no regular file; name another.")
+            raise DataError(f"{str(path)!r} is not a regular file. Choose another.")
     except OSError as error:  # Such as a name that is too long.
         raise DataError(f"{str(path)!r} cannot be written: {error}.") from None
 
 
 def write_samples(path: Any, rows: "np.ndarray[Any, Any]", like: Samples) -> None:
-    """Write rows in the format of the path, whole or not at all.
+    """Write rows atomically, in the format that the ending of `path` names.
 
     Arguments:
         path: The file.
-        rows: Rows as those of `like`.
-        like: Where the rows came from: its columns and picture are kept.
+        rows: Rows of the same shape as those of `like`.
+        like: The samples that the rows come from; their columns and picture are kept.
 
     Raises:
-        ConfigError: a format that is not known or cannot hold the samples.
-        DataError: the place cannot be written to, or the format fails at these rows.
+        ConfigError: the format is unknown or cannot hold the samples.
+        DataError: the file cannot be written.
     """
     check_writable(path, like)
     path = pathlib.Path(path)
@@ -127,8 +131,8 @@ def _missing(path: pathlib.Path, error: ImportError) -> ConfigError:
 def _of(table: dict[str, Callable[..., Any]], path: pathlib.Path) -> Callable[..., Any]:
     if path.suffix.lower() not in table:
         raise ConfigError(
-            f"{str(path)!r}: the format {path.suffix!r} is not known. "
-            f"Known: {', '.join(sorted(table))}."
+            f"{str(path)!r}: the format {path.suffix!r} is unknown. "
+            f"Use one of {', '.join(sorted(table))}."
         )
     return table[path.suffix.lower()]
 
@@ -143,7 +147,7 @@ def _read_npz(path: pathlib.Path) -> Samples:
         names = list(file.keys())
         if len(names) != 1 and "samples" not in names:
             raise DataError(
-                f"{str(path)!r} must hold one array, or one named 'samples'; it holds {names}."
+                f"{str(path)!r} must hold one array, or one named 'samples'; got {names}."
             )
         return Samples(file["samples" if "samples" in names else names[0]])
 
@@ -152,7 +156,7 @@ def _read_csv(path: pathlib.Path) -> Samples:
     with open(path, newline="", encoding="utf-8-sig") as file:
         lines = [line for line in csv.reader(file) if line]
     if not lines:
-        raise DataError(f"{str(path)!r} is empty.")
+        raise DataError(f"{str(path)!r} must hold samples; got an empty file.")
     numbers = all(_is_number(cell.replace("_", "")) for cell in lines[0])
     header = None if numbers else tuple(lines[0])
     body = lines[0 if header is None else 1 :]
@@ -165,7 +169,7 @@ def _read_csv(path: pathlib.Path) -> Samples:
             if not _is_number(cell):
                 column = header[place] if header else place
                 raise DataError(
-                    f"{str(path)!r}, line {number}, column {column!r}: {cell!r} is no number."
+                    f"{str(path)!r}, line {number}, column {column!r}: {cell!r} is not a number."
                 )
     return Samples(np.array(body, dtype=np.float64).reshape(len(body), len(lines[0])), header)
 
@@ -175,7 +179,7 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return "_" not in cell  # Which Python allows between digits.
+    return "_" not in cell  # Python allows underscores between digits.
 
 
 def _read_parquet(path: pathlib.Path) -> Samples:
@@ -184,7 +188,7 @@ def _read_parquet(path: pathlib.Path) -> Samples:
     table = pandas.read_parquet(path)
     for name, kind in table.dtypes.items():
         if kind.kind not in "biuf":
-            raise DataError(f"{str(path)!r}, column {name!r} holds {kind}, not numbers.")
+            raise DataError(f"{str(path)!r}, column {name!r} must hold numbers; got {kind}.")
     return Samples(table.to_numpy(dtype=np.float64), tuple(map(str, table.columns)))
 
 
@@ -193,8 +197,10 @@ def _read_image(path: pathlib.Path) -> Samples:
 
     with Image.open(path) as image:
         if image.mode.startswith(("I", "F")):
-            raise DataError(f"{str(path)!r}: images have 8 bits a channel; this is {image.mode}.")
-        upright = ImageOps.exif_transpose(image)  # Cameras may note a turn in place of making it.
+            raise DataError(
+                f"{str(path)!r}: images must have 8 bits per channel; got mode {image.mode}."
+            )
+        upright = ImageOps.exif_transpose(image)  # Cameras may store a rotation as a tag.
         pixels = np.asarray(upright.convert("RGB"), dtype=np.float32) / 255
     return Samples(pixels.reshape(-1, 3), None, pixels.shape[:2])
 
@@ -210,7 +216,7 @@ def _write_npy(rows: "np.ndarray[Any, Any]", like: Samples, suffix: str) -> byte
 
 
 def _flat(rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Rows as vectors, also where there is none."""
+    """Rows as vectors, also if there are none."""
     return rearrange(rows, "n ... -> n (...)")
 
 

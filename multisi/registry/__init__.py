@@ -1,4 +1,4 @@
-"""Plugins by kind and name: hook specifications, built-ins, and the registry that finds them."""
+"""The registry of plugins, by kind and name: hook specifications and built-in plugins."""
 
 import lazy_loader
 

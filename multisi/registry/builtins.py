@@ -1,4 +1,4 @@
-"""What ships with multisi, announced through the same hooks as everything else."""
+"""The built-in plugins, announced through the same hooks as plugins of other packages."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Entry points of installed distributions, each loaded on its own and kept quiet."""
+"""Entry points of installed distributions, each loaded separately and without output."""
 
 import contextlib
 import fnmatch
@@ -18,12 +18,12 @@ from multisi.registry.plugin import Plugin
 
 Announce: TypeAlias = Callable[[Any, str, str, str], list[Plugin]]
 _SLOW = 1.0
-"""Seconds of importing from which on the listing says so."""
+"""Import time, in seconds, from which the listing notes it."""
 
 
 @dataclass(frozen=True)
 class EntryPoint:
-    """One entry point of the group `multisi`, and the distribution that it is of."""
+    """One entry point of the group `multisi`, with its distribution."""
 
     name: str
     distribution: str
@@ -32,17 +32,18 @@ class EntryPoint:
     import_it: Callable[[], Any]
 
     def load(self, announce: Announce) -> list[Plugin]:
-        """What it announces; if that fails, the entry point itself, with its state and reason."""
-        aside = Plugin("", self.name, self.distribution, self.version)
+        """The plugins it announces; if it fails, a placeholder with the state and the reason."""
+        placeholder = Plugin("", self.name, self.distribution, self.version)
         if self._disabled():
-            return [replace(aside, state="disabled", error="named in MULTISI_DISABLE_PLUGINS")]
+            reason = "named in MULTISI_DISABLE_PLUGINS"
+            return [replace(placeholder, state="disabled", error=reason)]
         try:
             self._check_version()
             with _listening() as notes:
                 plugins = announce(self.import_it(), self.name, self.distribution, self.version)
         except (Exception, SystemExit) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            return [replace(aside, state="broken", error=reason)]
+            return [replace(placeholder, state="broken", error=reason)]
         return [replace(plugin, notes="; ".join(notes)) for plugin in plugins]
 
     def _disabled(self) -> bool:
@@ -55,10 +56,10 @@ class EntryPoint:
         )
 
     def _check_version(self) -> None:
-        """See that the distribution does not ask for another multisi.
+        """Check that the distribution does not require another version of multisi.
 
         Raises:
-            PluginError: it does.
+            PluginError: the distribution requires another version.
         """
         from packaging.requirements import InvalidRequirement, Requirement
 
@@ -70,7 +71,7 @@ class EntryPoint:
                     continue
                 if not needed.specifier.contains(__version__, prereleases=True):
                     raise PluginError(
-                        f"it needs multisi {needed.specifier}, and this is {__version__}"
+                        f"it needs multisi {needed.specifier}, but {__version__} is installed"
                     )
 
 
@@ -81,7 +82,7 @@ def discover() -> list[EntryPoint]:
 
 
 def _described(point: importlib.metadata.EntryPoint) -> EntryPoint:
-    """An entry point with what its distribution says of itself, as far as that can be read."""
+    """An entry point with the metadata of its distribution, as far as these can be read."""
     owner = point.dist
     name = version = "unknown"
     requires: tuple[str, ...] = ()
@@ -94,19 +95,19 @@ def _described(point: importlib.metadata.EntryPoint) -> EntryPoint:
 
 @contextlib.contextmanager
 def _listening() -> Any:
-    """Nothing that goes on inside is printed; what there was is noted."""
+    """Suppress output and warnings inside; note them, and a long import time."""
     notes: list[str] = []
-    said, start = io.StringIO(), time.perf_counter()
+    output, start = io.StringIO(), time.perf_counter()
     with (
         warnings.catch_warnings(record=True) as warned,
-        contextlib.redirect_stdout(said),
-        contextlib.redirect_stderr(said),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
     ):
         warnings.simplefilter("always")
         yield notes
     if (seconds := time.perf_counter() - start) >= _SLOW:
         notes.append(f"takes {seconds:.1f} s to import")
-    if text := said.getvalue().strip():
+    if text := output.getvalue().strip():
         notes.append(f"prints on import: {text.splitlines()[0]}")
     if warned:
         notes.append(f"warns on import: {warned[0].message}")

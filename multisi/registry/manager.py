@@ -1,8 +1,8 @@
-"""Find plugins by kind and name, load them one by one, and keep the broken ones aside.
+"""Find plugins by kind and name, and load them one by one.
 
-A name is looked up among the built-ins first, whose names are reserved, so that third-party code
-is imported only when it is asked for. One failing plugin never hinders another: its reason is
-kept, listed by `multisi plugins`, and shown where its name is asked for.
+A name is looked up among the built-in plugins first, whose names are reserved, so that third-party
+code is imported only when needed. A broken plugin does not affect others: `multisi plugins` lists
+the reason, and the error for an unknown name shows it.
 """
 
 import difflib
@@ -25,12 +25,12 @@ from multisi.registry.plugin import Plugin
 
 T = TypeVar("T")
 HERE = "here"
-"""What stands for the distribution of a plugin that was registered in this process."""
+"""Stands for the distribution of plugins that were registered in this process."""
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
 class Registry:
-    """All plugins of one installation; `installed()` is the one that is used."""
+    """All plugins of an installation; `installed()` returns the registry of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -46,7 +46,7 @@ class Registry:
         return discover()
 
     def register(self, kind: str, name: str, factory: Factory) -> None:
-        """Announce a plugin of this process; one that had its name is replaced."""
+        """Announce a plugin in this process; it replaces an earlier one of the same name."""
         if kind not in KINDS:
             raise ConfigError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}.")
         self._check(kind, name, factory)
@@ -54,10 +54,7 @@ class Registry:
             self._here[kind, name] = Plugin(kind, name, HERE, "", factory=factory)
 
     def plugins(self, distribution: str = "") -> list[Plugin]:
-        """Everything that is installed, or what one distribution brings.
-
-        Broken and disabled entry points are included.
-        """
+        """All plugins, or those of one distribution, including broken and disabled ones."""
         with self._lock:
             third_party = [
                 plugin
@@ -69,10 +66,11 @@ class Registry:
         return [p for p in own if distribution in ("", p.distribution)] + third_party
 
     def find(self, kind: str, name: str) -> Plugin:
-        """The plugin of this kind and name; `"distribution:name"` chooses between equals.
+        """The plugin of this kind and name; `"distribution:name"` selects a distribution.
 
         Raises:
-            UnknownPluginError: no plugin, or more than one, answers to `name`.
+            UnknownPluginError: no plugin, or more than one, has this name.
+            PluginError: a plugin is broken, and `MULTISI_STRICT_PLUGINS` is set.
         """
         for plugin in (*self._builtins, *self._here.values()):
             if plugin.kind == kind and plugin.name == name:
@@ -92,7 +90,7 @@ class Registry:
         raise UnknownPluginError(_unknown(kind, name, self.plugins()))
 
     def _load(self, i: int, point: EntryPoint) -> list[Plugin]:
-        """What one entry point announces; whatever goes wrong stays with it."""
+        """The plugins of one entry point, which is loaded once."""
         if i not in self._loaded:
             self._loaded[i] = point.load(self._announced)
         return self._loaded[i]
@@ -102,14 +100,14 @@ class Registry:
     ) -> list[Plugin]:
         name = f"{distribution}:{entry_point}"
         if (known := self._manager.get_name(module)) is not None:
-            raise PluginError(f"the same object is announced by {known!r} already")
+            raise PluginError(f"{known!r} has already announced the same object")
         try:
             self._manager.register(module, name=name)
             self._manager.check_pending()
             if not self._manager.get_hookcallers(module):
                 raise PluginError(
-                    f"{module!r} announces nothing: it has no function {hook_name(KINDS[0])} or "
-                    "the like, marked by @multisi.hookimpl"
+                    f"{module!r} announces nothing: it must have a function such as "
+                    f"{hook_name(KINDS[0])}, marked by @multisi.hookimpl"
                 )
             return [
                 Plugin(kind, item, distribution, version, factory=factory)
@@ -122,13 +120,13 @@ class Registry:
             raise
 
     def _call(self, module: Any, kind: str) -> Mapping[Any, Any]:
-        """What the hook of one kind returns in one plugin, checked."""
+        """The factories by name that the hook of one kind returns in one plugin, checked."""
         caller = getattr(self._manager.hook, hook_name(kind))
         for hook in (impl for impl in caller.get_hookimpls() if impl.plugin is module):
             answer = hook.function()
             if not isinstance(answer, Mapping):
                 raise PluginError(
-                    f"{hook_name(kind)} must return a dict of name to factory; "
+                    f"{hook_name(kind)} must return a dict of names to factories; "
                     f"got {type(answer).__name__}."
                 )
             for item, factory in answer.items():
@@ -137,30 +135,32 @@ class Registry:
         return {}
 
     def _check(self, kind: str, name: Any, factory: Any) -> None:
-        """See that a plugin may be announced so.
+        """Check the name and the factory of a plugin.
 
         Raises:
-            PluginError: it may not.
+            PluginError: the name is invalid or reserved, or the factory is invalid.
         """
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise PluginError(
-                f"The name of a plugin is lower-case letters and digits, joined by '-', '_' or "
-                f"'.'; got the {kind} {name!r}."
+                f"The name of a plugin must be lower-case letters and digits, joined by '-', '_' "
+                f"or '.'; got the {kind} {name!r}."
             )
         if not callable(factory) and not (isinstance(factory, str) and ":" in factory):
             raise PluginError(
-                f"The {kind} {name!r} must be given as a class, a function or "
+                f"The factory of the {kind} {name!r} must be a class, a function or "
                 f"'module:attribute'; got {factory!r}."
             )
         if any(p.kind == kind and p.name == name for p in self._builtins):
-            raise PluginError(f"The {kind} {name!r} is built in; its name is reserved.")
+            raise PluginError(
+                f"The {kind} {name!r} is built in, so its name is reserved. Choose another name."
+            )
 
 
 def _refuse_broken(plugins: list[Plugin]) -> None:
-    """In strict mode, see that nothing is broken.
+    """In strict mode, check that no plugin is broken.
 
     Raises:
-        PluginError: something is, and `MULTISI_STRICT_PLUGINS` is set.
+        PluginError: a plugin is broken, and `MULTISI_STRICT_PLUGINS` is set.
     """
     if os.environ.get("MULTISI_STRICT_PLUGINS", "0") in ("", "0"):
         return
@@ -168,13 +168,13 @@ def _refuse_broken(plugins: list[Plugin]) -> None:
         if plugin.state == "broken":
             raise PluginError(
                 f"Plugin {plugin.name!r} of {plugin.distribution} {plugin.version} could not be "
-                f"loaded: {plugin.error}. Mend it, uninstall it, name it in "
+                f"loaded: {plugin.error}. Fix it, uninstall it, name it in "
                 "MULTISI_DISABLE_PLUGINS, or unset MULTISI_STRICT_PLUGINS."
             )
 
 
 def _unknown(kind: str, name: str, plugins: list[Plugin]) -> str:
-    """What to say about a name that nobody answers to."""
+    """The message for an unknown name."""
     known = sorted({p.name for p in plugins if p.kind == kind})
     message = f"There is no {kind} {name!r}."
     if near := difflib.get_close_matches(name, known, n=1):
@@ -190,24 +190,33 @@ def _unknown(kind: str, name: str, plugins: list[Plugin]) -> str:
 
 @functools.cache
 def installed() -> Registry:
-    """The registry of this process, filled on first use."""
+    """The registry of this process, filled on first use.
+
+    Example:
+        >>> installed().find("path", "bow").distribution
+        'multisi'
+    """
     return Registry()
 
 
 def register(kind: str, name: str, factory: Factory | None = None) -> Any:
-    """Announce a plugin of your own in this process, without packaging it.
+    """Announce a plugin in this process, without a package.
 
-    From then on its name works wherever names do, before those of installed packages. To register
-    a name again replaces it.
+    The name then works wherever names of this kind do, and takes precedence over installed
+    packages. Registering a name again replaces the plugin.
 
     Arguments:
         kind: `"interpolant"`, `"network"`, `"solver"`, `"coupling"` or `"path"`.
-        name: Its name: lower-case letters and digits, joined by `-`, `_` or `.`.
-        factory: A class or function, or `"module:attribute"`; left out, a decorator is returned.
+        name: Name of the plugin: lower-case letters and digits, joined by `-`, `_` or `.`.
+        factory: A class or function, or `"module:attribute"`; without it, a decorator is returned.
+
+    Returns:
+        The factory, or a decorator.
 
     Raises:
-        ConfigError: no such kind.
-        PluginError: a name that is reserved or not a name, or something that makes nothing.
+        ConfigError: `kind` is unknown.
+        PluginError: `name` is invalid or reserved, or `factory` is neither callable nor
+            `"module:attribute"`.
 
     Example:
         >>> import multisi
@@ -225,12 +234,24 @@ def register(kind: str, name: str, factory: Factory | None = None) -> Any:
 
 
 def create(kind: str, value: Any, base: type[T], *args: Any, **options: Any) -> T:
-    """Make an object of `kind` from its name; an object of the class `base` is returned as it is.
+    """Create an object from the name of a plugin; an instance of `base` is returned unchanged.
+
+    Arguments:
+        kind: `"interpolant"`, `"network"`, `"solver"`, `"coupling"` or `"path"`.
+        value: Name of a plugin, or an instance of `base`.
+        base: Class of the object.
+        args: Positional arguments of the factory.
+        options: Options of the factory.
+
+    Returns:
+        An instance of `base`.
 
     Raises:
-        ConfigError: neither a name nor such an object, or options that the factory does not take.
-        PluginError: the factory of that name makes something else.
-        UnknownPluginError: no plugin, or more than one, answers to the name.
+        ConfigError: `value` is neither a name nor an instance of `base`, or the factory does not
+            accept the options.
+        PluginError: the factory cannot be imported or fails, or its result is not an instance of
+            `base`.
+        UnknownPluginError: no plugin, or more than one, has this name.
 
     Example:
         >>> from multisi import Interpolant
@@ -244,5 +265,5 @@ def create(kind: str, value: Any, base: type[T], *args: Any, **options: Any) -> 
         plugin.bind(*args, **options)
     made = plugin.make(*args, **options)
     if not isinstance(made, base):
-        raise PluginError(f"The {plugin} must make a {base.__name__}; got {made!r}.")
+        raise PluginError(f"The {plugin} must create a {base.__name__}; got {made!r}.")
     return made

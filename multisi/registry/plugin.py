@@ -1,4 +1,4 @@
-"""One plugin: its name, its origin, and what can be said of it without importing it."""
+"""One plugin: its name, its origin, and its summary, which is read without importing it."""
 
 import ast
 import importlib
@@ -17,7 +17,25 @@ from multisi.registry.hookspecs import Factory
 
 @dataclass(frozen=True)
 class Plugin:
-    """One announced name; or an entry point that is "broken" or "disabled", and then why."""
+    """One announced plugin, or an entry point that is broken or disabled.
+
+    Arguments:
+        kind: `"interpolant"`, `"network"`, `"solver"`, `"coupling"` or `"path"`; empty for an
+            entry point.
+        name: Name of the plugin, or of the entry point.
+        distribution: Distribution that announces it; `"here"` for `multisi.register`.
+        version: Version of the distribution.
+        state: `"ok"`, `"broken"` or `"disabled"`.
+        error: Why it is broken or disabled.
+        summary: First line of its docstring.
+        notes: Remarks on its import: that it is slow, prints or warns.
+        factory: The factory; `None` for an entry point.
+
+    Example:
+        >>> import multisi
+        >>> multisi.registry.installed().find("path", "bow").load()
+        <class 'multisi.paths.bow.Bow'>
+    """
 
     kind: str
     name: str
@@ -33,10 +51,10 @@ class Plugin:
         return f"{self.kind} {self.name!r} of {self.distribution} {self.version}".rstrip()
 
     def load(self) -> Callable[..., Any]:
-        """The factory itself, imported now if it was given as `"module:attribute"`.
+        """The factory, which is imported if it was given as `"module:attribute"`.
 
         Raises:
-            PluginError: it cannot be imported.
+            PluginError: the factory cannot be imported, or is not callable.
         """
         if not isinstance(self.factory, str):
             return self.factory  # type: ignore[return-value]
@@ -50,15 +68,21 @@ class Plugin:
             ) from error
         if not callable(found):
             raise PluginError(
-                f"The {self} must be a class or a function; {self.factory!r} is {found!r}."
+                f"The factory of the {self} must be a class or a function; {self.factory!r} is "
+                f"{found!r}."
             )
         return found  # type: ignore[no-any-return]
 
     def bind(self, *args: Any, **options: Any) -> None:
-        """See that the factory takes these arguments.
+        """Check that the factory accepts some arguments.
+
+        Arguments:
+            args: Positional arguments of the factory.
+            options: Options of the factory.
 
         Raises:
-            ConfigError: it does not; with what is missing or too much.
+            ConfigError: an argument is missing, or the factory does not accept one.
+            PluginError: the factory cannot be imported.
         """
         try:
             inspect.signature(self.load()).bind(*args, **options)
@@ -66,10 +90,15 @@ class Plugin:
             raise ConfigError(f"{self.kind} {self.name!r}: {error}.") from None
 
     def make(self, *args: Any, **options: Any) -> Any:
-        """What the factory makes of some arguments.
+        """The object that the factory creates.
+
+        Arguments:
+            args: Positional arguments of the factory.
+            options: Options of the factory.
 
         Raises:
-            PluginError: it cannot be imported, or raises an error that is not of multisi.
+            PluginError: the factory cannot be imported, or raises an error other than
+                `MultisiError`, which is passed on.
         """
         factory = self.load()
         try:
@@ -78,11 +107,11 @@ class Plugin:
             raise
         except Exception as error:
             raise PluginError(
-                f"The {self} could not be made: {type(error).__name__}: {error}."
+                f"The {self} could not be created: {type(error).__name__}: {error}."
             ) from error
 
     def examined(self) -> "Plugin":
-        """The same with its summary, and broken if its factory cannot be where it says."""
+        """The same with its summary; broken if its factory cannot be found."""
         if self.factory is None:
             return self
         try:
@@ -91,16 +120,16 @@ class Plugin:
             return replace(self, state="broken", error=f"{type(error).__name__}: {error}")
 
     def record(self) -> dict[str, str]:
-        """What a model that was made with it notes of it."""
+        """The entry of this plugin in a model file: kind, name, distribution and version."""
         return {key: getattr(self, key) for key in ("kind", "name", "distribution", "version")}
 
     def to_dict(self) -> dict[str, str]:
-        """Everything but the factory, as plain strings."""
+        """All fields except the factory, as strings."""
         return {key: value for key, value in asdict(self).items() if key != "factory"}
 
 
 def _summary(factory: Factory) -> str:
-    """The first line of its docstring; of `"module:attribute"` the source is read, not run."""
+    """The first line of the docstring; for `"module:attribute"`, read from the source."""
     if not isinstance(factory, str):
         return _first_line(getattr(factory, "__doc__", None))
     module, _, attribute = factory.partition(":")
@@ -120,7 +149,7 @@ def _summary(factory: Factory) -> str:
 
 
 def _source(module: str) -> bytes | None:
-    """The source of a module, none of whose parents is imported; `None` if it is not Python."""
+    """The source of a module, found without importing its parents; `None` if not Python."""
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)
     for i, _ in enumerate(rest, 2):
@@ -134,7 +163,7 @@ def _source(module: str) -> bytes | None:
 
 
 def _bound(body: Any) -> Iterator[tuple[str, Any]]:
-    """The names that the top level of a module binds, and by what; `*` for a star import."""
+    """The names that a module binds at top level, with their nodes; `*` for a star import."""
     for node in ast.iter_child_nodes(body):
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             yield node.name, node

@@ -1,4 +1,4 @@
-"""For authors of plugins: one line of test that holds a plugin to its contract.
+"""Checks for authors of plugins: one function per kind tests a plugin against its contract.
 
 Example:
     >>> from multisi.testing import check_path

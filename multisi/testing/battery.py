@@ -1,4 +1,4 @@
-"""A battery of named checks, run one by one so that an author sees all that is wrong at once."""
+"""Named checks of a kind, run one by one, so that authors see all failures at once."""
 
 import functools
 from collections.abc import Callable, Collection
@@ -15,10 +15,10 @@ Check = Callable[[T], None]
 
 
 class Battery(Generic[T]):
-    """The checks of one kind, each a function of the subject that raises where it finds fault.
+    """The checks of one kind of plugin: functions of a subject that raise if it fails.
 
     Arguments:
-        kind: Of which plugins.
+        kind: Kind of plugin.
     """
 
     def __init__(self, kind: str) -> None:
@@ -26,21 +26,21 @@ class Battery(Generic[T]):
         self.checks: dict[str, Check[T]] = {}
 
     def check(self, function: Check[T]) -> Check[T]:
-        """Add a check; it goes by the name of the function."""
+        """Add a check under the name of the function."""
         self.checks[function.__name__.lstrip("_")] = function
         return function
 
     def run(self, factory: Any, subject: T, skip: Collection[str] = ()) -> None:
-        """Run all checks but those to skip; after a failure of the first, no other can run.
+        """Run all checks except those in `skip`; if the first one fails, no other is run.
 
         Raises:
-            ConformanceError: some failed; with all their names and reasons.
-            ConfigError: a name to skip that is none of a check.
+            ConformanceError: a check fails; the error lists all failed checks.
+            ConfigError: `skip` names an unknown check.
         """
         if unknown := set(skip) - set(self.checks):
             raise ConfigError(
-                f"There is no check {', '.join(sorted(unknown))} to skip; the checks of "
-                f"{self.kind}s are {', '.join(self.checks)}."
+                f"skip must name checks of {self.kind}s, which are {', '.join(self.checks)}; got "
+                f"{', '.join(sorted(unknown))}."
             )
         broken: dict[str, str] = {}
         for i, (name, check) in enumerate(self.checks.items()):
@@ -58,34 +58,39 @@ class Battery(Generic[T]):
 
 
 class _Broken(Exception):
-    """What a check found."""
+    """A check failed."""
 
 
 def demand(condition: Any, message: str) -> None:
-    """See that something holds, for the present check."""
+    """Fail the current check unless a condition holds."""
     if not condition:
         raise _Broken(message)
 
 
 def demand_kind(made: Any, base: type, name: str) -> None:
-    """See that a factory made an object of the class of its kind, which users know by `name`."""
-    demand(isinstance(made, base), f"must make a {name}; got {made!r}.")
+    """Fail unless an object is an instance of a class with the public name `name`."""
+    demand(isinstance(made, base), f"the factory must create a {name}; got {made!r}.")
 
 
 def factory_of(kind: str, factory: Any, options: dict[str, Any]) -> Callable[..., Any]:
-    """The factory of a plugin, given by itself or by name, with its options filled in."""
+    """The factory of a plugin, given as a callable or by name, bound to options.
+
+    Raises:
+        ConfigError: `factory` is neither callable nor a name.
+        UnknownPluginError: no plugin, or more than one, has the name.
+    """
     if isinstance(factory, str):
         factory = registry.installed().find(kind, factory).load()
     if not callable(factory):
         raise ConfigError(
-            f"The {kind} to check must be given as a class, a function that makes it, or the name "
-            f"it is registered by; got {factory!r}."
+            f"factory must be a class, a function, or the registered name of a {kind}; got "
+            f"{factory!r}."
         )
     return functools.partial(factory, **options)
 
 
 def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    """Whether two tensors differ by no more than a tolerance, relative to the larger one."""
+    """Whether two tensors differ by at most `tolerance * (1 + largest absolute value)`."""
     if a.shape != b.shape:
         return False
     if a.numel() == 0:
@@ -95,7 +100,7 @@ def close(a: Tensor, b: Tensor, tolerance: float) -> bool:
 
 
 def same_generators(action: Callable[[], Any]) -> bool:
-    """Whether torch's and numpy's global generators are left as they were."""
+    """Whether an action leaves the global generators of Python, numpy and torch unchanged."""
     import random
 
     import numpy as np
@@ -110,5 +115,5 @@ def same_generators(action: Callable[[], Any]) -> bool:
 
 
 def numbers(tensor: Tensor) -> str:
-    """The first numbers of a tensor, short enough for a message."""
+    """The first numbers of a tensor, for a message."""
     return str([round(value, 6) for value in tensor.detach().flatten()[:6].tolist()])

@@ -1,4 +1,4 @@
-"""The battery for couplings."""
+"""The checks of couplings."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _SIGMAS = 5.0
 
 @dataclass(frozen=True)
 class Subject:
-    """A coupling to check: how it is made, and how many rows its datasets have."""
+    """A coupling to check: its factory, and the numbers of rows of its datasets."""
 
     factory: Callable[..., Any]
     counts: tuple[int, int]
@@ -35,12 +35,12 @@ class Subject:
         for i, n in enumerate(self.counts):
             source = torch.Generator().manual_seed(i)
             x = torch.randn((n, 2), generator=source) * (1 + i) + 3 * i
-            told = x[:, :1] if i else None
-            found.append(Marginal(x, torch.arange(n) % 3, self.weights(i), told))
+            condition = x[:, :1] if i else None
+            found.append(Marginal(x, torch.arange(n) % 3, self.weights(i), condition))
         return found
 
     def weights(self, i: int) -> Tensor:
-        """The weights of a dataset; they are the same for datasets of one size."""
+        """The weights of a dataset, which depend on its number of rows only."""
         return 0.5 + torch.arange(self.counts[i]) / self.counts[i]
 
     def make(self) -> Any:
@@ -66,14 +66,16 @@ def check_coupling(
     """Check a coupling against its contract.
 
     Arguments:
-        factory: Its class, another function of the marginals, or the name it is registered by. It
-            is given the noise and two datasets in the plane, with labels and weights.
-        counts: Rows of the two datasets; equal ones for a coupling of rows that are paired.
-        skip: Names of checks to leave out, such as `laws` where they are changed on purpose.
-        options: Handed to the factory.
+        factory: The class, another factory `(marginals, **options)`, or the registered name. It
+            is called with the noise and two datasets in the plane, with labels and weights.
+        counts: Numbers of rows of the two datasets; equal for couplings of paired rows.
+        skip: Names of checks to skip, such as `laws` if the coupling changes the laws on purpose.
+        options: Options of the factory.
 
     Raises:
-        ConformanceError: it fails a check; with every check that it fails, and why.
+        ConformanceError: the coupling fails a check; the error lists all failed checks.
+        ConfigError: `factory` is neither callable nor a name, or `skip` names an unknown check.
+        UnknownPluginError: no plugin, or more than one, has the name.
 
     Example:
         >>> check_coupling("paired", counts=(60, 60))
@@ -83,13 +85,13 @@ def check_coupling(
 
 @COUPLING.check
 def coupling(subject: Subject) -> None:
-    """It is a `Coupling`."""
+    """The factory creates a `Coupling`."""
     demand_kind(subject.make(), Coupling, "multisi.Coupling")
 
 
 @COUPLING.check
 def shape(subject: Subject) -> None:
-    """As many joint draws as asked for, shape `(n, k, *event)`."""
+    """`sample` gives the requested number of joint draws, shape `(n, k, *event)`."""
     for n in (1, 7, 100):
         xs = subject.make().sample(n, seed=0, step=0)
         got = tuple(xs.shape) if isinstance(xs, Tensor) else type(xs).__name__
@@ -98,16 +100,14 @@ def shape(subject: Subject) -> None:
 
 @COUPLING.check
 def events(subject: Subject) -> None:
-    """Samples may have any shape."""
+    """Samples may have any event shape."""
     data: Sequence[AnyMarginal] = [
         Marginal(m.samples.repeat(1, 6).reshape(-1, 3, 2, 2), m.labels)
         for m in subject.data()
         if isinstance(m, Marginal)
     ]
     got = tuple(subject.factory(data).sample(5, seed=0, step=0).shape)
-    demand(
-        got == (5, 2, 3, 2, 2), f"images must be drawn in their shape, (5, 2, 3, 2, 2); got {got}."
-    )
+    demand(got == (5, 2, 3, 2, 2), f"expected shape (5, 2, 3, 2, 2) for images; got {got}.")
 
 
 @COUPLING.check
@@ -120,17 +120,17 @@ def finite(subject: Subject) -> None:
 
 @COUPLING.check
 def repeatable(subject: Subject) -> None:
-    """A draw is a function of seed and step, whatever was drawn before."""
+    """A draw is a function of seed and step, independent of earlier draws."""
     one, two = subject.make(), subject.make()
     for step in (3, 0, 2):
         one.sample(9, seed=1, step=step)
     same = torch.equal(one.sample(20, seed=0, step=5), two.sample(20, seed=0, step=5))
-    demand(same, "sample(n, seed, step) must not depend on what was drawn before.")
+    demand(same, "sample(n, seed, step) must not depend on earlier draws.")
 
 
 @COUPLING.check
 def changing(subject: Subject) -> None:
-    """Another step is another draw, and so is another seed."""
+    """Another step or another seed gives another draw."""
     made = subject.make()
     first = made.sample(20, seed=0, step=0)
     for what, other in (("step", {"seed": 0, "step": 1}), ("seed", {"seed": 1, "step": 0})):
@@ -143,22 +143,22 @@ def generators(subject: Subject) -> None:
     """No global generator is used."""
     made = subject.make()
     same = same_generators(lambda: made.sample(20, seed=0, step=0))
-    demand(same, "must draw from a generator of its own, made from seed and step.")
+    demand(same, "must draw from its own generator, created from seed and step.")
 
 
 @COUPLING.check
 def untouched(subject: Subject) -> None:
-    """The samples of the marginals are left as they are, also when a draw is changed."""
+    """The samples of the marginals are not changed, even if a draw is changed in place."""
     data = subject.data()
     subject.factory(data).sample(100, seed=0, step=0).add_(1.0)
     for mine, fresh in zip(data[1:], subject.data()[1:], strict=True):
         same = torch.equal(mine.samples, fresh.samples)  # type: ignore[union-attr]
-        demand(same, "must not change the samples of a marginal, nor hand out views of them.")
+        demand(same, "must not change the samples of a marginal, or return views of them.")
 
 
 @COUPLING.check
 def laws(subject: Subject) -> None:
-    """Each marginal keeps its law, weights included; the noise stays standard normal."""
+    """Each marginal keeps its law, including weights; the noise stays standard normal."""
     xs = subject.draws().double()
     for k, marginal in enumerate(subject.data()):
         if isinstance(marginal, Marginal):
@@ -174,14 +174,14 @@ def laws(subject: Subject) -> None:
             far = (drawn.mean(0) - expected).abs() > _SIGMAS * spread.clamp_min(1e-3)
             demand(
                 not far.any(),
-                f"marginal {k} must keep its law, with its weights: the {what} of the draws is "
-                f"{numbers(drawn.mean(0))} and should be {numbers(expected)}.",
+                f"marginal {k} must keep its law, including weights; the {what} of the draws must "
+                f"be {numbers(expected)}; got {numbers(drawn.mean(0))}.",
             )
 
 
 @COUPLING.check
 def independence(subject: Subject) -> None:
-    """The noise is independent of the data, or `noise_independent` is False."""
+    """The noise is independent of the data, unless `noise_independent` is False."""
     if not subject.make().noise_independent:
         return
     xs = subject.draws().double()
@@ -189,17 +189,17 @@ def independence(subject: Subject) -> None:
     worst = found[2:6][:, [0, 1, 6, 7]].abs().max().item()
     demand(
         worst <= _SIGMAS / len(xs) ** 0.5,
-        f"the noise must be independent of the data; a correlation is {worst:.3f}. Say "
-        "noise_independent = False if that is meant: then there is no score.",
+        f"the noise must be independent of the data; the largest correlation is {worst:.3f}. Set "
+        "noise_independent = False if this is intended; then there is no score.",
     )
 
 
 @COUPLING.check
 def condition(subject: Subject) -> None:
-    """The condition that is told, if any, is that of the rows that are drawn."""
+    """The condition, if any, belongs to the rows of the same draw."""
     made = subject.make()
-    told = made.condition(20, seed=3, step=4)
-    if told is not None:
+    found = made.condition(20, seed=3, step=4)
+    if found is not None:
         xs = made.sample(20, seed=3, step=4)
-        good = told.shape == (20, 1) and torch.allclose(told, xs[:, 2, :1].to(told))
+        good = found.shape == (20, 1) and torch.allclose(found, xs[:, 2, :1].to(found))
         demand(good, "condition(n, seed, step) must belong to the rows of the same draw.")

@@ -1,4 +1,4 @@
-"""What is asked of functions on the simplex and of curves: continuity, and true derivatives."""
+"""Checks of curves: continuity and correct derivatives."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ _STEP = 1e-5
 
 
 def continuous(curve: Callable[[Tensor], Tensor], where: str) -> None:
-    """See that a curve over [0, 1] has no jump."""
+    """Check that a curve over [0, 1] is continuous."""
     values = curve(torch.linspace(0, 1, _FINE + 1, dtype=torch.float64))
     ends = curve(torch.tensor([1e-12, 1 - 1e-12], dtype=torch.float64))
     jump = max(
@@ -22,11 +22,11 @@ def continuous(curve: Callable[[Tensor], Tensor], where: str) -> None:
         (ends[0] - values[0]).abs().max().item(),
         (ends[1] - values[-1]).abs().max().item(),
     )
-    demand(jump <= _JUMP, f"must be continuous; {where} it jumps by {jump:.3g}.")
+    demand(jump <= _JUMP, f"must be continuous; {where} there is a jump of {jump:.3g}.")
 
 
 def differentiable(curve: Callable[[Tensor], Tensor], times: Sequence[float], where: str) -> None:
-    """See that `torch.func.jvp` gives the slope of a curve at some times."""
+    """Check that `torch.func.jvp` gives the derivative of a curve at some times."""
     t = torch.tensor(times, dtype=torch.float64)
     _, rate = value_and_rate(curve, t)
     secant = (curve(t + _STEP) - curve(t - _STEP)) / (2 * _STEP)
@@ -34,6 +34,6 @@ def differentiable(curve: Callable[[Tensor], Tensor], times: Sequence[float], wh
     worst = int(torch.nan_to_num(error, torch.inf).argmax())
     demand(
         error[worst] <= 1e-3,
-        f"must be smooth with derivatives by torch.func.jvp; {where} at {times[worst]:.4g} that "
-        f"gives {numbers(rate[worst])}, and the slope is {numbers(secant[worst])}.",
+        f"must be smooth, with derivatives by torch.func.jvp; {where}, at t = {times[worst]:.4g}, "
+        f"expected {numbers(secant[worst])}; got {numbers(rate[worst])}.",
     )

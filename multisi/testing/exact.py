@@ -1,4 +1,4 @@
-"""The exact Gaussian case: three laws in the plane, their field, and the law at the end."""
+"""The exact Gaussian case: three laws in the plane, their conditional means, and errors."""
 
 from typing import Any
 
@@ -17,20 +17,20 @@ COVARIANCES = torch.tensor(
 
 
 def means() -> GaussianMixtureMeans:
-    """The exact conditional means, float64."""
+    """The exact conditional means, in float64."""
     one = torch.ones(1, dtype=torch.float64)
     return GaussianMixtureMeans([one] * 3, list(MEANS[:, None]), list(COVARIANCES[:, None]))
 
 
 def error_at_the_end(**options: Any) -> float:
-    """How far the law of a moved to b is from that of b, relative; the flow is affine."""
+    """Relative error of the law of a after a transport to b; the flow is affine."""
     basis = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
     moved: Tensor = Model(means(), NAMES, "noise").transport(basis, "a", "b", **options)
     return error_of_map(moved)
 
 
 def error_of_map(moved: Tensor) -> float:
-    """The same, from where zero and the two unit vectors have gone."""
+    """The same, from the images of zero and the two unit vectors."""
     matrix = (moved[1:] - moved[0]).T
     return _error(matrix @ MEANS[1] + moved[0], matrix @ COVARIANCES[1] @ matrix.T)
 

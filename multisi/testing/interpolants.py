@@ -1,4 +1,4 @@
-"""The battery for interpolants."""
+"""The checks of interpolants."""
 
 import itertools
 from collections.abc import Callable, Collection
@@ -18,12 +18,14 @@ def check_interpolant(factory: Any, *, skip: Collection[str] = (), **options: An
     """Check an interpolant against its contract.
 
     Arguments:
-        factory: Its class, another function that makes it, or the name it is registered by.
-        skip: Names of checks to leave out.
-        options: Handed to the factory.
+        factory: The class, another factory, or the registered name.
+        skip: Names of checks to skip.
+        options: Options of the factory.
 
     Raises:
-        ConformanceError: it fails a check; with every check that it fails, and why.
+        ConformanceError: the interpolant fails a check; the error lists all failed checks.
+        ConfigError: `factory` is neither callable nor a name, or `skip` names an unknown check.
+        UnknownPluginError: no plugin, or more than one, has the name.
 
     Example:
         >>> check_interpolant("barycentric")
@@ -33,7 +35,7 @@ def check_interpolant(factory: Any, *, skip: Collection[str] = (), **options: An
 
 @INTERPOLANT.check
 def interpolant(make: Callable[[], Any]) -> None:
-    """It is an `Interpolant`."""
+    """The factory creates an `Interpolant`."""
     demand_kind(make(), Interpolant, "multisi.Interpolant")
 
 
@@ -67,7 +69,7 @@ def finite(make: Callable[[], Any]) -> None:
 
 @INTERPOLANT.check
 def non_negative(make: Callable[[], Any]) -> None:
-    """No weight is negative, and not all are zero."""
+    """No weight is negative, and at least one is positive."""
     weights = make().weights(_points(4))
     bad = (weights < 0).any(1) | (weights.sum(1) <= 0)
     demand(not bad.any(), f"at {numbers(_points(4)[bad][:1])} got {numbers(weights[bad][:1])}.")
@@ -75,7 +77,7 @@ def non_negative(make: Callable[[], Any]) -> None:
 
 @INTERPOLANT.check
 def corners(make: Callable[[], Any]) -> None:
-    """At a corner it is that marginal and nothing else."""
+    """At the corner of a marginal, its weight is one and all others are zero."""
     for k in (2, 4):
         weights = make().weights(torch.eye(k, dtype=torch.float64))
         for i, row in enumerate(weights):
@@ -88,7 +90,7 @@ def corners(make: Callable[[], Any]) -> None:
 
 @INTERPOLANT.check
 def repeatable(make: Callable[[], Any]) -> None:
-    """The weights are a function of the point."""
+    """Equal points give equal weights."""
     one, points = make(), _points(3)
     same = torch.equal(one.weights(points), one.weights(points))
     demand(same, "the same points must give the same weights twice.")
@@ -96,7 +98,7 @@ def repeatable(make: Callable[[], Any]) -> None:
 
 @INTERPOLANT.check
 def untouched(make: Callable[[], Any]) -> None:
-    """The points are left as they are."""
+    """The given points are not changed."""
     points = _points(3)
     make().weights(points)
     demand(torch.equal(points, _points(3)), "weights(alpha) must not change alpha in place.")
@@ -115,19 +117,19 @@ def rows(make: Callable[[], Any]) -> None:
 
 @INTERPOLANT.check
 def noise(make: Callable[[], Any]) -> None:
-    """An interpolant to which column 0 is special says that this must be the noise."""
+    """An interpolant that treats marginal 0 unlike the others sets `needs_noise`."""
     one = make()
     middle = torch.tensor([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]).double()
     special = not close(one.weights(middle[:1]).flip(-1), one.weights(middle[2:]), 1e-9)
     demand(
         one.needs_noise or not special,
-        "treats marginal 0 unlike the others; say needs_noise = True if it must be the noise.",
+        "treats marginal 0 unlike the others; set needs_noise = True if it must be the noise.",
     )
 
 
 @INTERPOLANT.check
 def continuous(make: Callable[[], Any]) -> None:
-    """No jump along straight lines, out of faces and corners in particular."""
+    """The weights are continuous along straight lines, also at faces and corners."""
     one = make()
     for name, start, stop in _lines():
         curves.continuous(_along(one, start, stop), name)
@@ -135,7 +137,7 @@ def continuous(make: Callable[[], Any]) -> None:
 
 @INTERPOLANT.check
 def derivatives(make: Callable[[], Any]) -> None:
-    """Smooth inside every face, with derivatives by `torch.func.jvp`."""
+    """The weights are smooth inside every face, and `torch.func.jvp` gives their derivatives."""
     one = make()
     for name, start, stop in _lines():
         times = [
@@ -152,17 +154,17 @@ def derivatives(make: Callable[[], Any]) -> None:
 
 @INTERPOLANT.check
 def law(make: Callable[[], Any]) -> None:
-    """In the exact Gaussian case the flow ends at the target."""
+    """In the exact Gaussian case, the flow ends at the target law."""
     error = exact.error_at_the_end(interpolant=make(), steps=64)
     demand(
         error <= 0.02,
-        f"64 steps from one Gaussian to another leave a relative error of {error:.3g}; the way "
-        "between the corners is too rough to follow.",
+        "the end law of 64 steps between two Gaussians must have a relative error of at most "
+        f"0.02; got {error:.3g}. Make the weights smoother between the corners.",
     )
 
 
 def _points(k: int) -> Tensor:
-    """Corners, points of faces of every size, and points inside."""
+    """Corners, points of faces of every dimension, and interior points."""
     source = torch.Generator().manual_seed(k)
     alpha = torch.rand(24, k, generator=source, dtype=torch.float64)
     alpha[: 4 * k : 2] *= torch.rand(2 * k, k, generator=source) < 0.6
@@ -171,7 +173,7 @@ def _points(k: int) -> Tensor:
 
 
 def _lines() -> list[tuple[str, Tensor, Tensor]]:
-    """Edges, and lines from corners and edges through the inside, of a simplex of four."""
+    """Edges, and lines from corners and edges through the interior, for four marginals."""
     e = torch.eye(4, dtype=torch.float64)
     found = [
         (f"between corners {i} and {j}", e[i], e[j])

@@ -1,4 +1,4 @@
-"""The battery for paths."""
+"""The checks of paths."""
 
 import itertools
 from collections.abc import Callable, Collection, Sequence
@@ -19,13 +19,15 @@ def check_path(factory: Any, *, skip: Collection[str] = (), **options: Any) -> N
     """Check a path against its contract.
 
     Arguments:
-        factory: Its class, another function of the points to join, or the name it is registered
-            by. It is asked to join two points of a simplex of three, the noise first.
-        skip: Names of checks to leave out.
-        options: Handed to the factory.
+        factory: The class, another factory `(points, **options)`, or the registered name. It is
+            called with two points of the simplex of three marginals, the noise first.
+        skip: Names of checks to skip.
+        options: Options of the factory.
 
     Raises:
-        ConformanceError: it fails a check; with every check that it fails, and why.
+        ConformanceError: the path fails a check; the error lists all failed checks.
+        ConfigError: `factory` is neither callable nor a name, or `skip` names an unknown check.
+        UnknownPluginError: no plugin, or more than one, has the name.
 
     Example:
         >>> check_path("bow", depth=0.2)
@@ -35,34 +37,37 @@ def check_path(factory: Any, *, skip: Collection[str] = (), **options: Any) -> N
 
 @PATH.check
 def path(make: Make) -> None:
-    """It is a `Path`."""
+    """The factory creates a `Path`."""
     demand_kind(_edge(make), Path, "multisi.Path")
 
 
 @PATH.check
 def shape(make: Make) -> None:
-    """A point `(k,)` for each time; `(b, k)` where the ends differ from row to row."""
+    """Each time gives a point `(k,)`, or `(b, k)` if the end points differ by row."""
     one, several = _edge(make), make([_corners(), _corners()[[1, 2, 0]]])
     for t in (_times()[3], _times(), _times()[:32].reshape(4, 8)):
         for made, event in ((one, (3,)), (several, (3, 3))):
             got, expected = tuple(made(t).shape), (*t.shape, *event)
             demand(
                 got == expected,
-                f"times of shape {tuple(t.shape)} must give {expected} between points of shape "
-                f"{event}; got {got}.",
+                f"times of shape {tuple(t.shape)}, between points of shape {event}, must give "
+                f"shape {expected}; got {got}.",
             )
 
 
 @PATH.check
 def dtype(make: Make) -> None:
-    """Times in float64 are answered in float64."""
+    """Times in float64 give points in float64."""
     got = make(list(_corners()[1:].float()))(_times()).dtype
-    demand(got == torch.float64, f"times of torch.float64 must give points of it; got {got}.")
+    demand(
+        got == torch.float64,
+        f"times in torch.float64 must give points in torch.float64; got {got}.",
+    )
 
 
 @PATH.check
 def ends(make: Make) -> None:
-    """It starts at the first point and stops at the last."""
+    """The path starts at the first point and stops at the last."""
     inner, e = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64), _corners()
     for start, stop in ((e[1], e[2]), (e[0], e[1]), (inner, e[2]), (e[2], inner)):
         found = make([start, stop])(torch.tensor([0.0, 1.0], dtype=torch.float64))
@@ -97,53 +102,56 @@ def knots(make: Make) -> None:
 def repeatable(make: Make) -> None:
     """The point is a function of the time."""
     one = _edge(make)
-    demand(torch.equal(one(_times()), one(_times())), "one time must give one point, twice.")
+    demand(
+        torch.equal(one(_times()), one(_times())),
+        "the same times must give the same points twice.",
+    )
 
 
 @PATH.check
 def untouched(make: Make) -> None:
-    """Times and points are left as they are."""
+    """The given times and points are not changed."""
     times, ends = _times(), _corners()
     make([ends[1], ends[2]])(times)
     same = torch.equal(times, _times()) and torch.equal(ends, _corners())
-    demand(same, "must not change the times or the points it is given in place.")
+    demand(same, "must not change the given times or points in place.")
 
 
 @PATH.check
 def times(make: Make) -> None:
-    """The point at a time does not depend on the other times that are asked for."""
+    """The point at a time does not depend on the other times."""
     one = _edge(make)
     alone = torch.stack([one(t) for t in _times()])
     demand(
         close(one(_times()), alone, 1e-9),
-        "a time must give the same point alone and among others.",
+        "a time must give the same point alone and together with other times.",
     )
 
 
 @PATH.check
 def continuous(make: Make) -> None:
-    """No jump."""
-    curves.continuous(_edge(make), "on the way")
+    """The path is continuous."""
+    curves.continuous(_edge(make), "between corners 1 and 2")
 
 
 @PATH.check
 def derivatives(make: Make) -> None:
-    """Smooth between knots, with derivatives by `torch.func.jvp`."""
+    """The path is smooth between knots, and `torch.func.jvp` gives its derivatives."""
     one = _edge(make)
     inside = [
         t for t in (0.13, 0.29, 0.41, 0.5, 0.67, 0.83) if min(abs(t - k) for k in one.knots) > 0.01
     ]
-    curves.differentiable(one, inside, "on the way")
+    curves.differentiable(one, inside, "between corners 1 and 2")
 
 
 @PATH.check
 def law(make: Make) -> None:
-    """In the exact Gaussian case the flow along it ends at the target."""
+    """In the exact Gaussian case, the flow along the path ends at the target law."""
     error = exact.error_at_the_end(path=_edge(make), steps=64)
     demand(
         error <= 0.02,
-        f"64 steps from one Gaussian to another leave a relative error of {error:.3g}; the path "
-        "is too rough to follow.",
+        "the end law of 64 steps between two Gaussians must have a relative error of at most "
+        f"0.02; got {error:.3g}. Make the path smoother.",
     )
 
 

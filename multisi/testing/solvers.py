@@ -1,4 +1,4 @@
-"""The battery for solvers."""
+"""The checks of solvers."""
 
 import math
 from collections.abc import Callable, Collection
@@ -30,26 +30,26 @@ from multisi.testing.battery import (
 
 _E = torch.eye(3, dtype=torch.float64)
 _ENOUGH = 0.05
-"""Relative error that 64 steps of a first-order method stay below."""
+"""Relative error that 64 steps of a first-order method must not exceed."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A solver to check, and the order that is claimed for it."""
+    """A solver to check, and its claimed order."""
 
     make: Callable[[], Any]
     order: float
 
 
 class Counting(torch.nn.Module):
-    """Heads that are known, any event, which count the calls and note the points."""
+    """Known heads for any event; records the points of all calls."""
 
     def __init__(self) -> None:
         super().__init__()
         self.points: list[Tensor] = []
 
     def forward(self, x: Tensor, alpha: Tensor) -> Tensor:
-        """Heads that pull towards fixed places, `(b, 3, *event)`."""
+        """The heads, shape `(b, 3, *event)`."""
         self.points.append(alpha[:1].clone())
         pull = torch.tensor([0.1, -0.5, 0.8], dtype=x.dtype)
         return pull.reshape(1, 3, *(1,) * (x.ndim - 1)) * x[:, None].cos() + alpha.reshape(
@@ -66,13 +66,15 @@ def check_solver(
     """Check a solver against its contract.
 
     Arguments:
-        factory: Its class, another function that makes it, or the name it is registered by.
-        order: The order of convergence that is claimed for the flow.
-        skip: Names of checks to leave out.
-        options: Handed to the factory.
+        factory: The class, another factory, or the registered name.
+        order: The claimed order of convergence for the flow.
+        skip: Names of checks to skip.
+        options: Options of the factory.
 
     Raises:
-        ConformanceError: it fails a check; with every check that it fails, and why.
+        ConformanceError: the solver fails a check; the error lists all failed checks.
+        ConfigError: `factory` is neither callable nor a name, or `skip` names an unknown check.
+        UnknownPluginError: no plugin, or more than one, has the name.
 
     Example:
         >>> check_solver("heun", order=2)
@@ -82,13 +84,13 @@ def check_solver(
 
 @SOLVER.check
 def solver(subject: Subject) -> None:
-    """It is a `Solver`."""
+    """The factory creates a `Solver`."""
     demand_kind(subject.make(), Solver, "multisi.Solver")
 
 
 @SOLVER.check
 def shape(subject: Subject) -> None:
-    """States of any shape and number of rows keep their shape."""
+    """States of any event shape and number of rows keep their shape."""
     for expected in ((1, 2), (5, 2), (3, 3, 4, 4)):
         end = _solve(subject, _flow(), torch.zeros(expected).double(), 4)
         got = tuple(end.shape) if isinstance(end, Tensor) else type(end).__name__
@@ -105,7 +107,7 @@ def dtype(subject: Subject) -> None:
 
 @SOLVER.check
 def calls(subject: Subject) -> None:
-    """A step asks the network `calls_per_step` times, where that is a number."""
+    """A step calls the network `calls_per_step` times, unless that is `None`."""
     made = subject.make()
     if made.calls_per_step is not None:
         for steps in (1, 2, 7, 16):
@@ -114,24 +116,24 @@ def calls(subject: Subject) -> None:
             got, expected = len(network.points), steps * made.calls_per_step
             demand(
                 got == expected,
-                f"{steps} steps of calls_per_step = {made.calls_per_step} must ask the network "
-                f"{expected} times; it is asked {got} times.",
+                f"{steps} steps with calls_per_step = {made.calls_per_step} must call the network "
+                f"{expected} times; got {got} calls.",
             )
 
 
 @SOLVER.check
 def points(subject: Subject) -> None:
-    """The network is asked at points of the simplex only."""
+    """The network is called at points of the simplex only."""
     network = Counting()
     _solve(subject, _flow(network), torch.zeros(1, 2).double(), 8)
-    asked = torch.cat(network.points)
-    good = (asked >= -1e-9).all() and ((asked.sum(1) - 1).abs() < 1e-6).all()
-    demand(good, "must ask for times from 0 to 1 only; the network was asked off the simplex.")
+    alpha = torch.cat(network.points)
+    good = (alpha >= -1e-9).all() and ((alpha.sum(1) - 1).abs() < 1e-6).all()
+    demand(good, "must use times from 0 to 1 only; the network was called off the simplex.")
 
 
 @SOLVER.check
 def untouched(subject: Subject) -> None:
-    """The state and the times that it is given are left as they are."""
+    """The given state and times are not changed."""
     y, times = torch.full((3, 2), 0.5).double(), torch.linspace(0, 1, 5).double()
     subject.make().integrate(_flow(), y, times, generator=torch.Generator())
     same = (y == 0.5).all() and torch.equal(times, torch.linspace(0, 1, 5).double())
@@ -140,25 +142,25 @@ def untouched(subject: Subject) -> None:
 
 @SOLVER.check
 def rows(subject: Subject) -> None:
-    """For the flow, a row does not depend on the rest of the batch, also on paths of its own."""
+    """For the flow, a row and its path do not depend on the rest of the batch."""
     y = torch.linspace(-1, 1, 6).double().reshape(3, 2)
     one = _solve(subject, _flow(), y, 16)
     alone = torch.cat([_solve(subject, _flow(), y[i : i + 1], 16) for i in range(3)])
     adaptive = subject.make().calls_per_step is None
     near = close(one, alone, 1e-2 if adaptive else 1e-6)
-    demand(near, "a row must end where it ends alone.")
+    demand(near, "a row must end at the same state alone and in a batch.")
     ends = _E[[1, 2, 0]]
     paths = ProbabilityFlow(ConditionalMeans(Counting()), Segment([_E, ends]), Barycentric())
     several = _solve(subject, paths, y, 64)
     for i in range(3):
         alone = _solve(subject, _flow(ends=(_E[i], ends[i])), y[i : i + 1], 64)
         near = close(several[i : i + 1], alone, 0.02)
-        demand(near, "paths that differ from row to row must lead where they lead alone.")
+        demand(near, "a row with its own path must end at the same state alone and in a batch.")
 
 
 @SOLVER.check
 def generators(subject: Subject) -> None:
-    """Random numbers come from the generator that is given, and from no other."""
+    """Random numbers come from the given generator only."""
     made = subject.make()
     for dynamics in (_flow(), _diffusion()) if made.stochastic else (_flow(),):
         y = torch.zeros(3, 2).double()
@@ -168,15 +170,15 @@ def generators(subject: Subject) -> None:
 
 @SOLVER.check
 def repeatable(subject: Subject) -> None:
-    """One seed gives one end; for a diffusion another seed gives another."""
+    """Equal seeds give equal end states; for a diffusion, different seeds give different ones."""
     made, y = subject.make(), torch.zeros(3, 2).double()
     for dynamics in (_flow(), _diffusion()) if made.stochastic else (_flow(),):
         first = _solve(subject, dynamics, y, 4)
         same = torch.equal(first, _solve(subject, dynamics, y, 4))
-        demand(same, "a generator of the same seed must lead to the same end.")
+        demand(same, "generators with the same seed must give the same end state.")
     if made.stochastic:
         differ = not torch.equal(first, _solve(subject, dynamics, y, 4, seed=1))
-        demand(differ, "for a diffusion, another seed must lead to another end.")
+        demand(differ, "for a diffusion, another seed must give another end state.")
 
 
 @SOLVER.check
@@ -188,38 +190,48 @@ def numbered_rows(subject: Subject) -> None:
         alone = _solve(subject, _diffusion(), y[2:], 4, numbers=numbers[2:])
         demand(
             close(together[2:], alone, 1e-6),
-            "a numbered row must end where it ends alone; draw its noise with "
+            "a numbered row must end at the same state alone and in a batch; draw its noise with "
             "multisi.noise.standard_normal(y, generator).",
         )
 
 
 @SOLVER.check
 def law(subject: Subject) -> None:
-    """The flow ends at the target, in the exact Gaussian case."""
+    """In the exact Gaussian case, the flow ends at the target law."""
     error = exact.error_at_the_end(solver=subject.make(), steps=64)
-    demand(error <= _ENOUGH, f"64 steps leave a relative error of {error:.3g} of the law.")
+    demand(
+        error <= _ENOUGH,
+        f"the end law after 64 steps must have a relative error of at most {_ENOUGH}; got "
+        f"{error:.3g}.",
+    )
 
 
 @SOLVER.check
 def grids(subject: Subject) -> None:
-    """The grid may be uneven, and need not go from 0 to 1 at once."""
+    """The grid of times may be uneven, and may cover a part of [0, 1]."""
     grid = torch.linspace(0, 1, 129).double() ** 2
     error = exact.error_at_the_end(solver=subject.make(), grid=grid)
-    demand(error <= _ENOUGH, f"on an uneven grid it leaves a relative error of {error:.3g}.")
+    demand(
+        error <= _ENOUGH,
+        f"on an uneven grid, the relative error must be at most {_ENOUGH}; got {error:.3g}.",
+    )
     y = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
     flow = ProbabilityFlow(exact.means(), Segment([_E[1], _E[2]]), Barycentric())
     times, source = torch.linspace(0, 1, 65).double(), torch.Generator()
     for part in (times[:33], times[32:]):
         y = subject.make().integrate(flow, y, part, generator=source)
     error = exact.error_of_map(y)
-    demand(error <= _ENOUGH, f"in two halves it leaves a relative error of {error:.3g}.")
+    demand(
+        error <= _ENOUGH,
+        f"over two halves, the relative error must be at most {_ENOUGH}; got {error:.3g}.",
+    )
 
 
 @SOLVER.check
 def order(subject: Subject) -> None:
-    """The error of the flow falls with the steps as the claimed order says."""
+    """The error of the flow decreases with the number of steps at the claimed order."""
     if subject.make().calls_per_step is None:
-        return  # How far the error falls is then a matter of tolerances, not of steps.
+        return  # The error of an adaptive solver depends on its tolerances, not on the steps.
     path = Bow([_E[1], _E[2]])
     few, many = (
         exact.error_at_the_end(solver=subject.make(), steps=steps, path=path)
@@ -229,14 +241,14 @@ def order(subject: Subject) -> None:
         observed = math.log(few / many) / math.log(4)
         demand(
             observed >= subject.order - 0.4,
-            f"order {subject.order:g} is claimed; from 64 to 256 steps the error falls from "
-            f"{few:.3g} to {many:.3g}, as by order {observed:.2f}.",
+            f"the claimed order is {subject.order:g}; from 64 to 256 steps the error decreases "
+            f"from {few:.3g} to {many:.3g}, which is order {observed:.2f}.",
         )
 
 
 @SOLVER.check
 def noise(subject: Subject) -> None:
-    """A diffusion has the same law at the end."""
+    """In the exact Gaussian case, the diffusion ends at the target law."""
     made = subject.make()
     if made.stochastic:
         model = Model(exact.means(), exact.NAMES, "noise")
@@ -246,8 +258,8 @@ def noise(subject: Subject) -> None:
         error = exact.error_of_samples(moved)
         demand(
             error <= 0.1,
-            f"with noise = 0.5, 64 steps leave a relative error of {error:.3g} of the law. Say "
-            "stochastic = False if it integrates the flow only.",
+            "with noise = 0.5, the end law after 64 steps must have a relative error of at most "
+            f"0.1; got {error:.3g}. Set stochastic = False if it integrates the flow only.",
         )
 
 

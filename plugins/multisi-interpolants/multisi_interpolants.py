@@ -1,4 +1,4 @@
-"""More interpolants for multisi, chosen when samples are moved, with no retraining."""
+"""More interpolants for multisi, chosen when samples are transported, without retraining."""
 
 import math
 
@@ -15,16 +15,16 @@ def _at_least(value, least, name):
 
 
 class Power(multisi.Interpolant):
-    r"""Straight on edges at another speed, and drawn to the nearest corners inside.
+    r"""Normalised powers of the coordinates, which draw mixtures towards the nearest corner.
 
-    $w_k = \alpha_k^p / \sum_j \alpha_j^p$: mixtures of several marginals lean towards the largest
-    of their coordinates, the more so the larger `p`.
+    $w_k = \alpha_k^p / \sum_j \alpha_j^p$. On edges the curve is straight, at another speed. The
+    larger `p`, the more mixtures lean towards their largest coordinate.
 
     Arguments:
-        p: The power, at least 1; 1 is the barycentric interpolant.
+        p: The power, at least 1; 1 gives the barycentric interpolant.
 
     Raises:
-        ConfigError: a power below 1.
+        ConfigError: `p` is not a finite number of at least 1.
 
     Example:
         >>> Power(2).weights(torch.tensor([0.2, 0.4, 0.4]))
@@ -41,14 +41,15 @@ class Power(multisi.Interpolant):
 
 
 class Cosine(multisi.Interpolant):
-    r"""Straight between datasets, and by the cosine schedule between data and noise.
+    r"""Straight between datasets, with the cosine schedule between data and noise.
 
     $w_0 = \sin(\tfrac{\pi}{2} \alpha_0)$ and
-    $w_k = \alpha_k \cos(\tfrac{\pi}{2} \alpha_0) / (1 - \alpha_0)$: on the way from the noise the
-    variance of standardised data is kept, as in diffusion models.
+    $w_k = \alpha_k \cos(\tfrac{\pi}{2} \alpha_0) / (1 - \alpha_0)$. Between the noise and a
+    standardised dataset the variance is preserved, as in diffusion models.
 
     References:
-        Improved denoising diffusion probabilistic models, arXiv:2102.09672.
+        Nichol, Dhariwal. Improved denoising diffusion probabilistic models (2021),
+        arXiv:2102.09672.
 
     Example:
         >>> Cosine().weights(torch.tensor([0.5, 0.5, 0.0]))
@@ -66,17 +67,17 @@ class Cosine(multisi.Interpolant):
 
 
 class Bump(multisi.Interpolant):
-    r"""Straight combinations with latent noise all of whose derivatives vanish at the corners.
+    r"""Barycentric with latent noise, which vanishes at the corners with all its derivatives.
 
     $w_0 = \sqrt{\alpha_0^2 + \gamma^2}$ with $\gamma = a\, e^{1 - 1 / 4q}$ and
-    $q = \tfrac12 \sum_k \alpha_k (1 - \alpha_k)$: on an edge $q = t(1 - t)$, and halfway
-    $\gamma = a$.
+    $q = \tfrac12 \sum_k \alpha_k (1 - \alpha_k)$. On an edge, $q = t(1 - t)$, and $\gamma = a$ at
+    the middle.
 
     Arguments:
-        a: The amount of latent noise halfway along an edge, at least 0.
+        a: The amount of latent noise at the middle of an edge, at least 0.
 
     Raises:
-        ConfigError: an amount below 0.
+        ConfigError: `a` is not a finite number of at least 0.
 
     Example:
         >>> Bump(0.5).weights(torch.tensor([0.0, 0.5, 0.5]))
@@ -91,7 +92,7 @@ class Bump(multisi.Interpolant):
     def weights(self, alpha):
         """The weights, shape `(..., k)`."""
         q = (alpha * (1 - alpha)).sum(-1, keepdim=True) / 2
-        inside = q > 1e-3  # Below, γ is less than 1e-100.
+        inside = q > 1e-3  # Otherwise γ is below 1e-100.
         gamma = self.a * torch.exp(1 - 0.25 / torch.where(inside, q, 1.0)) * inside
         noise, data = alpha[..., :1], alpha[..., 1:]
         square = noise**2 + gamma**2

@@ -1,7 +1,7 @@
 """Couplings by optimal transport between minibatches, solved by POT, for any number of marginals.
 
-The first dataset is the hub of a star: rows of every other dataset are matched with its rows. The
-noise, if there is any, is independent, so that the score exists.
+The first dataset is the hub: the rows of every other dataset are matched with its rows. The noise
+marginal, if there is one, is independent, so that the score exists.
 """
 
 import numpy as np
@@ -12,18 +12,22 @@ from multisi.errors import ConfigError, ShapeError
 
 
 class MinibatchOT(multisi.Coupling):
-    r"""Rows are joined by plans $P^k$ between a batch of the hub and one of each dataset.
+    r"""Rows are matched by plans $P^k$ between a batch of the hub and one of each other dataset.
 
-    A row $i$ of the hub is drawn by its mass in the plans, and its partners by
-    $P^k_{ij} / \sum_j P^k_{ij}$. The cost is the squared distance over its mean.
+    A row $i$ of the hub is drawn in proportion to its mass in the plans, and its partner $j$ in
+    dataset $k$ with probability $P^k_{ij} / \sum_j P^k_{ij}$. The cost is the squared distance
+    divided by its mean.
 
     Arguments:
         marginals: The marginals in order.
-        batch: Rows of each dataset that a plan is over; the number of draws by default.
+        batch: Number of rows of each dataset per plan; by default the number of draws.
+
+    Raises:
+        ConfigError: `batch` is not an integer of at least 2.
 
     References:
-        Improving and generalizing flow-based generative models with minibatch optimal transport,
-        arXiv:2302.00482.
+        Tong et al. Improving and generalizing flow-based generative models with minibatch optimal
+        transport (2023), arXiv:2302.00482.
     """
 
     def __init__(self, marginals, batch=None):
@@ -33,11 +37,11 @@ class MinibatchOT(multisi.Coupling):
             raise ConfigError(f"batch must be an integer of at least 2; got {batch!r}.")
 
     def plan(self, cost):
-        """The plan for a matrix of costs, whose mean is one; shape of `cost`."""
+        """The plan for costs with mean one, shape `(n, n)`; the plan has the same shape."""
         raise NotImplementedError
 
     def sample(self, n, *, seed, step):
-        """`n` joint draws, shape `(n, k, *event)`."""
+        """`n` joint draws, shape `(n, k, *event)`: a function of seed and step only."""
         random = np.random.default_rng((seed, step))
         rows = iter(self._rows(n, random))
         event = self.data[0].samples.shape[1:]
@@ -50,7 +54,7 @@ class MinibatchOT(multisi.Coupling):
         return torch.stack([column.to(self.data[0].samples.dtype) for column in columns], 1)
 
     def condition(self, n, *, seed, step):
-        """The condition of the rows of that draw, if a dataset has one, shape `(n, c)`."""
+        """The condition of the rows of the same draw, shape `(n, c)`, if a dataset has one."""
         if all(m.condition is None for m in self.data):
             return None
         rows = self._rows(n, np.random.default_rng((seed, step)))
@@ -59,7 +63,7 @@ class MinibatchOT(multisi.Coupling):
         )
 
     def _rows(self, n, random):
-        """The rows of each dataset to take, each of shape `(n,)`."""
+        """The indices of the drawn rows of each dataset, each of shape `(n,)`."""
         size = max(2, self.batch or n)
         batches = [torch.from_numpy(random.choice(len(m), size, p=_shares(m))) for m in self.data]
         hub, *others = (
@@ -73,9 +77,9 @@ class MinibatchOT(multisi.Coupling):
             chosen = np.arange(n) % size
         places = [chosen]
         for plan in plans:
-            ladder = plan[chosen].cumsum(1)
-            point = random.random((n, 1)) * ladder[:, -1:]
-            places.append((ladder <= point).sum(1).clip(max=size - 1))
+            cumulative = plan[chosen].cumsum(1)
+            point = random.random((n, 1)) * cumulative[:, -1:]
+            places.append((cumulative <= point).sum(1).clip(max=size - 1))
         return [batch[place] for batch, place in zip(batches, places, strict=True)]
 
     def _checked(self, cost):
@@ -83,9 +87,10 @@ class MinibatchOT(multisi.Coupling):
         if plan.shape != cost.shape or not np.isfinite(plan).all() or not plan.sum() > 0:
             raise ShapeError(
                 f"{type(self).__name__} found no plan: expected finite masses of shape "
-                f"{cost.shape}, got {plan.shape} of sum {plan.sum():.3g}. Regularise more."
+                f"{cost.shape} with a positive sum; got shape {plan.shape}, sum {plan.sum():.3g}. "
+                "Increase the regularisation."
             )
-        # A row that was left out entirely is never drawn; its partners do not matter.
+        # Avoids division by zero. Partners of a row without mass do not matter: it is never drawn.
         return plan + 1e-300
 
 
@@ -93,7 +98,13 @@ class Entropic(MinibatchOT):
     r"""Entropic optimal transport: $\min_P \langle P, c \rangle - \epsilon H(P)$; laws are kept.
 
     Arguments:
-        epsilon: The regularisation, in units of the mean cost.
+        marginals: The marginals in order.
+        epsilon: The entropic regularisation, in units of the mean cost.
+        batch: Number of rows of each dataset per plan; by default the number of draws.
+
+    Raises:
+        ConfigError: `epsilon` is not a finite number above 0, or `batch` is not an integer of at
+            least 2.
     """
 
     def __init__(self, marginals, epsilon=0.05, batch=None):
@@ -101,7 +112,7 @@ class Entropic(MinibatchOT):
         self.epsilon = _positive(epsilon, "epsilon")
 
     def plan(self, cost):
-        """Sinkhorn's algorithm in logarithms."""
+        """The plan of Sinkhorn's algorithm in the log domain."""
         import ot
 
         even = np.full(len(cost), 1 / len(cost))
@@ -110,13 +121,19 @@ class Entropic(MinibatchOT):
 
 
 class Unbalanced(MinibatchOT):
-    r"""Unbalanced optimal transport: rows far from all others lose weight, by a KL penalty.
+    r"""Unbalanced optimal transport: a KL penalty lets rows far from all others lose mass.
 
-    The laws of the marginals change on purpose: outliers are drawn less.
+    The laws of the marginals change on purpose: outliers are drawn less often.
 
     Arguments:
-        penalty: The weight of the Kullback-Leibler divergence of the masses, in mean costs.
+        marginals: The marginals in order.
+        penalty: Weight of the KL divergence of the masses, in units of the mean cost.
         epsilon: The entropic regularisation, in units of the mean cost.
+        batch: Number of rows of each dataset per plan; by default the number of draws.
+
+    Raises:
+        ConfigError: `penalty` or `epsilon` is not a finite number above 0, or `batch` is not an
+            integer of at least 2.
     """
 
     def __init__(self, marginals, penalty=1.0, epsilon=0.05, batch=None):
@@ -124,11 +141,11 @@ class Unbalanced(MinibatchOT):
         self.penalty, self.epsilon = _positive(penalty, "penalty"), _positive(epsilon, "epsilon")
 
     def plan(self, cost):
-        """Sinkhorn's algorithm with a soft constraint on the masses."""
+        """The plan of Sinkhorn's algorithm with soft constraints on the masses."""
         import ot
 
         even = np.full(len(cost), 1 / len(cost))
-        # What is further off than this has no mass that a double could hold.
+        # At higher costs the mass underflows float64.
         cost = np.minimum(cost, 500 * self.epsilon)
         return ot.unbalanced.sinkhorn_unbalanced(
             even, even, cost, self.epsilon, self.penalty, numItermax=5000
@@ -136,12 +153,18 @@ class Unbalanced(MinibatchOT):
 
 
 class Partial(MinibatchOT):
-    r"""Partial optimal transport: only a share of the mass is moved, the cheapest.
+    r"""Partial optimal transport: only the share of the mass that is cheapest to match is matched.
 
-    The laws of the marginals change on purpose: what is hardest to match is left out.
+    The laws of the marginals change on purpose: the rows that are hardest to match are left out.
 
     Arguments:
-        mass: The share that is matched, in (0, 1].
+        marginals: The marginals in order.
+        mass: The share of the mass that is matched, in (0, 1].
+        batch: Number of rows of each dataset per plan; by default the number of draws.
+
+    Raises:
+        ConfigError: `mass` is not above 0 and at most 1, or `batch` is not an integer of at least
+            2.
     """
 
     def __init__(self, marginals, mass=0.9, batch=None):
@@ -151,7 +174,7 @@ class Partial(MinibatchOT):
         self.mass = mass
 
     def plan(self, cost):
-        """The exact plan."""
+        """The exact partial plan."""
         import ot
 
         even = np.full(len(cost), 1 / len(cost))
@@ -165,7 +188,7 @@ def _positive(value, name):
 
 
 def _shares(marginal):
-    """The share in which each row is drawn; even shares without weights."""
+    """The probability with which each row is drawn; `None` if all are equal."""
     if marginal.weights is None:
         return None
     weights = marginal.weights.numpy()

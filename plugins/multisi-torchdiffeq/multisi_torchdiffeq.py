@@ -10,19 +10,18 @@ from multisi.errors import ConfigError, SolverError
 
 
 class TorchDiffEq(multisi.Solver):
-    """An adaptive method of torchdiffeq; the grid of times only says where to start and stop.
+    """An adaptive method of torchdiffeq; it uses only the first and last time of the grid.
 
-    torchdiffeq guards itself by assertions, which `python -O` removes; here the number of network
-    calls is bounded, and values that are not finite are refused, in any case.
+    The bound on network calls and the check for finite values also hold under `python -O`, which
+    removes the assertions of torchdiffeq.
 
     Arguments:
         rtol: Relative tolerance.
         atol: Absolute tolerance, in standardised units.
-        most_calls: Network calls after which it gives up.
+        most_calls: Largest number of network calls.
 
     Raises:
-        ConfigError: a tolerance that is not above 0, or no calls.
-        SolverError: when called: the tolerance was not met, or the field is not finite.
+        ConfigError: an option is not a finite number above 0.
     """
 
     method = "dopri5"
@@ -35,13 +34,18 @@ class TorchDiffEq(multisi.Solver):
         self.rtol, self.atol, self.most_calls = rtol, atol, most_calls
 
     def integrate(self, dynamics, y, times, *, generator):
-        """The state at the last of `times`, leg by leg of the path."""
+        """The state at the last of `times`; each leg of the path is integrated separately.
+
+        Raises:
+            ConfigError: the dynamics are stochastic.
+            SolverError: the tolerance is not met, or the state or the velocity is not finite.
+        """
         import torchdiffeq
 
         if dynamics.stochastic:
-            raise ConfigError(f"{self!r} integrates the flow only; use noise=0.")
+            raise ConfigError(f"{self!r} integrates the flow only. Use noise=0.")
         if not torch.isfinite(y).all():
-            raise SolverError(f"{self!r} was given a state that is not finite.")
+            raise SolverError(f"{self!r} needs a finite state; got NaN or infinity.")
         field = _Field(self, dynamics)
         inner = [knot for knot in dynamics.knots if times[0] < knot < times[-1]]
         ends = torch.tensor([times[0], *inner, times[-1]], dtype=torch.float64)
@@ -59,7 +63,7 @@ class TorchDiffEq(multisi.Solver):
 
 
 class _Field:
-    """The velocity in the arc length of the path, counted and checked."""
+    """The velocity per unit of arc length; counts network calls and checks values."""
 
     def __init__(self, solver, dynamics):
         self.solver, self.dynamics, self.calls = solver, dynamics, 0
@@ -69,14 +73,14 @@ class _Field:
         if self.calls > self.solver.most_calls:
             raise SolverError(
                 f"{self.solver!r} did not meet its tolerance within {self.solver.most_calls} "
-                f"network calls; it came to {float(place):.4g} of the way. Raise most_calls, rtol "
-                "or atol."
+                f"network calls; it reached {float(place):.4g} of the arc length. Raise "
+                "most_calls, rtol or atol."
             )
         velocity = self.dynamics.arc_velocity(y, float(place))
         if not torch.isfinite(velocity).all():
             raise SolverError(
-                f"The velocity is not finite at {float(place):.4g} of the way. Check whether "
-                "the network returns finite values."
+                f"The velocity is not finite at {float(place):.4g} of the arc length. Check "
+                "whether the network returns finite values."
             )
         return velocity
 
@@ -98,7 +102,7 @@ class Bosh3(TorchDiffEq):
 
 
 class AdaptiveHeun(TorchDiffEq):
-    """Heun's method of order 2 with steps as long as the error allows."""
+    """Heun's method of order 2 with adaptive steps, for rough fields."""
 
     method = "adaptive_heun"
 

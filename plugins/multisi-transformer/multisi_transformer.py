@@ -1,4 +1,4 @@
-"""Transformers for multisi: over the patches of images, and over sets of points."""
+"""Transformers for multisi, over the patches of images and over sets of points."""
 
 import math
 
@@ -11,7 +11,12 @@ from multisi.errors import ConfigError, ShapeError
 
 
 class Block(nn.Module):
-    """Attention and a perceptron, each scaled, shifted and gated by functions of alpha."""
+    """Attention and a perceptron, each scaled, shifted and gated by functions of alpha.
+
+    Arguments:
+        width: Features of a token.
+        heads: Number of attention heads.
+    """
 
     def __init__(self, width, heads):
         super().__init__()
@@ -26,31 +31,42 @@ class Block(nn.Module):
         nn.init.zeros_(self.modulate.weight)
         nn.init.zeros_(self.modulate.bias)
 
-    def forward(self, h, told):
-        """Tokens `(b, n, width)` after the block; `told` is `(b, width)`."""
-        a, b, c, d, e, f = self.modulate(told)[:, None].chunk(6, -1)
+    def forward(self, h, embedding):
+        """The tokens after the block, shape `(b, n, width)`.
+
+        Arguments:
+            h: Tokens, shape `(b, n, width)`.
+            embedding: Embedding of alpha and the condition, shape `(b, width)`.
+        """
+        a, b, c, d, e, f = self.modulate(embedding)[:, None].chunk(6, -1)
         h = h + c * self.attend(self.norms[0](h) * (1 + a) + b)
         return h + f * self.mix(self.norms[1](h) * (1 + d) + e)
 
     def attend(self, h):
-        """Each token's mean of the others, by likeness."""
+        """Multi-head self-attention of tokens `(b, n, width)`."""
         q, k, v = rearrange(self.project(h), "b n (s h d) -> s b h n d", s=3, h=self.heads)
-        likeness = torch.einsum("bhnd,bhmd->bhnm", q, k) / math.sqrt(q.shape[-1])
-        mixed = torch.einsum("bhnm,bhmd->bhnd", likeness.softmax(-1), v)
+        scores = torch.einsum("bhnd,bhmd->bhnm", q, k) / math.sqrt(q.shape[-1])
+        mixed = torch.einsum("bhnm,bhmd->bhnd", scores.softmax(-1), v)
         return self.join(rearrange(mixed, "b h n d -> b n (h d)"))
 
 
 class Transformer(nn.Module):
-    """Tokens in, one head a marginal out, modulated by alpha as in DiT (arXiv:2212.09748).
+    """A transformer from tokens to one head per marginal, modulated by alpha as in DiT.
 
     Arguments:
-        size: Numbers of a token.
-        tokens: How many tokens have a place of their own; 0 for a set.
-        marginals: How many marginals there are.
-        width: Features of a token inside.
+        size: Length of a token.
+        tokens: Number of tokens with position embeddings; 0 for sets.
+        marginals: Number of marginals.
+        width: Features of a token inside the network.
         depth: Number of blocks.
-        heads: Attention heads, which share the width.
-        condition: Features of the condition, 0 without one.
+        heads: Number of attention heads, which must divide the width.
+        condition: Features of the condition; 0 for none.
+
+    Raises:
+        ConfigError: `width` is not a multiple of `heads`.
+
+    References:
+        Peebles, Xie. Scalable diffusion models with transformers (2022), arXiv:2212.09748.
     """
 
     def __init__(self, size, tokens, marginals, width, depth, heads, condition):
@@ -68,17 +84,24 @@ class Transformer(nn.Module):
         self.leave = nn.Linear(width, marginals * size)
 
     def forward(self, tokens, alpha, condition):
-        """Heads `(b, k, n, size)` for tokens `(b, n, size)`."""
+        """The heads, shape `(b, k, n, size)`, for tokens `(b, n, size)` and alpha `(b, k)`.
+
+        Raises:
+            ShapeError: the condition has another number of features.
+        """
         count = 0 if condition is None else condition.shape[-1]
         if count != self.condition:
-            raise ShapeError(f"expected a condition of {self.condition} features; got {count}.")
-        told = alpha if condition is None else torch.cat([alpha, condition.to(alpha)], -1)
-        told = self.tell(told)
+            raise ShapeError(
+                f"condition must have {self.condition} features; got {count}. Pass the condition "
+                "that the network was created for."
+            )
+        inputs = alpha if condition is None else torch.cat([alpha, condition.to(alpha)], -1)
+        embedding = self.tell(inputs)
         h = self.enter(tokens)
         if self.places is not None:
             h = h + self.places
         for block in self.blocks:
-            h = block(h, told)
+            h = block(h, embedding)
         return rearrange(self.leave(self.norm(h)), "b n (k s) -> b k n s", k=self.marginals)
 
 
@@ -87,16 +110,16 @@ class PatchTransformer(nn.Module):
 
     Arguments:
         event_shape: Shape of an image.
-        marginals: How many marginals there are.
-        patch: Side of a patch; it must divide height and width.
+        marginals: Number of marginals.
+        patch: Side of a patch, which must divide height and width.
         width: Features of a token.
         depth: Number of blocks.
-        heads: Attention heads.
-        condition: Features of the condition, 0 without one.
+        heads: Number of attention heads.
+        condition: Features of the condition; 0 for none.
 
     Raises:
-        ShapeError: images of another shape, or that do not divide into patches.
-        ConfigError: a width that is no multiple of the heads.
+        ShapeError: `event_shape` is not that of an image that patches divide.
+        ConfigError: `width` is not a multiple of `heads`.
 
     Example:
         >>> network = PatchTransformer((3, 8, 8), marginals=2)
@@ -108,8 +131,8 @@ class PatchTransformer(nn.Module):
         super().__init__()
         if len(event_shape) != 3 or event_shape[1] % patch or event_shape[2] % patch:
             raise ShapeError(
-                "patch-transformer needs images (channels, height, width) that patches of "
-                f"{patch} divide; got {tuple(event_shape)}."
+                "patch-transformer needs images (channels, height, width) with sides that are "
+                f"multiples of patch={patch}; got {tuple(event_shape)}. Choose another patch."
             )
         channels, self.height, side = event_shape
         self.patch = patch
@@ -130,16 +153,16 @@ class SetTransformer(nn.Module):
     """A transformer over the members of a set `(members, features)`, whose order does not matter.
 
     Arguments:
-        event_shape: Shape of a set; a vector is a set of numbers, each with a place.
-        marginals: How many marginals there are.
+        event_shape: Shape of a set, or of a vector, whose entries are tokens with positions.
+        marginals: Number of marginals.
         width: Features of a token.
         depth: Number of blocks.
-        heads: Attention heads.
-        condition: Features of the condition, 0 without one.
+        heads: Number of attention heads.
+        condition: Features of the condition; 0 for none.
 
     Raises:
-        ShapeError: samples that are neither sets nor vectors.
-        ConfigError: a width that is no multiple of the heads.
+        ShapeError: `event_shape` is neither that of a set nor that of a vector.
+        ConfigError: `width` is not a multiple of `heads`.
 
     Example:
         >>> network = SetTransformer((10, 3), marginals=2)

@@ -149,7 +149,7 @@ def test_bad_input():
     [
         ({"model": "abc"}, ConfigError, "model .*Field"),
         ({"other": None}, ConfigError, "truth, .*Field"),
-        ({"other": multisi.Model}, ConfigError, "object, not a class"),
+        ({"other": multisi.Model}, ConfigError, "instance, not a class"),
         ({"samples": None}, DataError, "Samples are needed of a"),
         ({"samples": 3}, ConfigError, "samples .*dict"),
         ({"samples": {"a": torch.zeros(0, 2)}}, DataError, "Samples of a .*at least one row"),

@@ -144,7 +144,7 @@ def test_bad_input():
         MODEL.classify(x, 3)
     with pytest.raises(ConfigError, match="path must be an instance of Path"):
         MODEL.log_prob(x, "a", path=3)
-    with pytest.raises(DataError, match="at least one row"):
+    with pytest.raises(DataError, match="at least 1 row"):
         MODEL.cross_entropy(x[:0], "a")
 
 

@@ -98,18 +98,18 @@ BAD = [
     ((*FIT, "--marginal", "a=a.npy", "--out", "m"), "the name 'a' is given twice"),
     ((*FIT, "--marginal", "noise=a.npy", "--out", "m"), "has the name of the noise"),
     ((*FIT, "--marginal", "c", "--out", "m"), "must have the form NAME=FILE; got 'c'"),
-    ((*FIT, "--marginal", "c=c.npy", "--out", "m"), "There is no file 'c.npy'"),
-    ((*FIT, "--marginal", "c=m.xyz", "--out", "m"), "format '.xyz' is not known"),
-    ((*FIT, "--out", "nowhere/m"), "there is no folder 'nowhere'"),
+    ((*FIT, "--marginal", "c=c.npy", "--out", "m"), "The file 'c.npy' does not exist"),
+    ((*FIT, "--marginal", "c=m.xyz", "--out", "m"), "format '.xyz' is unknown"),
+    ((*FIT, "--out", "nowhere/m"), "the folder 'nowhere' does not exist"),
     ((*FIT, "--out", "."), "is a folder"),
     ((*FIT, "--out", "m", "--steps", "0"), "steps must be an integer of at least 1; got 0"),
-    ((*FIT, "--out", "m", "--device", "cuda:9"), "device 'cuda:9' cannot be used here"),
+    ((*FIT, "--out", "m", "--device", "cuda:9"), "device 'cuda:9' cannot be used"),
     ((*FIT, "--out", "m", "--network", "mlpp"), "Did you mean 'mlp'"),
     ((*FIT, "--out", "m", "--no-noise", "--no-noise", "--coupling", "x"), "no coupling 'x'"),
     (("transport", "m", "--source", "a", "--target", "b", "a.npy", "y.npy"), "cannot be read"),
-    (("evaluate", "a.npy", "--marginal", "a=a.npy"), "no safetensors file"),
+    (("evaluate", "a.npy", "--marginal", "a=a.npy"), "not a safetensors file"),
     (("demo", "--images", "a.npy"), "At least 2 images"),
-    (("demo", "--images", "a.npy", "b.csv"), "'a.npy' is no image"),
+    (("demo", "--images", "a.npy", "b.csv"), "'a.npy' is not an image"),
 ]
 
 
@@ -127,8 +127,8 @@ def test_transport_checks_before_it_works(files, capsys):
     for arguments, message in (
         (("--source", "a", "--target", "c", "a.npy", "y.npy"), "no marginal is named 'c'"),
         (("--source", "a", "--target", "a=2,b=1", "a.npy", "y.npy"), "sum to 1"),
-        (("--source", "a", "--target", "b", "a.npy", "y.png"), "only an image"),
-        (("--source", "a", "--target", "b", "a.npy", "no/y.npy"), "there is no folder"),
+        (("--source", "a", "--target", "b", "a.npy", "y.png"), "only samples from an image"),
+        (("--source", "a", "--target", "b", "a.npy", "no/y.npy"), "does not exist. Create"),
         (("--source", "a", "--target", "b", "--steps", "0", "a.npy", "y.npy"), "steps must be"),
     ):
         assert run("transport", "m", *arguments) == 2

@@ -39,8 +39,8 @@ def test_bad_images(tmp_path, monkeypatch, capsys):
     for arguments, message in (
         (["--images", "a.png"], "At least 2 images"),
         (["--images", "a.png", "a.jpg"], "rename a"),
-        (["--images", "a.png", "b.png"], "There is no file 'b.png'"),
-        (["--images", "a.png", "file"], "is not known"),
+        (["--images", "a.png", "b.png"], "The file 'b.png' does not exist"),
+        (["--images", "a.png", "file"], "is unknown"),
     ):
         assert main(["demo", *arguments]) == 2
         assert message in capsys.readouterr().err
@@ -48,7 +48,7 @@ def test_bad_images(tmp_path, monkeypatch, capsys):
     assert main(["demo", "--images", "a.png", "noise.png"]) == 2
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes())
     assert main(["demo", "--images", "a.png", "b.png", "--out", "file"]) == 2
-    assert "could not be made" in capsys.readouterr().err
+    assert "could not be created" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -255,9 +255,9 @@ def test_transport_is_shared_out(place):
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({"RANK": "0", "WORLD_SIZE": "2"}, "lacks LOCAL_RANK, MASTER_ADDR, MASTER_PORT"),
-        ({"WORLD_SIZE": "2"}, "lacks RANK"),
-        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK must be a number below WORLD_SIZE; got '2'"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "LOCAL_RANK, MASTER_ADDR, MASTER_PORT is missing"),
+        ({"WORLD_SIZE": "2"}, "but RANK"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "below WORLD_SIZE; got '2' and '2'"),
         ({"RANK": "x", "WORLD_SIZE": "2"}, "got 'x' and '2'"),
     ],
 )

@@ -45,8 +45,8 @@ def test_samples_are_copied_from_numpy():
         ({"a": X, 3: X}, ConfigError, "non-empty string; got 3"),
         ({"a": X, "": X}, ConfigError, "non-empty string"),
         ({"a": X, "b": torch.zeros(4, 3)}, ShapeError, r"'a' has \(2,\), 'b' has \(3,\)"),
-        ({"a": X, "b": X[:0]}, DataError, "'b': a marginal needs at least 2 rows; got 0"),
-        ({"a": X, "b": X[:1]}, DataError, "'b': a marginal needs at least 2 rows; got 1"),
+        ({"a": X, "b": X[:0]}, DataError, "'b': a marginal must have at least 2 rows; got 0"),
+        ({"a": X, "b": X[:1]}, DataError, "'b': a marginal must have at least 2 rows; got 1"),
         ({"a": X, "b": 3.0}, ShapeError, "'b': samples .*axis of rows"),
         ({"a": X, "b": [["x", "y"]] * 3}, DataError, "'b': samples must be an array of numbers"),
         ({"a": X, "b": X.to(torch.complex64)}, DataError, "must be real"),
@@ -71,16 +71,16 @@ def test_not_finite_names_marginal_count_and_first_row():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"weights": [1, 1, 1]}, ShapeError, "one entry a row"),
+        ({"weights": [1, 1, 1]}, ShapeError, "one entry per row"),
         ({"weights": [1, 1, 1, -1]}, DataError, "must not be negative"),
         ({"weights": [0, 0, 0, 0]}, DataError, "not all zero"),
         ({"weights": [1, 1, 1, float("nan")]}, DataError, "weights .*finite"),
         ({"labels": [0.5, 1, 2, 3]}, DataError, "labels .*integers"),
-        ({"labels": ["cat"] * 4}, DataError, "their type is <U3. Number them"),
-        ({"labels": np.ma.masked_array(range(4), [1, 0, 0, 0])}, DataError, "some are masked"),
-        ({"weights": np.ma.masked_array([1] * 4, [1, 0, 0, 0])}, DataError, "some are masked"),
+        ({"labels": ["cat"] * 4}, DataError, "got type <U3. Number the labels"),
+        ({"labels": np.ma.masked_array(range(4), [1, 0, 0, 0])}, DataError, "masked entries"),
+        ({"weights": np.ma.masked_array([1] * 4, [1, 0, 0, 0])}, DataError, "masked entries"),
         ({"labels": torch.eye(4, dtype=torch.int64)[0].to_sparse()}, DataError, "plain, dense"),
-        ({"labels": [1, 2]}, ShapeError, "one entry a row"),
+        ({"labels": [1, 2]}, ShapeError, "one entry per row"),
     ],
 )
 def test_bad_weights_and_labels(options, error, message):

@@ -59,7 +59,7 @@ def test_newer_format(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "__version__", "99.0")
     fitted.save(tmp_path / "m")
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match=r"of multisi 99\.0.*Upgrade multisi"):
+    with pytest.raises(CheckpointError, match=r"written by multisi 99\.0.*Upgrade multisi"):
         multisi.load(tmp_path / "m")
 
 
@@ -218,7 +218,7 @@ def test_unusable_place_unlike_links(fitted, tmp_path):
     fitted.save(tmp_path / "link")
     assert (tmp_path / "link").is_symlink() and multisi.load(tmp_path / "target")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(CheckpointError, match="is no regular file"):
+    with pytest.raises(CheckpointError, match="is not a regular file"):
         fitted.save(tmp_path / "pipe")
 
 

@@ -123,9 +123,9 @@ def test_option_of_a_part(make, message, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.csv", b"", "x.csv' is empty"),
-        ("x.csv", b"\xef\xbb\xbf", "x.csv' is empty"),
-        ("x.csv", b"a,b\n1,2\n3,x\n", "x.csv', line 3, column 'b': 'x' is no number"),
+        ("x.csv", b"", "x.csv' must hold samples; got an empty file"),
+        ("x.csv", b"\xef\xbb\xbf", "x.csv' must hold samples; got an empty file"),
+        ("x.csv", b"a,b\n1,2\n3,x\n", "x.csv', line 3, column 'b': 'x' is not a number"),
         ("x.csv", b"1,2\n3\n", "x.csv', line 2: expected 2 cells; got 1"),
         ("x.csv", "a,ü\n1,2\n".encode("latin-1"), "x.csv' cannot be read: 'utf-8' codec"),
         ("x.csv", b"1,2\n\x00,3\n", "x.csv', line 2|cannot be read"),
@@ -135,8 +135,8 @@ def test_option_of_a_part(make, message, tmp_path, monkeypatch):
         ("x.npz", b"PK\x03\x04", "x.npz' cannot be read"),
         ("x.parquet", b"PAR1", "x.parquet' cannot be read"),
         ("x.png", b"\x89PNG", "x.png' cannot be read"),
-        ("x.toml", b"a = 1", "the format '.toml' is not known"),
-        ("x", b"1,2", "the format '' is not known"),
+        ("x.toml", b"a = 1", "the format '.toml' is unknown"),
+        ("x", b"1,2", "the format '' is unknown"),
     ],
 )
 def test_damaged_data_file(name, content, message, tmp_path, monkeypatch, capsys):
@@ -223,9 +223,9 @@ def test_unusable_data_unlike_constant_columns():
 def test_different_marginals():
     with pytest.raises(DataError, match="At least 2 marginals"):
         fit({"a": X})
-    with pytest.raises(ShapeError, match=r"one event shape.*'a' has \(2,\), 'b' has \(1,\)"):
+    with pytest.raises(ShapeError, match=r"same event shape.*'a' has \(2,\), 'b' has \(1,\)"):
         fit({"a": X, "b": X[:, :1]})
-    with pytest.raises(ShapeError, match="one event shape"):
+    with pytest.raises(ShapeError, match="same event shape"):
         fit({"a": X, "b": X.reshape(60, 2, 1)})
     mixed = {"a": X.float(), "b": X[:7].numpy(), "c": (X[:9] * 9).int(), "d": X.half().tolist()}
     model = fit(mixed)

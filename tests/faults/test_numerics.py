@@ -128,7 +128,7 @@ def test_many_steps():
     "rows", [range(5), range(7), [0.5] * 6, [[1]] * 6, 3, "abcdef", [None] * 6]
 )
 def test_bad_row_numbers(rows):
-    with pytest.raises(ConfigError, match=r"rows .*one integer a row"):
+    with pytest.raises(ConfigError, match=r"rows .*one integer per row"):
         EXACT.transport(X, "a", "b", noise=0.5, rows=rows)
 
 

@@ -47,7 +47,7 @@ def test_images_of_other_modes(tmp_path):
     Image.new("RGBA", (4, 2), (255, 0, 0, 0)).save(tmp_path / "clear.png")
     assert read_samples(tmp_path / "clear.png").rows.shape == (8, 3)
     Image.new("I;16", (4, 2), 60000).save(tmp_path / "deep.png")
-    with pytest.raises(DataError, match="8 bits a channel"):
+    with pytest.raises(DataError, match="8 bits per channel"):
         read_samples(tmp_path / "deep.png")
 
 
@@ -80,17 +80,17 @@ def text(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
-        ("x.xlsx", b"", ConfigError, r"'\.xlsx' is not known. Known: \.bmp"),
-        ("x", b"", ConfigError, "is not known"),
+        ("x.xlsx", b"", ConfigError, r"'\.xlsx' is unknown. Use one of \.bmp"),
+        ("x", b"", ConfigError, "is unknown"),
         ("x.npy", b"not numpy", DataError, r"x\.npy' cannot be read"),
         ("x.npz", b"not numpy", DataError, "cannot be read"),
         ("x.png", b"not an image", DataError, "cannot be read"),
         ("x.parquet", b"not parquet", DataError, "cannot be read"),
-        ("x.csv", b"", DataError, "is empty"),
+        ("x.csv", b"", DataError, "got an empty file"),
         ("x.csv", b"a,b\n1,2\n3\n", DataError, "line 3: expected 2 cells; got 1"),
-        ("x.csv", b"a,b\n1,dog\n", DataError, "line 2, column 'b': 'dog' is no number"),
-        ("x.csv", b"a,b\n1,1_000\n", DataError, "line 2, column 'b': '1_000' is no number"),
-        ("x.csv", b"1_000,1\n2,3\n", DataError, "line 1, column 0: '1_000' is no number"),
+        ("x.csv", b"a,b\n1,dog\n", DataError, "line 2, column 'b': 'dog' is not a number"),
+        ("x.csv", b"a,b\n1,1_000\n", DataError, "line 2, column 'b': '1_000' is not a number"),
+        ("x.csv", b"1_000,1\n2,3\n", DataError, "line 1, column 0: '1_000' is not a number"),
         ("x.csv", b"\xff\xfe\x00", DataError, "cannot be read"),
     ],
 )
@@ -100,23 +100,21 @@ def test_bad_files(name, content, error, message, tmp_path):
 
 
 def test_bad_arrays_and_places(tmp_path):
-    with pytest.raises(DataError, match="There is no file"):
+    with pytest.raises(DataError, match="does not exist"):
         read_samples(tmp_path / "gone.npy")
     np.savez(tmp_path / "two.npz", a=ROWS, b=ROWS)
-    with pytest.raises(
-        DataError, match=r"one array, or one named 'samples'; it holds \['a', 'b'\]"
-    ):
+    with pytest.raises(DataError, match=r"one array, or one named 'samples'; got \['a', 'b'\]"):
         read_samples(tmp_path / "two.npz")
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match="cannot be read"):
         read_samples(tmp_path / "objects.npy")
     samples = Samples(ROWS)
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match=r"the folder .* does not exist"):
         write_samples(tmp_path / "no" / "x.npy", ROWS, samples)
     (tmp_path / "dir.npy").mkdir()
     with pytest.raises(DataError, match="is a folder"):
         write_samples(tmp_path / "dir.npy", ROWS, samples)
-    with pytest.raises(ConfigError, match="only an image"):
+    with pytest.raises(ConfigError, match="only samples from an image"):
         write_samples(tmp_path / "x.png", ROWS, samples)
 
 

@@ -187,7 +187,7 @@ def test_empty_batches_and_scalars():
 def test_options_that_are_nonsense():
     with pytest.raises(ConfigError, match="batch_size must be an integer of at least 1"):
         MODEL.log_prob(X, "a", batch_size=0)
-    with pytest.raises(ConfigError, match="rows must be one integer a row"):
+    with pytest.raises(ConfigError, match="rows must be one integer per row"):
         MODEL.transport(X, "a", "b", noise=0.5, rows=["q"] * 5)
     with pytest.raises(ShapeError, match="condition must have one vector"):
         MODEL.transport(X, "a", "b", condition=torch.tensor(3))

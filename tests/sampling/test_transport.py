@@ -165,7 +165,7 @@ CASES = [
     (dict(solver="midpiont"), UnknownPluginError, "Did you mean 'midpoint'"),
     (dict(interpolant="bary"), UnknownPluginError, "Known: barycentric"),
     (dict(path="arc"), UnknownPluginError, "Known: bow, polyline, segment"),
-    (dict(solver=Wrong), ConfigError, r"not a class; got Wrong. Make one: Wrong\("),
+    (dict(solver=Wrong), ConfigError, r"not a class; got Wrong. Create an instance: Wrong\("),
     (dict(path=lambda t: t), ConfigError, "path must be an instance of Path"),
     (dict(interpolant=3), ConfigError, "must be an instance of Interpolant; got 3"),
     (dict(path="segment", via="noise"), SimplexError, "Use a polyline"),
@@ -209,7 +209,7 @@ def test_numbered_rows_have_their_own_noise(solver):
     mixed = MODEL.transport(X, ["a"] * 6, ["b"] * 6, rows=np.arange(6), batch_size=4, **options)
     assert mixed.shape == whole.shape
     assert not torch.allclose(MODEL.transport(X, "a", "b", rows=range(1, 7), **options), whole)
-    for rows, message in (([0.5] * 6, "one integer a row"), ([1, 2], r"shape \(6,\)")):
+    for rows, message in (([0.5] * 6, "one integer per row"), ([1, 2], r"shape \(6,\)")):
         with pytest.raises(ConfigError, match=message):
             MODEL.transport(X, "a", "b", rows=rows, **options)
 

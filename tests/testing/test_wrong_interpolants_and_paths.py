@@ -145,12 +145,12 @@ def test_all_failures_are_told_at_once_and_can_be_skipped():
     assert set(caught.value.broken) == {"dtype", "corners", "law"}
     assert isinstance(caught.value, AssertionError)
     check_interpolant(interpolant(lambda a: a.double()), skip=("dtype",))
-    with pytest.raises(ConfigError, match="no check dtyp to skip; the checks of interpolants are"):
+    with pytest.raises(ConfigError, match=r"skip must name checks of interpolants, .*; got dtyp"):
         check_interpolant(Right, skip=("dtyp",))
 
 
 def test_names_options_and_raising_plugins():
-    with pytest.raises(ConfigError, match="must be given as a class, a function"):
+    with pytest.raises(ConfigError, match="factory must be a class, a function"):
         check_interpolant(3)
     check_interpolant("smoothed", form="sine", a=0.5)
     with pytest.raises(ConformanceError, match="- interpolant: raised TypeError"):

@@ -99,7 +99,7 @@ def nan(x, alpha):
 
 CASES = [
     (dict(marginals={"a": X}), DataError, "At least 2 marginals"),
-    (dict(marginals={"a": X, "b": X[:, :1]}), ShapeError, "one event shape"),
+    (dict(marginals={"a": X, "b": X[:, :1]}), ShapeError, "same event shape"),
     (dict(network="mpl"), UnknownPluginError, "Did you mean 'mlp'"),
     (dict(coupling="indep"), UnknownPluginError, "Known: class-aware, data-dependent, "),
     (dict(network_options={"widht": 3}), ConfigError, "network 'mlp': .*widht"),

@@ -34,7 +34,7 @@ def test_patches_have_places():
 
 
 def test_shapes_that_do_not_fit():
-    with pytest.raises(ShapeError, match=r"patches of 4 divide; got \(3, 6, 8\)"):
+    with pytest.raises(ShapeError, match=r"multiples of patch=4; got \(3, 6, 8\)"):
         make("patch-transformer", (3, 6, 8))
     with pytest.raises(ShapeError, match="needs sets"):
         make("set-transformer", (3, 8, 8))

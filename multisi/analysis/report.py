@@ -83,7 +83,11 @@ class Report:
     pairs: tuple[Pair, ...]
 
     def mean(self, figure: str) -> float:
-        """The mean of a figure over all pairs, such as `mean("w2")`."""
+        """The mean of a figure over all pairs.
+
+        Arguments:
+            figure: Name of a figure of `Pair`, such as `"w2"`.
+        """
         return statistics.fmean(getattr(pair, figure) for pair in self.pairs)
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,7 +100,11 @@ class Report:
         return "\n\n".join([*tables, "\n".join(["mean over all pairs", *means])])
 
     def table(self, figure: str) -> str:
-        """One figure of all pairs as a text table: a row per source, a column per target."""
+        """One figure of all pairs as a text table: a row per source, a column per target.
+
+        Arguments:
+            figure: Name of a figure of `Pair`, such as `"w2"`.
+        """
         cells = {(p.source, p.target): f"{getattr(p, figure):.2g}" for p in self.pairs}
         width = max(8, *(len(name) for name in self.names)) + 2
         lines = ["".join(text.rjust(width) for text in ("", *self.names))]

@@ -32,6 +32,7 @@ def velocity(
             interpolant is unknown or needs a noise marginal.
         DataError: `x` is not finite.
         ShapeError: `x` or `condition` has the wrong shape.
+        SimplexError: the path is not on the simplex at `t`.
         SolverError: the velocity is not finite.
     """
     chosen = registry.create("interpolant", interpolant, Interpolant)

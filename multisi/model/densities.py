@@ -44,7 +44,17 @@ class Densities(Field):
         return arrays.as_given(log_prob(self, x, marginal, **options), x)
 
     def cross_entropy(self, x: Any, marginal: str, **options: Any) -> Estimate:
-        r"""The mean of $-\log \rho(x)$ with its standard error; arguments as for `log_prob`."""
+        r"""The mean of $-\log \rho(x)$ over samples, with its standard error.
+
+        Arguments:
+            x: Samples, shape `(b, *event)`.
+            marginal: Name of the marginal.
+            options: Options of `log_prob`.
+
+        Raises:
+            ScoreError: there is no noise marginal.
+            MultisiError: as for `log_prob`.
+        """
         return Estimate.of(-log_prob(self, x, marginal, **options))
 
     def classify(

@@ -205,6 +205,7 @@ class Model(Densities):
             ConfigError: `path`, `t` or `interpolant` is invalid.
             DataError: `x` is not finite.
             ShapeError: `x` or `condition` has the wrong shape.
+            SimplexError: the path is not on the simplex at `t`.
             SolverError: the velocity is not finite.
         """
         return arrays.as_given(velocity(self, x, path, t, condition, interpolant), x)

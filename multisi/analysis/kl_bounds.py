@@ -142,7 +142,10 @@ def bounds(
             "The Fisher term needs exact=True and the noise marginal as the source; got "
             f"exact={exact!r} and source={source!r}."
         )
-    ends = [named_points.resolve(name, model.marginals, None, name) for name in (source, target)]
+    ends = [
+        named_points.resolve(name, model.marginals, None, what)
+        for what, name in (("source", source), ("target", target))
+    ]
     along = functools.partial(dynamics_along, route=ends, path=path, interpolant=interpolant)
     reference = along(other.conditional_means)
     judged = along(model.conditional_means, noise=1.0 if noise is None else noise)

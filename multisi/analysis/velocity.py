@@ -10,6 +10,7 @@ from multisi.common import arrays, checks
 from multisi.common.derivatives import value_and_rate
 from multisi.common.shapes import leading
 from multisi.dynamics import ProbabilityFlow
+from multisi.errors import ConfigError
 from multisi.field import named_points
 from multisi.field.conditional_means import check_finite
 from multisi.field.field import Field
@@ -38,7 +39,9 @@ def velocity(
     chosen = registry.create("interpolant", interpolant, Interpolant)
     checks.instance(path, Path, "path")
     field.check_noise(chosen, path)
-    at = torch.tensor(checks.number(t, "t"), dtype=torch.float64)
+    if checks.number(t, "t") > 1:
+        raise ConfigError(f"t must be a time of the path, in [0, 1]; got {t!r}.")
+    at = torch.tensor(t, dtype=torch.float64)
     rows = arrays.floats(x)
     with torch.no_grad():
         flow = ProbabilityFlow(field.conditional_means, path, chosen)

@@ -52,9 +52,11 @@ def read(path: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and description of a file that `write` wrote.
 
     Raises:
+        ConfigError: `path` is not the path of a file.
         CheckpointError: the file does not exist, is not a model file, is damaged, or has a newer
             format.
     """
+    path = checks.path(path, "The file of the model")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

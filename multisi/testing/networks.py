@@ -268,9 +268,10 @@ def copies(subject: Subject) -> None:
 def saved(subject: Subject) -> None:
     """Saving and loading preserves the heads."""
     made, inputs = subject.make(), subject.inputs()
-    fresh = subject.factory(
-        subject.event, 3, **({"condition": subject.condition} if subject.condition else {})
-    ).eval()
+    condition = {"condition": subject.condition} if subject.condition else {}
+    with torch.random.fork_rng():
+        torch.manual_seed(1)  # Other weights than those of `made`, whatever the seed was before.
+        fresh = subject.factory(subject.event, 3, **condition).eval()
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "model.safetensors")
         Model(made, ("a", "b", "c")).save(file)

@@ -107,7 +107,7 @@ CASES = [
     (dict(network=Broken(lambda x, a: x)), ShapeError, r"shape \(256, 3, 2\); got \(256, 2\)"),
     (dict(network=Broken(nan)), TrainingDivergedError, "before the first step"),
     (dict(network=Broken(nan, late=True), steps=99), TrainingDivergedError, "for 20 steps"),
-    (dict(network=Broken(nan), network_options={"a": 1}), ConfigError, "given by its name"),
+    (dict(network=Broken(nan), network_options={"a": 1}), ConfigError, "given by name"),
     (dict(coupling=Same(), coupling_options={"a": 1}), ConfigError, "given by its name"),
     (dict(shard=1, run_dir="run"), ConfigError, "shard .*bool.* 1"),
     (dict(shard=True), ConfigError, "shard needs run_dir"),

@@ -144,26 +144,31 @@ class OptimalTransport(RowCoupling):
         order = [torch.arange(len(sides[0].x))]
         for k in range(1, len(sides)):
             matched = [side.x[i] for side, i in zip(sides, order, strict=False)]
-            reference = self._reference(matched)
-            order.append(self._assign(reference, sides[0], sides[k], source))
+            labels = _labels(sides, order)
+            order.append(self._assign(self._reference(matched), labels, sides, k, source))
         for _ in range(self.sweeps if len(sides) > 2 else 0):
             for k in range(1, len(sides)):
-                others = [
-                    s.x[i] for j, (s, i) in enumerate(zip(sides, order, strict=True)) if j != k
-                ]
-                reference = torch.stack(others).mean(0)
-                order[k] = self._assign(reference, sides[0], sides[k], source)
+                others = [j for j in range(len(sides)) if j != k]
+                reference = torch.stack([sides[j].x[order[j]] for j in others]).mean(0)
+                labels = _labels([sides[j] for j in others], [order[j] for j in others])
+                order[k] = self._assign(reference, labels, sides, k, source)
         return order
 
     def _assign(
-        self, reference: Tensor, first: "_Side", side: "_Side", source: torch.Generator
+        self,
+        reference: Tensor,
+        labels: Tensor | None,
+        sides: "list[_Side]",
+        k: int,
+        source: torch.Generator,
     ) -> Tensor:
-        """The row of `side` for each row of the reference, which has the labels of `first`."""
+        """The row of side `k` for each row of the reference, which has these labels."""
+        first, side = sides[0], sides[k]
         cost = _distances(reference, side.x)
         if first.condition is not None and side.condition is not None:
             cost = cost + self.weight * _distances(first.condition, side.condition)
-        if first.labels is not None and side.labels is not None:
-            cost = cost + 2 * cost.sum() * (first.labels[:, None] != side.labels)
+        if labels is not None and side.labels is not None:
+            cost = cost + 2 * cost.sum() * (labels[:, None] != side.labels)
         if self.entropy:
             return _sampled(cost, self.entropy, source)
         return assign(cost)
@@ -176,6 +181,14 @@ class _Side:
     x: Tensor
     condition: Tensor | None = None
     labels: Tensor | None = None
+
+
+def _labels(sides: list[_Side], order: list[Tensor]) -> Tensor | None:
+    """The labels of the matched rows, from the first side that has labels: noise has none."""
+    for side, i in zip(sides, order, strict=False):
+        if side.labels is not None:
+            return side.labels[i]
+    return None
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:

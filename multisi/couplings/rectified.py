@@ -51,7 +51,8 @@ class Rectified(Coupling):
         self.marginals = marginals
         self.data = [m for m in marginals if isinstance(m, Marginal)]
         names = getattr(model, "marginals", None)
-        own = [m.name if isinstance(m, Marginal) else model.noise for m in marginals if names]
+        noise = getattr(model, "noise", None)
+        own = [m.name if isinstance(m, Marginal) else noise for m in marginals]
         if names is None or list(names) != own:
             raise ConfigError(f"The model must have the marginals {own}; got {names}.")
         self.noise_independent = len(self.data) == len(marginals)

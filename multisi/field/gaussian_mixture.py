@@ -179,10 +179,10 @@ def _checked(k: int, weights: Any, means: Any, covariances: Any) -> tuple[Tensor
     if (p < 0).any() or abs(p.sum().item() - 1) > 1e-4:
         raise DataError(f"Marginal {k}: weights must be probabilities; got {p.tolist()}.")
     _, failed = torch.linalg.cholesky_ex(c)
-    if failed.any() or not torch.allclose(c, c.mT, rtol=1e-4, atol=1e-6):
-        bad = int(failed.nonzero()[0]) if failed.any() else 0
+    skew = ~torch.isclose(c, c.mT, rtol=1e-4, atol=1e-6).all(-1).all(-1)
+    if len(bad := ((failed != 0) | skew).nonzero()):
         raise DataError(
             f"Marginal {k}: covariances must be symmetric and positive definite; "
-            f"that of component {bad} is not."
+            f"that of component {bad[0].item()} is not."
         )
     return p / p.sum(), m, c

@@ -115,13 +115,12 @@ class MLP(nn.Module):
 
     def _read(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """The inputs of the first layer, shape `(b, ...)`."""
-        features = 0 if condition is None else condition
-        features = (
-            features.shape[-1] if isinstance(features, Tensor) and features.ndim else features
-        )
-        if not isinstance(features, int) or features != self.condition:
+        vectors = isinstance(condition, Tensor) and condition.ndim > 0
+        features = condition.shape[-1] if isinstance(condition, Tensor) and vectors else 0
+        if features != self.condition or (condition is not None and not vectors):
+            got = f"{features}" if vectors or condition is None else repr(condition)
             raise ShapeError(
-                f"The network takes a condition of {self.condition} features; got {features!r}."
+                f"The network takes a condition of {self.condition} features; got {got}."
             )
         h = x.reshape(len(x), math.prod(self.event_shape))
         parts = [h]

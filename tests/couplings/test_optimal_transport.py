@@ -107,6 +107,10 @@ def test_labels_meet():
         met = labels[0][rows[0]] == labels[1][rows[1]]
         shares.append(met.double().mean().item())
     assert shares[0] < 0.3 and shares[1] > 0.9
+    with_noise = OptimalTransport([StandardNormal(), *data], labels=True, sweeps=1)
+    *rows, _ = with_noise.solve(0, 0)
+    met = labels[0][rows[0]] == labels[1][rows[1]]
+    assert met.float().mean() > 0.9
     with pytest.raises(DataError, match=r"labels for every dataset; marginals \[1\]"):
         OptimalTransport([data[0], Marginal(Y)], labels=True)
 

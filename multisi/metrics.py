@@ -113,18 +113,15 @@ def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) ->
 class PermutationTest(NamedTuple):
     """Energy distance of two sets of samples, and its p-value.
 
-    Arguments:
-        statistic: The energy distance.
-        p_value: Share of the permutations, including the identity, whose energy distance is at
-            least as large.
-
     Example:
-        >>> PermutationTest(0.0, 1.0).p_value
+        >>> PermutationTest(statistic=0.0, p_value=1.0).p_value
         1.0
     """
 
     statistic: float
+    """The energy distance."""
     p_value: float
+    """Share of the permutations, the identity included, with at least this energy distance."""
 
 
 def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> PermutationTest:

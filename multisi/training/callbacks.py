@@ -32,8 +32,8 @@ class Log:
         ...     path = pathlib.Path(folder, "log.jsonl")
         ...     options = {"steps": 2, "progress": False, "callbacks": [Log(path, every=1)]}
         ...     _ = multisi.fit({"a": x, "b": x + 3}, **options)
-        ...     [json.loads(line)["step"] for line in path.read_text().splitlines()]
-        [1, 2]
+        ...     path.read_text().count("loss")
+        2
     """
 
     def __init__(self, path: Any, every: int = 100) -> None:

@@ -153,8 +153,7 @@ def plugins(options: argparse.Namespace) -> None:
     broken = [plugin.name for plugin in found if plugin.state == "broken"]
     if options.strict and broken:
         raise PluginError(
-            f"Broken plugins ({len(broken)}): {', '.join(broken)}. Fix, uninstall or disable "
-            "them."
+            f"Broken plugins ({len(broken)}): {', '.join(broken)}. Fix, uninstall or disable them."
         )
 
 

@@ -69,7 +69,7 @@ def test_conditions_are_learned_and_sliced():
 
 def test_bad_conditions():
     x = torch.zeros(4, 2)
-    with pytest.raises(ShapeError, match=r"condition must have shape \(4, c\)"):
+    with pytest.raises(ShapeError, match=r"condition must have .*shape \(4, c\)"):
         multisi.Marginal(x, condition=torch.zeros(3, 1))
     told = multisi.Marginal(x, condition=x)
     with pytest.raises(ConfigError, match="At most one marginal may have a condition"):

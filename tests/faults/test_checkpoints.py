@@ -225,6 +225,6 @@ def test_unusable_place_unlike_links(fitted, tmp_path):
 def test_unwritable_card(fitted, tmp_path):
     model = copy.deepcopy(fitted)
     model.card["own"] = {1, 2}
-    with pytest.raises(CheckpointError, match="not for JSON"):
+    with pytest.raises(CheckpointError, match="must be JSON values"):
         model.save(tmp_path / "m")
     assert not list(tmp_path.iterdir())

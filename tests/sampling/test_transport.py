@@ -165,7 +165,7 @@ CASES = [
     (dict(solver="midpiont"), UnknownPluginError, "Did you mean 'midpoint'"),
     (dict(interpolant="bary"), UnknownPluginError, "Known: barycentric"),
     (dict(path="arc"), UnknownPluginError, "Known: bow, polyline, segment"),
-    (dict(solver=Wrong), ConfigError, r"not a class; got Wrong. Create an instance: Wrong\("),
+    (dict(solver=Wrong), ConfigError, r"the class Wrong. Create an instance: Wrong\("),
     (dict(path=lambda t: t), ConfigError, "path must be an instance of Path"),
     (dict(interpolant=3), ConfigError, "must be an instance of Interpolant; got 3"),
     (dict(path="segment", via="noise"), SimplexError, "Use a polyline"),

@@ -74,7 +74,7 @@ class Batches:
         options = checks.options(coupling_options, "coupling_options")
         if options and not isinstance(coupling, str):
             raise ConfigError(
-                "coupling_options are only for a coupling that is given by its name; got "
+                "coupling_options are only for a coupling that is given by name; got "
                 f"coupling={coupling!r}."
             )
         self.coupling = registry.create(

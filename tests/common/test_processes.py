@@ -165,7 +165,7 @@ def stop"""
 
 def test_weights_of_several_types_cannot_be_spread():
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double())
-    with pytest.raises(ConfigError, match=r"one type; got torch\.float32, torch\.float64"):
+    with pytest.raises(ConfigError, match=r"the same type; got torch\.float32, torch\.float64"):
         World(0, 2).shard(network)
 
 
@@ -256,7 +256,7 @@ def test_transport_is_shared_out(place):
     ("environment", "message"),
     [
         ({"RANK": "0", "WORLD_SIZE": "2"}, "LOCAL_RANK, MASTER_ADDR, MASTER_PORT is missing"),
-        ({"WORLD_SIZE": "2"}, "but RANK"),
+        ({"WORLD_SIZE": "2"}, "RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT is missing"),
         ({"RANK": "2", "WORLD_SIZE": "2"}, "below WORLD_SIZE; got '2' and '2'"),
         ({"RANK": "x", "WORLD_SIZE": "2"}, "got 'x' and '2'"),
     ],
@@ -265,7 +265,7 @@ def test_incomplete_environment(environment, message, monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     rest = {"LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
-    for name, value in (environment if "lacks" in message else rest | environment).items():
+    for name, value in (environment if "missing" in message else rest | environment).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=message):
         World.found(torch.device("cpu"))

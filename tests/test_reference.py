@@ -35,6 +35,20 @@ def public():
     return sorted(found.values())
 
 
+def functions():
+    """The functions of the public modules that are shown as a whole."""
+    for module in (multisi.metrics, multisi.noise, multisi.simplex):
+        for name, value in vars(module).items():
+            if inspect.isfunction(value) and value.__module__ == module.__name__:
+                if not name.startswith("_"):
+                    yield f"{module.__name__}.{name}"
+
+
+def test_public_modules_are_shown():
+    for name in ("errors", "metrics", "noise", "simplex", "testing", "training"):
+        assert f"multisi.{name}" in SHOWN
+
+
 def sections(text):
     return set(re.findall(r"^(Arguments|Returns|Raises|References|Example):", text, re.M))
 
@@ -51,7 +65,7 @@ def test_every_public_name_is_shown_by_its_public_path(path):
     assert path in SHOWN
 
 
-@pytest.mark.parametrize("path", public())
+@pytest.mark.parametrize("path", [*public(), *functions()])
 def test_docstrings_are_complete(path):
     value = resolve(path)
     text = inspect.getdoc(value)

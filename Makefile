@@ -70,9 +70,9 @@ $(VENV)/bin/uv: constraints.txt $(VENV)/made-in
 	$(PY) -m pip install --disable-pip-version-check -c constraints.txt uv
 	@touch $@
 
-# The lowest versions of what pyproject.toml names, on the oldest Python. Some tests call pip: --seed.
+# The lowest versions of what pyproject.toml names, on the oldest Python.
 $(LOWEST)/installed: pyproject.toml multisi/_version.py $(VENV)/bin/uv
-	$(VENV)/bin/uv venv --clear --seed --python 3.11 $(LOWEST)
+	$(VENV)/bin/uv venv --clear --python 3.11 $(LOWEST)
 	$(VENV)/bin/uv pip install --python $(LOWEST) --resolution lowest-direct -e ".[test]"
 	@touch $@
 

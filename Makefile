@@ -27,7 +27,7 @@ test-slow: $(VENV)/installed-test  ## Run the slow tests
 	$(PY) -m pytest -m slow
 
 test-lowest: $(LOWEST)/installed  ## Run the tests that are not slow on the lowest versions allowed
-	$(LOWEST)/bin/python -m pytest -m "not slow"
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: $(VENV)/installed-test  ## Check style, formatting, types and the floors of imports
 	$(PY) -m ruff check

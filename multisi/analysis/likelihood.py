@@ -138,7 +138,7 @@ def log_prob(
         solver=registry.create("solver", solver, Solver),
         steps=checks.integer(steps, "steps"),
         probes=None if probes is None else checks.integer(probes, "probes"),
-        samples=checks.integer(samples, "samples") if stochastic else 1,
+        samples=checks.integer(samples, "samples"),
         generator=seeds.generator(seeds.check(seed), device=field.device),
     )
     with torch.inference_mode(False), torch.no_grad():
@@ -150,7 +150,8 @@ def log_prob(
             noise=noise if stochastic else None,
         )
         y, volume = field.standardise(rows, start), field.log_volume(rows, start)
-        size = max(1, _NUMBERS // max(1, y[:1].numel() * options.samples))
+        copies = options.samples if stochastic else 1
+        size = max(1, _NUMBERS // max(1, y[:1].numel() * copies))
         if batch_size is not None:
             size = checks.integer(batch_size, "batch_size")
         condition, found = arrays.condition(condition, len(y), y), [y.new_zeros(0)]

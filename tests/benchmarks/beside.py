@@ -1,86 +1,100 @@
 """Overhead of this tree beside another checkout: `python -m tests.benchmarks.beside CHECKOUT`.
 
-The two run in turn, each time in a process of its own, nine times. A null network leaves nothing
-but the overhead of a network call; a training step is that of a small network.
+Both are loaded into one process, on one thread, and take turns. A null network leaves nothing but
+the overhead of a network call; a training step is that of a small network.
 """
 
-import json
+import functools
+import importlib
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
+import time
+
+import torch
 
 HERE = pathlib.Path(__file__).parents[2]
-ROUNDS = int(os.environ.get("ROUNDS", 9))
-MEASURE = """
-import json, statistics, time, torch, multisi
-from multisi import training
+ROUNDS = int(os.environ.get("ROUNDS", 41))
+SOLVERS = (
+    *((0.0, name) for name in ("euler", "midpoint", "adams", "rk4")),
+    *((0.5, name) for name in ("euler", "midpoint", "srk")),
+)
+
 
 class Null(torch.nn.Module):
+    """Heads of zero, at no cost."""
+
     def __init__(self):
         super().__init__()
         self.register_buffer("heads", torch.zeros(1, 3, 2))
+
     def forward(self, x, alpha):
         return self.heads
 
-def timed(function, repeats):
-    function()
-    found = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        found.append(time.perf_counter() - start)
-    return min(found)
 
-model, y, found = multisi.Model(Null(), ("noise", "a", "b"), "noise"), torch.zeros(1, 2), {}
-for noise, solver, calls in (
-    (0, "euler", 1), (0, "midpoint", 2), (0, "adams", 1), (0, "rk4", 4),
-    (0.5, "euler", 1), (0.5, "midpoint", 2), (0.5, "srk", 2),
-):
-    def call():
-        return model.transport(
-            y, "a", "b", noise=noise, solver=solver, steps=1000, path="bow", seed=0)
-    found[f"{'SDE' if noise else 'ODE'} {solver}"] = timed(call, 5) / (1000 * calls)
-source = torch.Generator().manual_seed(0)
-x = torch.randn(20000, 2, generator=source)
-for width, coupling in ((64, "independent"), (64, "ot"), (256, "independent")):
-    batches = training.Batches({"a": x, "b": x + 3}, coupling=coupling, batch_size=256)
-    means = batches.means("mlp", width=width)
-    run = training.Training(means, batches, training.Schedule(10**6, None, 256))
-    def steps():
-        for _ in range(100):
-            run._one(1e-3)
-    found[f"step, width {width}, {coupling}"] = timed(steps, 5) / 100
-print(json.dumps(found))
-"""
+class Checkout:
+    """The package of a checkout, with its modules kept apart from those of another one."""
+
+    def __init__(self, path):
+        use({})
+        sys.path.insert(0, str(path))
+        importlib.invalidate_caches()
+        self.tasks = dict(tasks(importlib.import_module("multisi")))
+        for task in self.tasks.values():
+            task()  # Everything that is imported on first use.
+        self.modules = {name: module for name, module in sys.modules.items() if is_ours(name)}
+        sys.path.remove(str(path))
 
 
-def measure(checkout):
-    """Seconds per network call and per training step in a checkout."""
-    environment = os.environ | {"PYTHONPATH": str(checkout)}
-    shown = subprocess.run(
-        [sys.executable, "-c", MEASURE],
-        cwd=checkout,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(shown.stdout)
+def is_ours(name):
+    return name == "multisi" or name.startswith("multisi.")
+
+
+def use(modules):
+    """Let `import multisi` find these modules."""
+    for name in [name for name in sys.modules if is_ours(name)]:
+        del sys.modules[name]
+    sys.modules.update(modules)
+
+
+def tasks(multisi):
+    """Name to a function that takes a thousand steps of a solver, or twenty of training."""
+    training = importlib.import_module("multisi.training")
+    model, y = multisi.Model(Null(), ("noise", "a", "b"), "noise"), torch.zeros(1, 2)
+    for noise, solver in SOLVERS:
+        options = dict(noise=noise, solver=solver, steps=1000, path="bow", seed=0)
+        name = f"{'SDE' if noise else 'ODE'} {solver}, 1000 steps"
+        yield name, functools.partial(model.transport, y, "a", "b", **options)
+    x = torch.randn(20_000, 2, generator=torch.Generator().manual_seed(0))
+    for width in (64, 256):
+        batches = training.Batches({"a": x, "b": x + 3}, batch_size=256)
+        means = batches.means("mlp", width=width)
+        run = training.Training(means, batches, training.Schedule(10**6, None, 256))
+        yield f"20 training steps, width {width}", functools.partial(train, run)
+
+
+def train(run):
+    for _ in range(20):
+        run._one(1e-3)
 
 
 def run(other):
-    """Medians of both, and of the ratios of neighbours."""
-    pairs = [(measure(other), measure(HERE)) for _ in range(ROUNDS)]
-    print("what | there (µs) | here (µs) | here over there: median [least, most]")
-    for name in pairs[0][0]:
-        there, here = ([pair[i][name] * 1e6 for pair in pairs] for i in (0, 1))
-        ratios = [b / a for a, b in zip(there, here, strict=True)]
-        print(
-            f"{name} | {statistics.median(there):.1f} | {statistics.median(here):.1f} | "
-            f"{statistics.median(ratios):.3f} [{min(ratios):.2f}, {max(ratios):.2f}]"
-        )
+    """Medians of both in milliseconds of processor time, and the median of the ratios."""
+    torch.set_num_threads(1)
+    there, here = Checkout(other), Checkout(HERE)
+    print(f"what | there (ms) | here (ms) | here over there, median of {ROUNDS}")
+    for name in here.tasks:
+        times = {there: [], here: []}
+        for i in range(ROUNDS):
+            for checkout in (there, here) if i % 2 else (here, there):
+                use(checkout.modules)
+                start = time.process_time()
+                checkout.tasks[name]()
+                times[checkout].append(1e3 * (time.process_time() - start))
+        ratio = statistics.median(b / a for a, b in zip(times[there], times[here], strict=True))
+        middle = (statistics.median(times[checkout]) for checkout in (there, here))
+        print(f"{name} | {' | '.join(f'{m:.1f}' for m in middle)} | {ratio:.3f}", flush=True)
 
 
 if __name__ == "__main__":

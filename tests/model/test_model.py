@@ -208,5 +208,5 @@ def test_compiled_networks_give_the_same():
     before = model.transport(x, "a", "b", steps=4)
     after = model.compile().transport(x, "a", "b", steps=4)
     assert torch.allclose(before, after, atol=1e-5)
-    with pytest.raises(ConfigError, match="Only a network that is a module"):
+    with pytest.raises(ConfigError, match="Only a torch.nn.Module can be compiled"):
         multisi.Model(lambda x, alpha: x, ("a", "b")).compile()

@@ -99,6 +99,14 @@ def test_what_is_no_mixture(change, error, message):
         GaussianMixtureMeans(*change(*mixtures()))
 
 
+def test_the_component_that_is_not_symmetric_is_named():
+    bent = torch.eye(2).repeat(3, 1, 1)
+    bent[1, 0, 1] = 0.5
+    third, means = torch.full((3,), 1 / 3), torch.zeros(3, 2)
+    with pytest.raises(DataError, match=r"Marginal 0: .* component 1 is not"):
+        GaussianMixtureMeans([third] * 2, [means] * 2, [bent, torch.eye(2).repeat(3, 1, 1)])
+
+
 def test_too_many_components_are_counted():
     big = GaussianMixtureMeans(
         [torch.full((200,), 1 / 200)] * 2,

@@ -135,6 +135,12 @@ def test_velocity_is_the_rate_of_the_state(interpolant, model):
     assert torch.allclose(found, rate, rtol=1e-3, atol=1e-3)
 
 
+def test_a_velocity_needs_a_time_of_the_path():
+    for t in (-0.1, 1.5):
+        with pytest.raises(ConfigError, match=rf"\bt must be .*got {t}"):
+            SCALED.velocity(X, Segment([E[1], E[2]]), t)
+
+
 def test_denoiser_and_score_are_one():
     alpha = [0.5, 1.0, 0.25]
     noise, score = MODEL.denoiser(X, alpha), MODEL.score(X, alpha)
@@ -208,5 +214,5 @@ def test_compiled_networks_give_the_same():
     before = model.transport(x, "a", "b", steps=4)
     after = model.compile().transport(x, "a", "b", steps=4)
     assert torch.allclose(before, after, atol=1e-5)
-    with pytest.raises(ConfigError, match="Only a torch.nn.Module can be compiled"):
+    with pytest.raises(ConfigError, match=r"Only a torch\.nn\.Module can be compiled"):
         multisi.Model(lambda x, alpha: x, ("a", "b")).compile()

@@ -154,3 +154,9 @@ def test_wrong_network(check):
         check_network(WRONG[check], **options)
     np.random.set_state(before)
     assert set(caught.value.broken) == {check}
+
+
+def test_saved_is_checked_whatever_the_seed_was():
+    torch.manual_seed(0)  # That of the weights of the network under test.
+    with pytest.raises(ConformanceError, match="\n- saved: "):
+        check_network(Hidden, skip=set(NETWORK.checks) - {"saved"})

@@ -69,7 +69,7 @@ model = multisi.fit(
 )
 rank = int(os.environ.get("RANK", 0))
 model.save(name + (f"-{rank}" if rank else "") + ".safetensors")
-print(rank, model.card["training"]["skipped"], flush=True)
+os.write(1, f"{rank} {model.card['training']['skipped']}\\n".encode())  # In one piece.
 """
 
 

@@ -14,23 +14,14 @@ import time
 
 import torch
 
+from tests.benchmarks.null import Null
+
 HERE = pathlib.Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("ROUNDS", 41))
 SOLVERS = (
     *((0.0, name) for name in ("euler", "midpoint", "adams", "rk4")),
     *((0.5, name) for name in ("euler", "midpoint", "srk")),
 )
-
-
-class Null(torch.nn.Module):
-    """Heads of zero, at no cost."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("heads", torch.zeros(1, 3, 2))
-
-    def forward(self, x, alpha):
-        return self.heads
 
 
 class Checkout:

@@ -11,19 +11,9 @@ from multisi import ConditionalMeans, Diffusion, ProbabilityFlow, Solver, regist
 from multisi.interpolants.barycentric import Barycentric
 from multisi.paths.bow import Bow
 from multisi.sampling.integrate import integrate
+from tests.benchmarks.null import Null
 
 STEPS, REPEATS = 1000, 9
-
-
-class Null(torch.nn.Module):
-    """Heads of zero, at no cost."""
-
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("heads", torch.zeros(1, 3, 2))
-
-    def forward(self, x, alpha):
-        return self.heads
 
 
 class Plain(torch.nn.Module):

@@ -17,7 +17,7 @@ import torch
 from tests.benchmarks.null import Null
 
 HERE = pathlib.Path(__file__).parents[2]
-ROUNDS = int(os.environ.get("ROUNDS", 41))
+ROUNDS = int(os.environ.get("ROUNDS", 61))
 SOLVERS = (
     *((0.0, name) for name in ("euler", "midpoint", "adams", "rk4")),
     *((0.5, name) for name in ("euler", "midpoint", "srk")),

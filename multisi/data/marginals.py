@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from multisi.common.arrays import dense, floats
+from multisi.common.features import check_features
 from multisi.data.sources import InMemory, Stream, source_of
 from multisi.errors import ConfigError, DataError, ShapeError
 
@@ -38,6 +39,7 @@ class Marginal:
             their weights. By default all rows have equal weight.
         condition: An extra input of the network, one vector per row, shape `(n, c)`, such as the
             initial state of a forecast; at most one marginal has a condition.
+        features: Names of the columns, if samples are vectors; by default those of a table.
 
     Raises:
         DataError: `samples`, `weights` or `condition` are not finite numbers, `labels` are not
@@ -51,7 +53,12 @@ class Marginal:
     """
 
     def __init__(
-        self, samples: Any, labels: Any = None, weights: Any = None, condition: Any = None
+        self,
+        samples: Any,
+        labels: Any = None,
+        weights: Any = None,
+        condition: Any = None,
+        features: Any = None,
     ) -> None:
         self.name = ""
         self._source = source_of(samples)
@@ -70,6 +77,7 @@ class Marginal:
         self.labels = None if labels is None else self._per_row(_integers(labels), "labels")
         self.weights = None if weights is None else self._check_weights(weights)
         self.condition = None if condition is None else self._check_condition(condition)
+        self.features = None if features is None else self._check_features(features)
 
     def _per_row(self, values: Tensor, what: str) -> Tensor:
         if values.shape != (len(self),):
@@ -94,6 +102,11 @@ class Marginal:
                 f"got {tuple(values.shape)}."
             )
         return values
+
+    def _check_features(self, features: Any) -> tuple[str, ...]:
+        if len(self.event_shape) != 1:
+            raise ShapeError(f"features name the columns of vectors; got {self.event_shape}.")
+        return check_features(features, self.event_shape[0], "samples")
 
     @property
     def event_shape(self) -> tuple[int, ...]:

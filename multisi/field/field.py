@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from multisi import registry, simplex
 from multisi.common import arrays, checks
 from multisi.common.devices import choose
+from multisi.common.features import check_features
 from multisi.common.shapes import leading
 from multisi.data.marginals import check_names
 from multisi.data.standardiser import Standardiser
@@ -28,6 +29,8 @@ class Field:
         noise: Name of the noise marginal, which must be the first; `None` without one.
         standardiser: The map between data units and standardised units; the identity by default.
         noise_independent: Whether the noise is independent of the data, as the score requires.
+        event_shape: Shape of one sample; by default that of the network, if it has one.
+        features: Names of the features, in order; `None` if they have none.
 
     Raises:
         ConfigError: names repeat, the noise marginal is not the first, the network has another
@@ -43,6 +46,8 @@ class Field:
         *,
         standardiser: Standardiser | None = None,
         noise_independent: bool = True,
+        event_shape: Sequence[int] | None = None,
+        features: Sequence[str] | None = None,
     ) -> None:
         check_names(checks.several(names, "names"))
         self.marginals = tuple(names)
@@ -62,6 +67,14 @@ class Field:
                 f"noise={noise is not None})."
             )
         self.conditional_means = means.eval()
+        self.event_shape = _event_shape(event_shape, means, self.standardiser)
+        self.features = _features(features, self.event_shape)
+
+    event_shape: tuple[int, ...] | None
+    """Shape of one sample; `None` if it is not known."""
+
+    features: tuple[str, ...] | None
+    """Names of the features, in order; `None` if they have none."""
 
     conditional_means: ConditionalMeans
     """The conditional means in standardised units: the projected output of the network."""
@@ -256,3 +269,32 @@ class Field:
                 f"{what} needs noise that is independent of the data; this model has "
                 "noise_independent=False. Fit with a coupling that draws the noise independently."
             )
+
+
+def _event_shape(
+    given: Sequence[int] | None, means: ConditionalMeans, standardiser: Standardiser
+) -> tuple[int, ...] | None:
+    """The shape of one sample: as given, or that of the network or of the standardiser."""
+    if given is not None:
+        return tuple(checks.integer(size, "event_shape") for size in given)
+    recipe = means.recipe or {}
+    known = recipe.get("event_shape", getattr(means.network, "event_shape", None))
+    return tuple(known or standardiser.shift.shape) or None
+
+
+def _features(
+    names: Sequence[str] | None, event_shape: tuple[int, ...] | None
+) -> tuple[str, ...] | None:
+    """The names of the features, checked.
+
+    Raises:
+        ConfigError: samples are not vectors.
+        DataError: a name is repeated, or there are too few or too many.
+    """
+    if names is None:
+        return None
+    if event_shape is None or len(event_shape) != 1:
+        raise ConfigError(
+            f"features are for samples that are vectors; got event_shape={event_shape}."
+        )
+    return check_features(names, event_shape[0], "features")

@@ -66,6 +66,8 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
                 noise=description["noise"] is not None,
             ),
             noise_independent=description["noise_independent"],
+            event_shape=description.get("event_shape"),
+            features=description.get("features"),
             plugins=description.get("plugins", []),
             card=description.get("card"),
         )

@@ -34,6 +34,8 @@ class Model(Densities):
         noise: Name of the standard-normal marginal, which must be the first; `None` without one.
         standardiser: The map between data units and standardised units; the identity by default.
         noise_independent: Whether the noise is independent of the data; the score needs it.
+        event_shape: Shape of one sample; by default that of the network, if it has one.
+        features: Names of the features, in order; `None` if they have none.
         plugins: The plugins it was fitted with: kind, name, distribution and version of each.
         card: Further records for its file, such as options of training and an evaluation.
 
@@ -64,11 +66,19 @@ class Model(Densities):
         *,
         standardiser: Standardiser | None = None,
         noise_independent: bool = True,
+        event_shape: Sequence[int] | None = None,
+        features: Sequence[str] | None = None,
         plugins: Sequence[Mapping[str, str]] = (),
         card: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            means, names, noise, standardiser=standardiser, noise_independent=noise_independent
+            means,
+            names,
+            noise,
+            standardiser=standardiser,
+            noise_independent=noise_independent,
+            event_shape=event_shape,
+            features=features,
         )
         self.plugins = tuple(dict(plugin) for plugin in plugins)
         self.card = dict(card or {})
@@ -266,6 +276,8 @@ class Model(Densities):
             "marginals": list(self.marginals),
             "noise": self.noise,
             "noise_independent": self.noise_independent,
+            "event_shape": None if self.event_shape is None else list(self.event_shape),
+            "features": None if self.features is None else list(self.features),
             "network": recipe.describe(self.conditional_means),
             "plugins": list(self.plugins),
             "card": self.card,

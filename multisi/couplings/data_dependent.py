@@ -38,7 +38,7 @@ class DataDependent(Coupling):
         data-dependent couplings (2023), arXiv:2310.03725.
 
     Example:
-        >>> from multisi.data.marginals import prepare
+        >>> from multisi.data.prepare import prepare
         >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
         >>> pair = list(prepare({"half": x / 2, "whole": x}).values())
         >>> coupling = DataDependent(pair, "half", "whole", lambda x, source: x / 2)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from multisi.common import seeds
+from multisi.data.conditions import Conditions
 from multisi.data.standardiser import Standardiser
 from multisi.errors import (
     CheckpointError,
@@ -60,14 +61,11 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
             _means(description["network"], means, network),
             description["marginals"],
             description["noise"],
-            standardiser=Standardiser(
-                tensors["units.shift"],
-                tensors["units.scale"],
-                noise=description["noise"] is not None,
-            ),
+            standardiser=_standardiser(tensors, "units.", description["noise"] is not None),
             noise_independent=description["noise_independent"],
             event_shape=description.get("event_shape"),
             features=description.get("features"),
+            conditions=_conditions(tensors, description),
             plugins=description.get("plugins", []),
             card=description.get("card"),
         )
@@ -155,6 +153,21 @@ def _fill(means: ConditionalMeans, tensors: Mapping[str, Tensor]) -> None:
             )
     for name, weight in own.items():
         weight.data = tensors[name].to(weight.device, copy=True)
+
+
+def _standardiser(tensors: Mapping[str, Tensor], prefix: str, noise: bool) -> Standardiser:
+    shift, scale = tensors[f"{prefix}shift"], tensors[f"{prefix}scale"]
+    return Standardiser(shift, scale, noise, constant=tensors.get(f"{prefix}constant"))
+
+
+def _conditions(
+    tensors: Mapping[str, Tensor], description: Mapping[str, Any]
+) -> Conditions | None:
+    if "condition.shift" not in tensors:
+        return None
+    names = description.get("condition_features")
+    units = _standardiser(tensors, "condition.", noise=False)
+    return Conditions(units, None if names is None else tuple(names))
 
 
 def _mixture(tensors: Mapping[str, Tensor]) -> ConditionalMeans:

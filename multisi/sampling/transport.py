@@ -117,7 +117,7 @@ class Transport:
         size = max(1, len(y)) if whole else self._part_size(y, rows_differ)
         parts = [slice(i, i + size) for i in range(0, max(1, len(y)), size)]
         calls = (self.solver.calls_per_step or 0) * self.steps * len(parts)
-        condition = arrays.condition(self.condition, len(y), y)
+        condition = self.condition
         moved, dynamics = [], None
         with bar(calls or None, "transport", "call", progress) as shown:
             means = counted(self.means, shown.update) if progress else self.means

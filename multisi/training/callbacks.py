@@ -7,7 +7,8 @@ from typing import Any
 
 from multisi.analysis import report
 from multisi.common import checks
-from multisi.data.marginals import Marginal, prepare
+from multisi.data.marginals import Marginal
+from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError
 from multisi.field.named_points import index_of
 from multisi.training.batches import Batches

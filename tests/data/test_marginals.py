@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from multisi import Marginal, StandardNormal
-from multisi.data.marginals import prepare
+from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError, ShapeError
 
 X = torch.zeros(4, 2)

@@ -73,7 +73,11 @@ class DataDependent(Coupling):
         made = self._corrupt(x, source)
         if made.shape != x.shape:
             raise ShapeError(f"corrupt must keep shape {tuple(x.shape)}; got {tuple(made.shape)}.")
-        noise = torch.randn(x.shape, generator=source).to(x) if self.sigma else 0.0
+        noise = (
+            torch.randn(x.shape, generator=source, dtype=torch.float32).to(x)
+            if self.sigma
+            else 0.0
+        )
         xs[:, self._made] = made + self.sigma * noise
         return xs
 

@@ -36,7 +36,9 @@ def label_numbers(labels: Any) -> Tensor:
 def _plain(labels: Any) -> Any:
     """Labels as an array; whole numbers of pandas keep their type."""
     if not frames.is_column(labels):
-        return np.asarray(labels) if isinstance(labels, list | tuple) else labels
+        listed = isinstance(labels, list | tuple) and np.ndim(np.array(labels, object)) == 1
+        mixed = listed and any(isinstance(value, str) for value in labels)
+        return np.array(labels, object) if mixed else labels
     values = np.asarray(labels)
     if values.dtype == object and all(isinstance(v, int | np.integer) for v in values.flat):
         return values.astype(np.int64)

@@ -18,7 +18,7 @@ _PART, _LEAST, _NUMBERS = 2**24, 256, 2**24
 _SMALL = 0.25
 """A channel has its own unit if its standard deviation is this share of that of the whole."""
 _ULPS = 4
-"""A feature of a dataset varies if its range is more than so many rounding errors of its values."""
+"""A feature varies in a dataset if its range exceeds so many rounding errors of its values."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,11 @@ class Moments:
         """The moments of the mixture in which all datasets have equal shares."""
         each = [_moments(marginal) for marginal in data]
         means, variances, lows, highs = (torch.stack(part) for part in zip(*each, strict=True))
-        mean, low, high = means.mean(0), lows.amin(0), highs.amax(0)
+        mean, low = means.mean(0), lows.amin(0)
         variance = (variances + (means - mean) ** 2).mean(0)
-        ulps = torch.tensor([torch.finfo(marginal.dtype).eps for marginal in data]).double()
+        ulps = torch.tensor(
+            [torch.finfo(marginal.dtype).eps for marginal in data], dtype=torch.float64
+        )
         sizes = torch.maximum(lows.abs(), highs.abs())
         within = (highs - lows > _ULPS * leading(ulps, sizes) * sizes).any(0)
         varies = within | ~_one_value(lows) | (not all(marginal.in_memory for marginal in data))

@@ -172,7 +172,7 @@ class Standardiser(nn.Module):
         both = torch.cat([xs[:, :first], data], 1)
         if self.constants is None:
             return both
-        return self.constants.in_heads(both, torch.eye(xs.shape[1]))
+        return self.constants.in_heads(both, torch.eye(xs.shape[1], dtype=xs.dtype))
 
     def _exact(self, weights: Tensor, like: Tensor) -> Tensor:
         """Which features are constant, and not mixed with noise, at points of the cone."""

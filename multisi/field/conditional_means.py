@@ -67,7 +67,7 @@ class ConditionalMeans(nn.Module):
         """An empty tensor with the device and the type that the network computes with."""
         floats = [t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()]
         if not floats:
-            return torch.empty(0)
+            return torch.empty(0, dtype=torch.float32)
         kind = functools.reduce(torch.promote_types, (t.dtype for t in floats))
         return torch.empty(0, device=floats[0].device, dtype=kind)
 
@@ -92,7 +92,9 @@ class ConditionalMeans(nn.Module):
         if self.constants is None:
             return self._asked(y, alpha, condition, mix)
         heads = self._asked(self.constants.in_state(y, alpha), alpha, condition, mix)
-        of_heads = torch.eye(alpha.shape[-1], device=y.device) if mix is None else mix
+        of_heads = (
+            torch.eye(alpha.shape[-1], device=y.device, dtype=y.dtype) if mix is None else mix
+        )
         return self.constants.in_heads(heads, of_heads)
 
     def _asked(self, y: Tensor, alpha: Tensor, condition: Any, mix: Tensor | None) -> Tensor:

@@ -14,6 +14,7 @@ from multisi.common import arrays, checks, frames
 from multisi.common.arrays import Given
 from multisi.common.devices import choose
 from multisi.common.shapes import leading
+from multisi.common.torch_state import own_state
 from multisi.data.conditions import Conditions
 from multisi.data.prepare import check_names
 from multisi.data.standardiser import Standardiser
@@ -67,9 +68,8 @@ class Field:
         self.standardiser = standardiser or Standardiser.identity(noise is not None)
         if self.standardiser.noise != (noise is not None):
             raise ConfigError(
-                f"The standardiser was created with noise={self.standardiser.noise}, but the "
-                f"model has noise={noise!r}. Create it with Standardiser(shift, scale, "
-                f"noise={noise is not None})."
+                f"The standardiser has noise={self.standardiser.noise}, but the model has "
+                f"noise={noise!r}. Create it with Standardiser(..., noise={noise is not None})."
             )
         means.constants = self.standardiser.constants
         self.conditional_means = means.eval()
@@ -77,14 +77,12 @@ class Field:
         self.event_shape = event_shape_of(event_shape, means, self.standardiser)
         self.features = features_of(features, self.event_shape)
 
-    event_shape: tuple[int, ...] | None
-    """Shape of one sample; `None` if it is not known."""
-
-    features: tuple[str, ...] | None
-    """Names of the features, in order; `None` if they have none."""
-
     conditional_means: ConditionalMeans
     """The conditional means in standardised units: the projected output of the network."""
+    event_shape: tuple[int, ...] | None
+    """Shape of one sample; `None` if it is not known."""
+    features: tuple[str, ...] | None
+    """Names of the features, in order; `None` if they have none."""
 
     @property
     def device(self) -> torch.device:
@@ -130,6 +128,7 @@ class Field:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self.marginals)}, noise={self.noise!r})"
 
+    @own_state
     def means(self, x: Any, alpha: Any, condition: Any = None) -> Any:
         r"""The conditional means $g_k = E[x_k \mid \sum_j \alpha_j x_j = x]$, in data units.
 
@@ -159,6 +158,7 @@ class Field:
             ]
         return given.back(torch.stack(columns, 1))
 
+    @own_state
     def denoiser(self, x: Any, alpha: Any, condition: Any = None) -> Any:
         r"""The conditional mean of the noise in a state, $E[x_0 \mid x] = g_0(x, w)$.
 
@@ -179,6 +179,7 @@ class Field:
             given, noise, _ = self._noise(x, alpha, condition)
             return given.back(noise)
 
+    @own_state
     def score(self, x: Any, alpha: Any, condition: Any = None) -> Any:
         r"""The score $\nabla \log \rho(x) = -g_0 / w_0$ in data units, shape of `x`.
 
@@ -249,8 +250,7 @@ class Field:
 
         Raises:
             ShapeError: it is not one vector for each row, or one for all.
-            DataError: it does not hold finite real numbers, has other columns than that of the
-                training, or another index than `x`.
+            DataError: it is not finite, or has other columns or another index than expected.
         """
         frames.check_index(value, x, "condition")
         like, rows = self.conditional_means.reference, len(x)
@@ -273,14 +273,10 @@ class Field:
         return y
 
     def log_volume(self, x: Tensor, weights: Tensor) -> float:
-        r"""Log of the volume in data units of a unit cube of the means, for states like `x`.
-
-        Constant features do not count: there the means add the density of the noise at zero,
-        $-\log(2\pi) / 2$ for each, which is included with the opposite sign.
-        """
+        """Log of the volume in data units of a unit cube of the means, for states like `x`."""
         scale = self.standardiser.affine(weights, x[:1].double())[1]
         logs = scale.log().expand(1, *x.shape[1:])
-        if (constants := self.standardiser.constants) is not None:
+        if (constants := self.standardiser.constants) is not None:  # Undo the density of noise.
             logs = torch.where(constants.mask.to(logs.device), -math.log(2 * math.pi) / 2, logs)
         return logs.sum().item()
 

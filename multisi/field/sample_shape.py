@@ -18,7 +18,9 @@ def event_shape_of(
         return tuple(checks.integer(size, "event_shape") for size in given)
     recipe = means.recipe or {}
     known = recipe.get("event_shape", getattr(means.network, "event_shape", None))
-    return tuple(known or standardiser.shift.shape) or None
+    if known is None and standardiser.shift.ndim == 1:
+        known = standardiser.shift.shape
+    return None if known is None else tuple(known)
 
 
 def features_of(

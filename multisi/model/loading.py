@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from multisi.common import seeds
+from multisi.common.torch_state import own_state
 from multisi.data.conditions import Conditions
 from multisi.data.standardiser import Standardiser
 from multisi.errors import (
@@ -27,6 +28,7 @@ from multisi.model.model import Model
 from multisi.registry.hookspecs import PROJECT
 
 
+@own_state
 def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") -> Model:
     """Read a model that `Model.save` wrote; nothing in the file is executed.
 

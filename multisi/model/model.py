@@ -12,6 +12,7 @@ from multisi.analysis.calibration import Calibration, calibrated_noise
 from multisi.analysis.report import Report, evaluate
 from multisi.analysis.velocity import velocity
 from multisi.common import checks, seeds
+from multisi.common.torch_state import own_state
 from multisi.data.conditions import Conditions
 from multisi.data.standardiser import Standardiser
 from multisi.dynamics.route import checked_weights
@@ -88,6 +89,7 @@ class Model(Densities):
         self.card = dict(card or {})
         self._calibration: Calibration | None = None
 
+    @own_state
     def transport(
         self,
         x: Any,
@@ -116,8 +118,8 @@ class Model(Densities):
         has the same law at every time, with $\varepsilon(t) = \mathrm{noise} \cdot w_0(t)$.
 
         Arguments:
-            x: Samples of `source`, shape `(b, *event)`, in data units; noise is raw. The columns
-                of a DataFrame are aligned with the features of the model.
+            x: Samples of `source`, shape `(b, *event)`, in data units; noise is raw. A DataFrame
+                is aligned with the features of the model.
             source: Where samples come from: a name, a dict of name to weight, or coordinates
                 `(k,)`; or one for each row, as a list of names or coordinates `(b, k)`.
             target: Where they go, in the same form.
@@ -144,8 +146,7 @@ class Model(Densities):
             progress: Show a progress bar if standard error is a terminal.
 
         Returns:
-            The kind of array or table that `x` is, shape `(b, *event)`; with `return_path` an
-            array of shape `(steps + 1, b, *event)`.
+            The kind of array that `x` is, shape `(b, *event)` or `(steps + 1, b, *event)`.
 
         Raises:
             ConfigError: a name is unknown, or an option has an invalid value.
@@ -156,8 +157,7 @@ class Model(Densities):
             SolverError: a state is not finite.
             PluginError: a part from a plugin breaks its contract.
         """
-        given = self.given(x)
-        states = given.rows
+        states = (given := self.given(x)).rows
         route = [named_points.resolve(source, self.marginals, len(states), "source")]
         route += [] if via is None else named_points.waypoints(via, self.marginals)
         route += [named_points.resolve(target, self.marginals, len(states), "target")]
@@ -187,8 +187,7 @@ class Model(Densities):
             y = self.standardise(states, start)
             moved, weights = options.run(y, route, random, return_path, progress)
             moved = self.standardiser.restore(moved.to(states), weights)
-            moved = self.standardiser.kept(states, start, moved, weights)
-        return given.back(moved)
+        return given.back(self.standardiser.kept(states, start, moved, weights))
 
     def couple(self, x: Any, source: Any, **options: Any) -> dict[str, Any]:
         """Move each row of `x` to every marginal; errors are those of `transport`.
@@ -203,6 +202,7 @@ class Model(Densities):
         """
         return {name: self.transport(x, source, name, **options) for name in self.marginals}
 
+    @own_state
     def velocity(
         self,
         x: Any,
@@ -227,10 +227,10 @@ class Model(Densities):
             SimplexError: the path is not on the simplex at `t`.
             SolverError: the velocity is not finite.
         """
-        given = self.given(x)
-        condition = self.given_condition(condition, x)
-        return given.back(velocity(self, given.rows, path, t, condition, interpolant))
+        rows, told = (given := self.given(x)).rows, self.given_condition(condition, x)
+        return given.back(velocity(self, rows, path, t, told, interpolant))
 
+    @own_state
     def calibrate(self, other: Field, samples: Mapping[str, Any], *, exact: bool = False) -> Self:
         r"""Prepare `noise="auto"`, the $\varepsilon^*$ of `multisi.analysis.Bounds`.
 
@@ -247,6 +247,7 @@ class Model(Densities):
         self._calibration = Calibration(self, other, checks.options(samples, "samples"), exact)
         return self
 
+    @own_state
     def evaluate(self, held_out: Mapping[str, Any], **options: Any) -> Report:
         """Move held-out samples between all ordered pairs and compare them with the targets.
 

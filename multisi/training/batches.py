@@ -133,6 +133,8 @@ class Batches:
             means = means_of(network, options, self.event_shape, len(self.names))
         self.plugins += _records("network", network)
         means = means.to(self.device)
+        if isinstance(network, str) and means.reference.dtype.itemsize < 4:
+            means.float()  # The default type of this process is too short to train in.
         means.constants = self.standardiser.constants
         self.dtype, self._points = means.reference.dtype, None
         return means

@@ -13,6 +13,7 @@ from torch import nn
 
 from multisi.common import checks, seeds
 from multisi.common.processes import World
+from multisi.common.torch_state import own_state
 from multisi.couplings import Coupling
 from multisi.errors import CheckpointError, ConfigError, TrainingDivergedError
 from multisi.field import ConditionalMeans
@@ -26,6 +27,7 @@ from multisi.training.schedule import Schedule
 from multisi.training.simplex_law import SimplexLaw
 
 
+@own_state
 def fit(
     marginals: Mapping[str, Any],
     *,

@@ -24,13 +24,14 @@ def is_column(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A column of pandas as an array, or as a dict if it is indexed by names; others unchanged."""
+    """A column of pandas as an array, or as a dict if its numbers have names; others unchanged."""
     if not is_column(value):
         return value
-    index = getattr(value, "index", None)
-    if index is not None and len(index) and all(isinstance(name, str) for name in index):
-        return dict(zip(index, value.tolist(), strict=True))
-    return np.asarray(value)
+    array, index = np.asarray(value), list(getattr(value, "index", ()))
+    named = bool(index) and all(isinstance(name, str) for name in index)
+    if named and array.dtype.kind in "biuf":
+        return dict(zip(index, array.tolist(), strict=True))
+    return array
 
 
 def names(frame: Any, what: str) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ def prepare(marginals: Mapping[str, Any]) -> dict[str, AnyMarginal]:
         raise ConfigError(f"At most one marginal may be a StandardNormal(); got {noise}.")
     if not data:
         raise DataError("At least one marginal must be a dataset; got none.")
+    data = _aligned(data)
     first, *others = data
     for name in others:
         if data[name].event_shape != data[first].event_shape:
@@ -37,7 +38,6 @@ def prepare(marginals: Mapping[str, Any]) -> dict[str, AnyMarginal]:
                 f"All marginals must have the same event shape; {first!r} has "
                 f"{data[first].event_shape}, {name!r} has {data[name].event_shape}."
             )
-    data = _aligned(data)
     if len(conditional := [name for name, m in data.items() if m.condition is not None]) > 1:
         raise ConfigError(f"At most one marginal may have a condition; got {conditional}.")
     return {name: ready[name] for name in noise} | data

@@ -175,4 +175,6 @@ def _array(values: Any, what: str) -> "np.ndarray[Any, Any]":
         )
     # Torch accepts no foreign byte order, negative strides, longdouble or read-only memory.
     native = np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
+    if any(stride < 0 for stride in array.strides):  # Also along an axis of length one.
+        array = array.copy()
     return np.require(array, native, ["C", "W"])

@@ -143,17 +143,20 @@ class Standardiser(nn.Module):
             x = torch.where(self._exact(weights, y), self.constant.to(y), x)
         return x * _total(weights, y)
 
-    def kept(self, x: Tensor, source: Tensor, y: Tensor, target: Tensor) -> Tensor:
-        """States with the constant features of the samples they come from, bit for bit.
+    def kept(self, x: Tensor, source: Tensor, y: Tensor, target: Tensor, still: Tensor) -> Tensor:
+        """States with what does not change from the samples they come from, bit for bit.
 
-        Where noise has a weight at the source, or at the target, nothing is changed.
+        That are rows that stay where they are, and the constant features, unless noise has a
+        weight at the source or at the target.
 
         Arguments:
             x: Samples, shape `(b, *event)`.
             source: Their points of the cone, shape `(k,)` or `(b, k)`.
             y: States that they were moved to, shape `(..., b, *event)`.
             target: Points of the cone of these states, shape `(..., k)`, as for `standardise`.
+            still: Which rows stay, shape `()` or `(b,)`.
         """
+        y = torch.where(leading(still, x).to(x.device), x, y)
         if self.constant is None:
             return y
         mask = self._exact(source, y) & self._exact(target, y)

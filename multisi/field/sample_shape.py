@@ -34,11 +34,12 @@ def features_of(
     """
     if names is None:
         return None
-    if event_shape is None or len(event_shape) != 1:
+    names = checks.several(names, "features")
+    if event_shape is not None and len(event_shape) != 1:
         raise ConfigError(
             f"features are for samples that are vectors; got event_shape={event_shape}."
         )
-    return check_features(names, event_shape[0], "features")
+    return check_features(names, event_shape[0] if event_shape else len(names), "features")
 
 
 def check_shape(shape: tuple[int, ...], event: tuple[int, ...] | None, what: str) -> None:

@@ -187,7 +187,8 @@ class Model(Densities):
             y = self.standardise(states, start)
             moved, weights = options.run(y, route, random, return_path, progress)
             moved = self.standardiser.restore(moved.to(states), weights)
-        return given.back(self.standardiser.kept(states, start, moved, weights))
+        still = options.still(route)
+        return given.back(self.standardiser.kept(states, start, moved, weights, still))
 
     def couple(self, x: Any, source: Any, **options: Any) -> dict[str, Any]:
         """Move each row of `x` to every marginal; errors are those of `transport`.

@@ -80,7 +80,7 @@ def wasserstein(x: Any, y: Any) -> float:
     few = min(len(a), len(b))
     distances = torch.cdist(a[:few], b[:few], compute_mode="donot_use_mm_for_euclid_dist")
     cost = distances.square()
-    return _finite(math.sqrt(cost[torch.arange(few), assign(cost)].mean().item()) * unit)
+    return _finite(math.sqrt(cost.gather(1, assign(cost)[:, None]).mean().item()) * unit)
 
 
 def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) -> float:
@@ -104,7 +104,8 @@ def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) ->
     a, b, unit = _scaled(x, y)
     few, projections = min(len(a), len(b)), checks.integer(projections, "projections")
     source = seeds.generator(seeds.check(seed))
-    directions = torch.randn(a.shape[1], projections, generator=source, dtype=a.dtype)
+    shape = (a.shape[1], projections)
+    directions = torch.randn(shape, generator=source, dtype=a.dtype, device=a.device)
     directions = directions / directions.norm(dim=0)
     low, high = ((part[:few] @ directions).sort(0).values for part in (a, b))
     return _finite(math.sqrt((high - low).square().mean().item()) * unit)
@@ -148,14 +149,14 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
     both -= both.mean(0)  # `cdist` expands squares, which would lose digits far from zero.
     n, m = len(a), len(b)
     source = seeds.generator(seeds.check(seed))
-    signs = torch.full((permutations + 1, n + m), -1.0 / m)
+    signs = torch.full((permutations + 1, n + m), -1.0 / m, dtype=torch.float32, device=a.device)
     signs[0, :n] = 1.0 / n
     for row in signs[1:]:
-        row[torch.randperm(n + m, generator=source)[:n]] = 1.0 / n
+        row[torch.randperm(n + m, generator=source, device=a.device)[:n]] = 1.0 / n
     # With s = 1/n on one sample and -1/m on the other, the biased statistic is -s' D s. The
     # entries of s sum to zero, so D may be centred, which reduces rounding errors.
     centre = mean_distance(both[:_ROWS], both[:_ROWS])
-    statistics = torch.zeros(permutations + 1, dtype=torch.float64)
+    statistics = torch.zeros(permutations + 1, dtype=torch.float64, device=a.device)
     for i in range(0, n + m, _ROWS):
         distances = (torch.cdist(both[i : i + _ROWS], both) - centre).float()
         statistics -= ((signs @ distances.T) * signs[:, i : i + _ROWS]).sum(1)
@@ -190,26 +191,27 @@ def gaussian_map(source: Any, target: Any) -> Any:
     unit, scale = _unit(a), _unit(b)
     a, b = a / unit, b / scale
     m0, m1 = a.mean(0), b.mean(0)
-    c0, c1 = (torch.cov(part.T).reshape(part.shape[1], -1) for part in (a, b))
-    root, inverse = _root(c0, 0.5), _root(c0, -0.5)
-    matrix = inverse @ _root(root @ c1 @ root, 0.5) @ inverse
+    # In the span of the rows of the source, V, where C_0 = V S² V', so that no matrix has more
+    # rows than there are samples: A = V S⁻¹ (S V' C_1 V S)^½ S⁻¹ V'.
+    root, basis = _spectrum((a - m0) / math.sqrt(len(a) - 1))
+    product, turn = _spectrum((b - m1) / math.sqrt(len(b) - 1) @ (basis * root))
+    half = turn / root[:, None]
+    matrix = (half * product) @ half.T
 
     def transport(x: Any) -> Tensor:
         rows = _rows(x, "x")
         if rows.shape[1] != len(m0):
             raise ShapeError(f"x must have rows of {len(m0)} numbers; got {rows.shape[1]}.")
-        return (m1 + (rows / unit - m0) @ matrix.T) * scale
+        return (m1 + (rows / unit - m0) @ basis @ matrix @ basis.T) * scale
 
     return transport
 
 
-def _root(matrix: Tensor, power: float) -> Tensor:
-    """Power of a positive semi-definite matrix; zero eigenvalues stay zero."""
-    values, vectors = torch.linalg.eigh(matrix)
-    floor = values.max().clamp_min(torch.finfo(values.dtype).tiny) * 1e-12
-    powers = torch.where(values > floor, values.clamp_min(floor) ** power, 0.0)
-    result: Tensor = (vectors * powers) @ vectors.T
-    return result
+def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Singular values, without those that are zero up to rounding, and their vectors `(d, r)`."""
+    _, values, vectors = torch.linalg.svd(rows, full_matrices=False)
+    kept = values > values[:1].clamp_min(torch.finfo(values.dtype).tiny) * 1e-6
+    return values[kept], vectors[kept].T
 
 
 def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:

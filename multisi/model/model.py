@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from multisi.analysis.calibration import Calibration, calibrated_noise
-from multisi.analysis.report import Report, evaluate
+from multisi.analysis.evaluation import evaluate
+from multisi.analysis.report import Report
 from multisi.analysis.velocity import velocity
 from multisi.common import checks, seeds
 from multisi.common.torch_state import own_state
@@ -256,16 +257,23 @@ class Model(Densities):
 
         Arguments:
             held_out: Name to samples `(n, *event)` that were not used in training, for two or
-                more data marginals.
-            options: `samples` (at most 4000 per marginal), `seed`, and options of `transport`.
+                more data marginals. Rows are chosen by the weights of a `Marginal`, and moved
+                with its condition.
+            options: `samples` (at most 4000 per marginal); `seed`; `units` of distances and tests,
+                `"standardised"`, in which each feature has the standard deviation 1 over all
+                marginals, or `"data"`; and options of `transport`.
 
         Raises:
-            DataError: there are fewer than two data marginals or four rows.
+            DataError: there are fewer than two data marginals or four rows, or the samples have
+                other features than the model.
             MultisiError: as for `transport`.
         """
         for name in checks.options(held_out, "held_out"):
             named_points.index_of(name, self.marginals, "evaluate")
-        report = evaluate(self.transport, held_out, **options)
+        names = None if self.conditions is None else self.conditions.features
+        report = evaluate(
+            self.transport, held_out, features=self.features, condition_features=names, **options
+        )
         self.card["evaluation"] = report.to_dict()
         return report
 

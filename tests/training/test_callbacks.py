@@ -5,6 +5,8 @@ import torch
 
 import multisi
 from multisi import training
+from multisi.analysis.evaluation import ring
+from multisi.analysis.held_out import HeldOut
 from multisi.errors import ConfigError, DataError
 
 X = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
@@ -47,8 +49,8 @@ def test_early_stopping_keeps_the_best():
     run = runs[-1]
     assert run.counts.best_step == run.step - 15
     assert run.step < 300
-    again = training.EarlyStopping(held_out, **options)
-    value = multisi.analysis.report.ring(model.transport, again._data, samples=60, steps=4)
+    data = {name: multisi.Marginal(x) for name, x in held_out.items()}
+    value = ring(model.transport, HeldOut(data, samples=60), steps=4)
     assert value == pytest.approx(run.counts.best)
     with pytest.raises(DataError, match="two or more data marginals"):
         fit(held_out={"a": X, "z": multisi.StandardNormal()})

@@ -10,11 +10,13 @@ from torch import Tensor
 from multisi.common import arrays, checks, seeds
 from multisi.common.assignment import assign
 from multisi.common.shapes import flat
+from multisi.common.torch_state import own_state
 from multisi.errors import DataError, ShapeError
 
 _ROWS = 1024
 
 
+@own_state
 def energy_distance(x: Any, y: Any, biased: bool = False) -> float:
     r"""Energy distance $2 E|X - Y| - E|X - X'| - E|Y - Y'|$, zero only for equal laws.
 
@@ -41,6 +43,7 @@ def energy_distance(x: Any, y: Any, biased: bool = False) -> float:
     return _finite((2 * mean_distance(a, b) - within) * unit)
 
 
+@own_state
 def mean_distance(a: Tensor, b: Tensor) -> float:
     """Mean Euclidean distance over all pairs of rows.
 
@@ -59,6 +62,7 @@ def mean_distance(a: Tensor, b: Tensor) -> float:
     return total / (len(a) * len(b))
 
 
+@own_state
 def wasserstein(x: Any, y: Any) -> float:
     r"""Exact 2-Wasserstein distance $\min_\sigma (E|x_i - y_{\sigma(i)}|^2)^{1/2}$ of samples.
 
@@ -83,6 +87,7 @@ def wasserstein(x: Any, y: Any) -> float:
     return _finite(math.sqrt(cost.gather(1, assign(cost)[:, None]).mean().item()) * unit)
 
 
+@own_state
 def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) -> float:
     r"""Sliced 2-Wasserstein distance: the root mean square of distances along random directions.
 
@@ -125,6 +130,7 @@ class PermutationTest(NamedTuple):
     """Share of the permutations, the identity included, with at least this energy distance."""
 
 
+@own_state
 def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> PermutationTest:
     """Permutation test of whether two sets of samples have the same law, by the energy distance.
 
@@ -166,6 +172,7 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
     )
 
 
+@own_state
 def gaussian_map(source: Any, target: Any) -> Any:
     r"""The optimal transport map between the Gaussians with the moments of two sets of samples.
 
@@ -198,6 +205,7 @@ def gaussian_map(source: Any, target: Any) -> Any:
     half = turn / root[:, None]
     matrix = (half * product) @ half.T
 
+    @own_state
     def transport(x: Any) -> Tensor:
         rows = _rows(x, "x")
         if rows.shape[1] != len(m0):

@@ -14,7 +14,7 @@ from multisi.analysis.held_out import HeldOut
 from multisi.analysis.marginal_tests import names_of, wrong_features
 from multisi.analysis.report import Pair, Report
 from multisi.common import arrays, checks
-from multisi.common.shapes import flat
+from multisi.common.torch_state import own_state
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
 
@@ -24,6 +24,7 @@ _NUMBERS = 2**24
 """Most numbers in the states of a path that are held at once."""
 
 
+@own_state
 def evaluate(
     transport: Callable[..., Any],
     held_out: Mapping[str, Any],
@@ -72,6 +73,7 @@ def evaluate(
     return Report(tuple(data), tuple(pairs), units)
 
 
+@own_state
 def ring(transport: Callable[..., Any], held: HeldOut, **options: Any) -> float:
     """Mean energy distance of the transports from each marginal to the next, in a ring.
 
@@ -144,7 +146,7 @@ def _within_labels(x: Tensor, of_x: Tensor | None, y: Tensor, of_y: Tensor | Non
     if of_x is None or of_y is None:
         return math.nan
     total, share = 0.0, 0
-    for label in of_y.unique().tolist():
+    for label in sorted(set(of_y.tolist())):
         mine, others = x[of_x == label], y[of_y == label]
         if min(len(mine), len(others)) >= 2:
             total += metrics.energy_distance(mine, others) * len(others)

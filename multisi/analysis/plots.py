@@ -168,7 +168,7 @@ def _drawn(width: float, height: float) -> Iterator[Any]:
     empty()
     import matplotlib
 
-    plain = {"text.usetex": False, "svg.hashsalt": "multisi"}
+    plain: Any = {"text.usetex": False, "svg.hashsalt": "multisi"}
     with matplotlib.rc_context(plain), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"(?s).*(Glyph|constrained_layout|Tight layout)")
         yield empty(width, height)

@@ -113,11 +113,8 @@ class Report:
         return statistics.fmean(values) if values else math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as dicts, lists, strings and numbers; figures that do not exist are NaN."""
-        pairs = [
-            {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(pair).items()}
-            for pair in self.pairs
-        ]
+        """The report for JSON: dicts, lists, strings, numbers, and `None` for what is not finite."""
+        pairs = [{k: _plain(v) for k, v in asdict(pair).items()} for pair in self.pairs]
         return {"names": list(self.names), "units": self.units, "pairs": pairs}
 
     def __str__(self) -> str:
@@ -156,6 +153,12 @@ class Report:
             row = (cells.get((source, target), "-") for target in self.names)
             lines.append("".join(text.rjust(width) for text in (source, *row)))
         return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 FIGURES = {

@@ -44,4 +44,5 @@ def _systematic(
     """Places of `count` points at equal distances on the line where each row has its share."""
     ends = shares.cumsum()
     points = (np.arange(count) + random.random()) / count * ends[-1]
-    return ends.searchsorted(points, side="right").clip(max=len(shares) - 1)
+    found: np.ndarray[Any, Any] = ends.searchsorted(points, side="right")
+    return found.clip(max=len(shares) - 1)

@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from multisi.common import arrays, checks
 from multisi.common.torch_state import own_state
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
+from multisi.field.field import Field
+from multisi.field.named_points import index_of
 
 _FEW = 1000
 """Largest number of rows for slow figures: exact distances and permutation tests."""
@@ -32,8 +34,7 @@ def evaluate(
     samples: int = 4000,
     seed: int = 0,
     units: str = "standardised",
-    features: Sequence[str] | None = None,
-    condition_features: Sequence[str] | None = None,
+    field: Field | None = None,
     **options: Any,
 ) -> Report:
     """Move held-out samples between all ordered pairs of marginals and compare the results.
@@ -45,8 +46,7 @@ def evaluate(
         samples: Largest number of rows per marginal, which are chosen by their weights.
         seed: Seed of the draws and of the transport's noise.
         units: Units of all distances and tests: `"standardised"` or `"data"`.
-        features: Names of the model's features, in order; `None` if it has none.
-        condition_features: Names of the features of its condition, in order.
+        field: The model, which knows the names of marginals and features.
         options: Options of `transport`. Without a `condition` those of the rows are used; where
             the source has none, each row gets one drawn from the marginal that has them.
 
@@ -55,14 +55,17 @@ def evaluate(
         ConfigError: `samples` is not an integer of at least 4, or another option is invalid.
         ShapeError: the samples have different event shapes.
     """
+    for name in () if field is None else checks.options(held_out, "held_out"):
+        index_of(name, field.marginals, "evaluate")
     data = {n: m for n, m in prepare(held_out).items() if isinstance(m, Marginal)}
+    conditions = None if field is None else field.conditions
     held = HeldOut(
         data,
         samples=samples,
         seed=seed,
         units=units,
-        features=features,
-        condition_features=condition_features,
+        features=None if field is None else field.features,
+        condition_features=None if conditions is None else conditions.features,
     )
     pairs = [
         _measure(transport, held, source, target, options)

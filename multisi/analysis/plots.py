@@ -1,7 +1,6 @@
 """Plots of reports and grids of images, as the bytes of picture files."""
 
 import io
-import pathlib
 import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence

@@ -14,6 +14,9 @@ from torch.overrides import TorchFunctionMode
 
 from multisi.errors import ConfigError
 
+WITHOUT_FLOAT64 = {"mps"}
+"""Kinds of devices that have no float64, such as Apple's."""
+
 
 def check(seed: Any) -> int:
     """The seed as a non-negative integer; `None` gives a random one.
@@ -113,7 +116,7 @@ class RowGenerator(torch.Generator):
 
 def _exact(device: torch.device) -> torch.device:
     """The device itself, or the CPU in place of one without float64."""
-    return torch.device("cpu") if device.type == "mps" else device
+    return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
 
 
 def _mix(x: Tensor) -> Tensor:

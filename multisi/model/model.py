@@ -257,23 +257,15 @@ class Model(Densities):
 
         Arguments:
             held_out: Name to samples `(n, *event)` that were not used in training, for two or
-                more data marginals. Rows are chosen by the weights of a `Marginal`, and moved
-                with its condition.
-            options: `samples` (at most 4000 per marginal); `seed`; `units` of distances and tests,
-                `"standardised"`, in which each feature has the standard deviation 1 over all
-                marginals, or `"data"`; and options of `transport`.
+                more data marginals; weights, labels and a condition of a `Marginal` count.
+            options: `samples` (at most 4000 per marginal), `seed`, `units` of distances and tests
+                (`"standardised"` or `"data"`), and options of `transport`.
 
         Raises:
-            DataError: there are fewer than two data marginals or four rows, or the samples have
-                other features than the model.
+            DataError: there are fewer than two data marginals or four rows, or other features.
             MultisiError: as for `transport`.
         """
-        for name in checks.options(held_out, "held_out"):
-            named_points.index_of(name, self.marginals, "evaluate")
-        names = None if self.conditions is None else self.conditions.features
-        report = evaluate(
-            self.transport, held_out, features=self.features, condition_features=names, **options
-        )
+        report = evaluate(self.transport, held_out, field=self, **options)
         self.card["evaluation"] = report.to_dict()
         return report
 

@@ -94,7 +94,9 @@ def test_moved_rows_have_conditions():
 
 
 def evaluated(data):
-    return {n: m if isinstance(m, multisi.Marginal) else multisi.Marginal(m) for n, m in data.items()}
+    return {
+        n: m if isinstance(m, multisi.Marginal) else multisi.Marginal(m) for n, m in data.items()
+    }
 
 
 def test_a_condition_in_the_options_comes_first():

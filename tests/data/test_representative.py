@@ -42,7 +42,7 @@ def test_rows_are_chosen_in_proportion_to_their_weights():
     assert counts / 8000 == pytest.approx(weights.numpy(), abs=4 * (0.25 / 8000) ** 0.5)
 
 
-def test_one_seed_chooses_the_same_rows():
+def test_the_same_seed_chooses_the_same_rows():
     weights = np.arange(30.0)
     assert (chosen(weights, 9, seed=3) == chosen(weights, 9, seed=3)).all()
     assert (chosen(weights, 9, seed=3) != chosen(weights, 9, seed=4)).any()

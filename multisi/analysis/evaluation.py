@@ -55,8 +55,9 @@ def evaluate(
         ConfigError: `samples` is not an integer of at least 4, or another option is invalid.
         ShapeError: the samples have different event shapes.
     """
-    for name in () if field is None else checks.options(held_out, "held_out"):
-        index_of(name, field.marginals, "evaluate")
+    if field is not None:
+        for name in checks.options(held_out, "held_out"):
+            index_of(name, field.marginals, "evaluate")
     data = {n: m for n, m in prepare(held_out).items() if isinstance(m, Marginal)}
     conditions = None if field is None else field.conditions
     held = HeldOut(

@@ -150,18 +150,23 @@ class EarlyStopping:
             ConfigError: `held_out` names an unknown marginal.
             DataError: samples of `held_out` have another event shape, other features, or fewer
                 than 4 rows.
+            MultisiError: as for `transport`.
         """
         if self._held is None:
-            self._held = self._chosen(training.batches)
+            self._held = self._chosen(training.batches, self.samples)
+            self._measure(training, self._chosen(training.batches, 4))  # Fails now, if it does.
         if training.step % self.every == 0:
-            model = training.batches.model(training.average.means)
-            training.judge(ring(model.transport, self._held, **self.options))
+            training.judge(self._measure(training, self._held))
         ended = 0 < training.counts.best_step <= training.step - self.patience * self.every
         if ended:
             training.use_best()
         return ended
 
-    def _chosen(self, batches: Batches) -> HeldOut:
+    def _measure(self, training: Training, held: HeldOut) -> float:
+        model = training.batches.model(training.average.means)
+        return ring(model.transport, held, **self.options)
+
+    def _chosen(self, batches: Batches, samples: int) -> HeldOut:
         """The held-out rows, chosen at the first step, before the first measurement is due."""
         for name, marginal in self._data.items():
             index_of(name, batches.names, "held_out")
@@ -174,7 +179,7 @@ class EarlyStopping:
         conditions = batches.conditions
         return HeldOut(
             self._data,
-            samples=self.samples,
+            samples=samples,
             seed=seed,
             units=self.units,
             features=batches.features,

@@ -113,7 +113,7 @@ class Report:
         return statistics.fmean(values) if values else math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """The report for JSON: dicts, lists, strings and numbers; `None` for what is not finite."""
+        """The report for JSON: dicts, lists, strings, numbers; `None` for what is not finite."""
         pairs = [{k: _plain(v) for k, v in asdict(pair).items()} for pair in self.pairs]
         return {"names": list(self.names), "units": self.units, "pairs": pairs}
 

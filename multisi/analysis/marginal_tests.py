@@ -103,7 +103,7 @@ def names_of(features: Sequence[str] | None, event_shape: tuple[int, ...]) -> li
     """
     if features is not None:
         return list(features)
-    return [",".join(map(str, place)) for place in np.ndindex(event_shape)]
+    return [",".join(map(str, place)) or "0" for place in np.ndindex(event_shape)]
 
 
 def _excess(a: Tensor, b: Tensor, tolerance: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from multisi.common.shapes import flat
 from multisi.common.torch_state import own_state
 from multisi.errors import DataError, ShapeError
 
-_ROWS = 1024
+_ROWS, _LONG, _NUMBERS = 1024, 32, 2**22
+"""Rows whose distances are computed at once; the length of short rows; most numbers gathered."""
 
 
 @own_state
@@ -55,11 +56,25 @@ def mean_distance(a: Tensor, b: Tensor) -> float:
         >>> mean_distance(torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0]]))
         2.5
     """
-    total = sum(
-        torch.cdist(part, b, compute_mode="donot_use_mm_for_euclid_dist").sum().item()
-        for part in torch.split(a, _ROWS)
-    )
+    total = sum(_distances(part, b).sum().item() for part in torch.split(a, _ROWS))
     return total / (len(a) * len(b))
+
+
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distances of all pairs of rows, to nine digits at least, shape `(n, m)`.
+
+    Long rows are multiplied as matrices, which loses digits where two rows are close to each other
+    beside their sizes; these distances are computed again.
+    """
+    if a.shape[1] <= _LONG:
+        return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+    x, y = a - b.mean(0), b - b.mean(0)
+    found = torch.cdist(x, y, compute_mode="use_mm_for_euclid_dist")
+    near = found <= 1e-3 * (x.norm(dim=1)[:, None] + y.norm(dim=1))
+    for part in torch.split(near.nonzero(), max(1, _NUMBERS // a.shape[1])):
+        i, j = part.unbind(1)
+        found[i, j] = (a[i] - b[j]).norm(dim=1)
+    return found
 
 
 @own_state
@@ -82,8 +97,7 @@ def wasserstein(x: Any, y: Any) -> float:
     """
     a, b, unit = _scaled(x, y)
     few = min(len(a), len(b))
-    distances = torch.cdist(a[:few], b[:few], compute_mode="donot_use_mm_for_euclid_dist")
-    cost = distances.square()
+    cost = _distances(a[:few], b[:few]).square()
     return _finite(math.sqrt(cost.gather(1, assign(cost)[:, None]).mean().item()) * unit)
 
 

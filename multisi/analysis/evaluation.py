@@ -1,5 +1,6 @@
 """The evaluation of a model: held-out samples are moved, and compared with their targets."""
 
+import itertools
 import math
 import statistics
 import time
@@ -181,10 +182,10 @@ def _moved(
         states = held.move(transport, x[part], source, target, told, given)
         ends.append(states[-1])
         if len(states) == len(grid):  # Otherwise it has gained the kinks of the interpolant.
-            moves = (states[1:] - states[:-1]).cpu().double() / held.unit
-            energies.append(moves.square().sum() * steps)
+            moves = ((b - a).cpu().double() / held.unit for a, b in itertools.pairwise(states))
+            energies.append(sum(move.square().sum() for move in moves) * steps)
     whole = len(energies) == len(ends)
-    return torch.cat(ends), torch.stack(energies).sum().item() / len(x) if whole else math.nan
+    return torch.cat(ends), float(sum(energies)) / len(x) if whole else math.nan
 
 
 def _parts(x: Tensor, steps: int, options: Mapping[str, Any]) -> list[slice]:

@@ -18,17 +18,17 @@ class Still(torch.nn.Module):
 
 
 def run():
-    """Seconds a pair, transport there and back included: median, least and most of five."""
+    """CPU seconds a pair, transport there and back included: median, least and most of five."""
     model = multisi.Model(Still(), ("a", "b"))
-    print("\nSeconds a pair of an evaluation of 64 rows: median [least, most] of five")
+    print("\nCPU seconds a pair of an evaluation of 64 rows: median [least, most] of five")
     for side in SIDES:
         source = torch.Generator().manual_seed(0)
         a, b = torch.rand(2, ROWS, 3, side, side, generator=source)
         times = []
         for _ in range(REPEATS):
-            start = time.perf_counter()
+            start = time.process_time()
             report = model.evaluate({"a": a, "b": b})
-            times.append((time.perf_counter() - start) / len(report.pairs))
+            times.append((time.process_time() - start) / len(report.pairs))
         features = 3 * side * side
         shown = f"{statistics.median(times):.3f} [{min(times):.3f}, {max(times):.3f}]"
         print(f"{features:>6,} features (3 x {side} x {side})  {shown}")

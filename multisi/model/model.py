@@ -258,12 +258,11 @@ class Model(Densities):
         Arguments:
             held_out: Name to samples `(n, *event)` that were not used in training, for two or
                 more data marginals; weights, labels and a condition of a `Marginal` count.
-            options: `samples` (at most 4000 per marginal), `seed`, `units` of distances and tests
-                (`"standardised"` or `"data"`), and options of `transport`.
+            options: `samples` per marginal (4000), `seed`, `units` of the figures ("standardised"
+                or "data"), and options of `transport`.
 
         Raises:
-            DataError: there are fewer than two data marginals or four rows, or other features.
-            MultisiError: as for `transport`.
+            MultisiError: there are fewer than two data marginals or four rows; or as `transport`.
         """
         report = evaluate(self.transport, held_out, field=self, **options)
         self.card["evaluation"] = report.to_dict()

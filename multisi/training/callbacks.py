@@ -5,8 +5,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from multisi.analysis import report
-from multisi.common import checks
+from multisi.analysis.evaluation import ring
+from multisi.analysis.held_out import HeldOut, checked_units
+from multisi.common import checks, seeds
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError
@@ -93,7 +94,8 @@ class EarlyStopping:
     """End training when transports of held-out samples stop improving; keep the best weights.
 
     The measure is the energy distance between moved and held-out samples, with the averaged
-    weights, as a mean over the transports from each data marginal to the next, in a ring.
+    weights, as a mean over the transports from each data marginal to the next, in a ring. It takes
+    rows by their weights and moves them with their conditions, as `Model.evaluate` does.
 
     Arguments:
         held_out: Name to samples that are not trained on, each of shape `(n, *event)`, for two or
@@ -101,6 +103,7 @@ class EarlyStopping:
         every: Steps between two measurements.
         patience: Number of measurements to wait for a better one.
         samples: Largest number of rows per marginal in a measurement.
+        units: Units of the distance, `"standardised"` or `"data"`.
         options: Options of `transport`, such as `steps` (16).
 
     Raises:
@@ -123,11 +126,12 @@ class EarlyStopping:
         every: int = 500,
         patience: int = 5,
         samples: int = 1000,
+        units: str = "standardised",
         **options: Any,
     ) -> None:
         ready = prepare(held_out)
         self._data = {n: m for n, m in ready.items() if isinstance(m, Marginal)}
-        self._known = False
+        self._held: HeldOut | None = None
         if len(self._data) < 2:
             raise DataError(
                 "Early stopping needs held-out samples of two or more data marginals; got "
@@ -136,6 +140,7 @@ class EarlyStopping:
         self.every = checks.integer(every, "every")
         self.patience = checks.integer(patience, "patience")
         self.samples = checks.integer(samples, "samples", least=4)
+        self.units = checked_units(units)
         self.options = {"steps": 16, **options}
 
     def __call__(self, training: Training) -> bool:
@@ -143,21 +148,26 @@ class EarlyStopping:
 
         Raises:
             ConfigError: `held_out` names an unknown marginal.
-            DataError: samples of `held_out` have another event shape, or fewer than 4 rows.
+            DataError: samples of `held_out` have another event shape, other features, or fewer
+                than 4 rows.
+            MultisiError: as for `transport`.
         """
-        if not self._known:
-            self._check(training.batches)
+        if self._held is None:
+            self._held = self._chosen(training.batches, self.samples)
+            self._measure(training, self._chosen(training.batches, 4))  # Fails now, if it does.
         if training.step % self.every == 0:
-            model = training.batches.model(training.average.means)
-            options = {"samples": self.samples, **self.options}
-            training.judge(report.ring(model.transport, self._data, **options))
+            training.judge(self._measure(training, self._held))
         ended = 0 < training.counts.best_step <= training.step - self.patience * self.every
         if ended:
             training.use_best()
         return ended
 
-    def _check(self, batches: Batches) -> None:
-        """Check the held-out samples at the first step, before the first measurement is due."""
+    def _measure(self, training: Training, held: HeldOut) -> float:
+        model = training.batches.model(training.average.means)
+        return ring(model.transport, held, **self.options)
+
+    def _chosen(self, batches: Batches, samples: int) -> HeldOut:
+        """The held-out rows, chosen at the first step, before the first measurement is due."""
         for name, marginal in self._data.items():
             index_of(name, batches.names, "held_out")
             if marginal.event_shape != batches.event_shape or len(marginal) < 4:
@@ -165,7 +175,16 @@ class EarlyStopping:
                     f"held_out {name!r} must have at least 4 rows of shape {batches.event_shape}; "
                     f"got {len(marginal)} of shape {marginal.event_shape}."
                 )
-        self._known = True
+        seed = seeds.check(self.options.get("seed", 0))
+        conditions = batches.conditions
+        return HeldOut(
+            self._data,
+            samples=samples,
+            seed=seed,
+            units=self.units,
+            features=batches.features,
+            condition_features=None if conditions is None else conditions.features,
+        )
 
 
 def figures(training: Training) -> dict[str, float]:

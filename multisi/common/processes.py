@@ -84,7 +84,8 @@ class World:
         """The largest value over all processes."""
         if self.size == 1:
             return value
-        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        tensor = torch.tensor(value, dtype=kind, device=self.device)
         distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
         return tensor.item()
 

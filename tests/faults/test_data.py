@@ -152,7 +152,7 @@ def test_damaged_data_file(name, content, message, tmp_path, monkeypatch, capsys
 
 
 def test_damaged_data_file_unlike_a_byte_order_mark(tmp_path):
-    from multisi.files.samples import read_samples
+    from multisi.files.formats import read_samples
 
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfa,b\r\n1,2\r\n3,4\r\n")
     found = read_samples(tmp_path / "x.csv")

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from multisi.errors import ConfigError, DataError
-from multisi.files.samples import Samples, check_writable, read_samples, write_samples
+from multisi.files.formats import check_writable, read_samples, write_samples
+from multisi.files.samples import Picture, Reading, Samples
 
 ROWS = np.arange(12.0).reshape(6, 2) / 12
 
@@ -14,7 +15,7 @@ def test_tables_round_trip(suffix, tmp_path):
     back = read_samples(file)
     assert np.array_equal(back.rows, ROWS)
     if suffix in (".csv", ".parquet"):
-        assert back.columns == ("width", "height")
+        assert back.features == ("width", "height")
 
 
 def test_csv_with_and_without_header(tmp_path):
@@ -31,9 +32,9 @@ def test_csv_with_and_without_header(tmp_path):
 def test_images_are_pixels(suffix, tmp_path):
     rows = np.linspace(0, 1, 8 * 16 * 3).reshape(-1, 3)
     file = tmp_path / f"x{suffix}"
-    write_samples(file, rows, Samples(rows, None, (8, 16)))
+    write_samples(file, rows, Samples(rows, picture=Picture((8, 16))))
     back = read_samples(file)
-    assert back.picture == (8, 16) and back.rows.shape == (128, 3)
+    assert back.picture.size == (8, 16) and back.rows.shape == (128, 3)
     assert np.abs(back.rows - rows).max() < (
         0.5 / 255 + 1e-6 if suffix in (".png", ".bmp") else 0.2
     )
@@ -57,7 +58,7 @@ def test_photographs_stand_upright(tmp_path):
     image, turned = Image.new("RGB", (4, 2)), Image.Exif()
     turned[0x0112] = 6  # The camera was turned by a quarter.
     image.save(tmp_path / "turned.jpg", exif=turned)
-    assert read_samples(tmp_path / "turned.jpg").picture == (4, 2)
+    assert read_samples(tmp_path / "turned.jpg").picture.size == (4, 2)
 
 
 def test_arrays_of_images(tmp_path):
@@ -66,7 +67,7 @@ def test_arrays_of_images(tmp_path):
     assert read_samples(tmp_path / "x.npy").rows.shape == rows.shape
     with pytest.raises(ConfigError, match="a table holds vectors"):
         write_samples(tmp_path / "x.csv", rows, Samples(rows))
-    picture = Samples(ROWS, None, (3, 2))
+    picture = Samples(ROWS, picture=Picture((3, 2)))
     write_samples(tmp_path / "p.npy", np.zeros((6, 3)), picture)
     assert read_samples(tmp_path / "p.npy").rows.shape == (3, 2, 3)
 
@@ -137,7 +138,7 @@ def test_columns_of_one_name(tmp_path):
 
 @pytest.mark.parametrize("name", ["x.parquet", "x.png"])
 def test_rows_that_a_format_cannot_write(name, tmp_path):
-    like = Samples(ROWS, ("a", "b"), (3, 2))
+    like = Samples(ROWS, ("a", "b"), picture=Picture((3, 2)))
     with pytest.raises(DataError, match="could not be written"):
         write_samples(tmp_path / name, np.zeros((5, 3)), like)
     assert not list(tmp_path.iterdir())

@@ -19,7 +19,7 @@ from multisi.errors import DataError
 from multisi.files.header import LOOKED_AT, has_header
 from multisi.files.regular import open_regular
 from multisi.files.samples import Array, Column, Reading, Samples
-from multisi.files.tables import Roles, complete, is_missing, is_number
+from multisi.files.tables import BLANK, Roles, complete, is_missing, is_number
 
 
 def read(path: Any, how: Reading) -> Samples:
@@ -83,7 +83,7 @@ def _lines(path: Any, file: BinaryIO) -> Iterator[Iterator[tuple[int, list[str]]
                 raise DataError(f"{str(path)!r}, line {reader.line_num}: {error}.") from None
             if cells is None:
                 return
-            if not any(map(str.strip, cells)) and len(cells) <= 1 and (width != 1 or not cells):
+            if not any(c.strip(BLANK) for c in cells[:2]) and len(cells) <= (width != 1):
                 empty.append(reader.line_num)
                 continue
             if width == 1:  # There, an empty line may be a missing value.
@@ -126,7 +126,7 @@ def _fast(file: BinaryIO, header: bool, roles: Roles) -> _Parsed | None:
         warnings.simplefilter("error")
         try:
             if header:
-                next(line for line in csv.reader(text) if any(map(str.strip, line)))
+                next(line for line in csv.reader(text) if any(c.strip(BLANK) for c in line))
             frame = pandas.read_csv(
                 _Watched(text),
                 header=None,
@@ -178,7 +178,8 @@ def _numbers(
     together = "".join(cells)
     with contextlib.suppress(ValueError):
         values = list(map(float, cells))
-        if together.isascii() and "_" not in together and all(map(math.isfinite, values)):
+        plain = together.isascii() and together.isprintable() and "_" not in together
+        if plain and all(map(math.isfinite, values)):
             return values
     values = []
     for place, cell in zip(places, cells, strict=True):

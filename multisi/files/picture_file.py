@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -54,9 +55,19 @@ def read(path: Any, how: Reading) -> Samples:
         DataError: the file is damaged or too large, has several pages, or has no 8-bit colours.
         ImportError: Pillow is not installed.
     """
+    pixels, kept, lost = _pixels(path, how)
+    colours = pixels[..., :3].reshape(-1, 3).astype(np.float32)
+    colours /= 255
+    alpha = pixels[..., 3].copy() if pixels.shape[2] == 4 else None
+    weights = None if alpha is None else alpha.reshape(-1) / np.float32(255)
+    return Samples(colours, weights=weights, picture=Picture(pixels.shape[:2], alpha, kept, lost))
+
+
+def _pixels(path: Any, how: Reading) -> tuple[Array, dict[str, Any], tuple[str, ...]]:
+    """The pixels, shape `(height, width, 3 or 4)`, what is kept, and the names of what is lost."""
     from PIL import Image, ImageOps
 
-    with open_regular(path) as opened, _unbounded(Image):
+    with open_regular(path) as opened, _alone(Image):
         size = os.fstat(opened.fileno()).st_size
         with Image.open(opened, formats=sorted(set(FORMATS.values()))) as image:
             bands = len(image.getbands()) if image.mode in _MODES else 4
@@ -64,26 +75,41 @@ def read(path: Any, how: Reading) -> Samples:
             _check(path, image, opened)
             image.load()
             lost = _lost(image)
-            upright = ImageOps.exif_transpose(image)  # Cameras may store a rotation as a tag.
-            clear = upright.has_transparency_data
-            pixels = np.asarray(upright.convert("RGBA" if clear else "RGB"))
-            kept = _kept(upright, image)
-    colours = pixels[..., :3].reshape(-1, 3).astype(np.float32)
-    colours /= 255
-    alpha = pixels[..., 3].copy() if clear else None
-    picture = Picture(pixels.shape[:2], alpha, kept, lost)
-    weights = None if alpha is None else alpha.reshape(-1) / 255
-    return Samples(colours, weights=weights, picture=picture)
+            ImageOps.exif_transpose(image, in_place=True)  # Cameras may store a rotation as a tag.
+            mode = "RGBA" if image.has_transparency_data else "RGB"
+            plain = image if image.mode == mode else image.convert(mode)
+            return np.asarray(plain), _kept(image), lost
 
 
 @contextlib.contextmanager
-def _unbounded(image: Any) -> Iterator[None]:
-    """Without the bound of Pillow, which is one for all files: here it depends on the file."""
+def _alone(image: Any) -> Iterator[None]:
+    """Without the bound of Pillow, which is one for all files, and what its decoders print."""
+    log = logging.getLogger("PIL.TiffImagePlugin")
     bound, image.MAX_IMAGE_PIXELS = image.MAX_IMAGE_PIXELS, None
+    disabled, log.disabled = log.disabled, True
     try:
+        with _unheard():
+            yield
+    finally:
+        image.MAX_IMAGE_PIXELS, log.disabled = bound, disabled
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Without the standard error of C, where libtiff prints what Pillow raises as an error."""
+    try:
+        heard = os.dup(2)
+    except OSError:  # The process started with it closed.
+        yield
+        return
+    try:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 2)
+        os.close(nothing)
         yield
     finally:
-        image.MAX_IMAGE_PIXELS = bound
+        os.dup2(heard, 2)
+        os.close(heard)
 
 
 def _check(path: Any, image: Any, opened: Any) -> None:
@@ -120,11 +146,11 @@ def _depth(image: Any, opened: Any) -> int:
     return 8
 
 
-def _kept(upright: Any, image: Any) -> dict[str, Any]:
+def _kept(image: Any) -> dict[str, Any]:
     """What is written again, by the names of Pillow."""
     from PIL import Image
 
-    exif = upright.getexif()
+    exif = image.getexif()
     if image.format == "TIFF":
         describing = Image.Exif()
         for tag in _DESCRIBING:

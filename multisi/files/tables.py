@@ -16,6 +16,8 @@ MISSING = frozenset(
     ("", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "+nan", "null", "none", ".", "?")
 )
 """Cells that mean that there is no value, in lower case."""
+BLANK = " \t"
+"""What may surround a number; Python takes more characters for blank ones."""
 
 
 @dataclass(frozen=True)
@@ -195,12 +197,13 @@ def is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return cell.isascii() and "_" not in cell and not is_missing(cell)
+    plain = cell.isascii() and cell.strip(BLANK).isprintable() and "_" not in cell
+    return plain and not is_missing(cell)
 
 
 def is_missing(cell: str) -> bool:
     """Whether a cell means that there is no value."""
-    return cell.strip().lower() in MISSING
+    return cell.strip(BLANK).lower() in MISSING
 
 
 def complete(path: Any, missing: Array, how: Reading, first: str) -> Array | None:

@@ -36,6 +36,7 @@ def fit(options: argparse.Namespace) -> None:
     for flag in ("resume", "shard"):
         if getattr(options, flag) and options.run_dir is None:
             raise ConfigError(f"--{flag} needs --run-dir DIR, the folder of the run.")
+    checks.number(options.save_seconds, "save_seconds")
     files = inputs.files_of(options.marginal, "--marginal")
     held_out = inputs.files_of(options.held_out, "--held-out")
     noise = None if options.no_noise else options.noise_name

@@ -4,7 +4,7 @@ import io
 import math
 import os
 import zipfile
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as numpy_format
@@ -35,7 +35,14 @@ def read_npz(path: Any, how: Reading) -> Samples:
     Raises:
         DataError: the file is damaged or too large, or holds other arrays.
     """
-    with open_regular(path) as opened, zipfile.ZipFile(opened) as file:
+    with open_regular(path) as opened:
+        if opened.read(4) not in (b"PK\x03\x04", b"PK\x05\x06"):  # A zip may begin otherwise.
+            raise DataError(f"{str(path)!r} cannot be read: it is not a file of numpy.")
+        return _read_zip(path, opened, how)
+
+
+def _read_zip(path: Any, opened: BinaryIO, how: Reading) -> Samples:
+    with zipfile.ZipFile(opened) as file:
         members = {info.filename.removesuffix(".npy"): info for info in file.infolist()}
         size = sum(info.file_size for info in file.infolist())
         check_size(path, size, os.fstat(opened.fileno()).st_size, how)

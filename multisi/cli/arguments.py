@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 from multisi._version import __version__
 from multisi.cli import commands
+from multisi.cli.table_options import add_columns, add_reading
 from multisi.cli.values import integer, number
 from multisi.errors import ConfigError
 from multisi.registry.hookspecs import KINDS
@@ -78,8 +79,8 @@ def _add_fit(parsers: Any) -> None:
         help="name of the noise marginal (default: noise)",
     )
     parser.add_argument("--no-noise", action="store_true", help="fit without a noise marginal")
-    _add_reading(parser)
-    _add_columns(parser)
+    add_reading(parser)
+    add_columns(parser)
     _add_parts(parser)
     _add_training(parser)
     _add_run(parser)
@@ -173,7 +174,7 @@ def _add_transport(parsers: Any) -> None:
         help="a column of IN that is a condition, may be repeated; or one condition for all rows, "
         "as numbers joined by commas",
     )
-    _add_reading(parser)
+    add_reading(parser)
     _add_transport_options(parser)
     parser.add_argument("input", metavar="IN", help="file of samples, or an image")
     parser.add_argument("output", metavar="OUT", help="file to write")
@@ -196,8 +197,8 @@ def _add_evaluate(parsers: Any) -> None:
         metavar="FILE",
         help="draw the energy distances to FILE, such as p.png or p.pdf",
     )
-    _add_reading(parser)
-    _add_columns(parser)
+    add_reading(parser)
+    add_columns(parser)
     _add_transport_options(parser)
     _add_common(parser)
 
@@ -226,52 +227,6 @@ def _add_new_plugin(parsers: Any) -> None:
 def _add_marginals(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument(
         "--marginal", action="append", default=[], metavar="NAME=FILE", help=text, required=True
-    )
-
-
-def _add_reading(parser: argparse.ArgumentParser) -> None:
-    """How tables are read where they do not say it themselves."""
-    parser.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        metavar="yes|no",
-        help="whether the first line of CSV files has names, where that is ambiguous; NAME=yes or "
-        "NAME=no for one dataset",
-    )
-    parser.add_argument(
-        "--index",
-        action="append",
-        metavar="COLUMN",
-        help="a column to keep aside, by name or by place as #1, may be repeated; none if all "
-        "columns are features",
-    )
-    parser.add_argument(
-        "--missing",
-        choices=("refuse", "drop"),
-        default="refuse",
-        help="what to do with rows that have missing values (default: refuse)",
-    )
-    parser.add_argument(
-        "--max-bytes",
-        type=integer,
-        metavar="N",
-        help="bytes that a file may expand to (default: 512 MiB, or 100 times its size)",
-    )
-
-
-def _add_columns(parser: argparse.ArgumentParser) -> None:
-    """The columns of a table that are no features."""
-    for name in ("weights", "labels"):
-        parser.add_argument(
-            f"--{name}", metavar="COLUMN", help=f"the column with the {name} of the rows"
-        )
-    parser.add_argument(
-        "--condition",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="a column that is a condition; may be repeated",
     )
 
 

@@ -26,17 +26,40 @@ def demo(options: argparse.Namespace) -> None:
 
 def fit(options: argparse.Namespace) -> None:
     """Fit a model to datasets."""
-    from multisi.cli import inputs, outputs
+    from multisi.cli import outputs
     from multisi.cli.values import options_of
     from multisi.common import checks
     from multisi.common.processes import World
-    from multisi.data import StandardNormal
     from multisi.training import fit
 
     for flag in ("resume", "shard"):
         if getattr(options, flag) and options.run_dir is None:
             raise ConfigError(f"--{flag} needs --run-dir DIR, the folder of the run.")
     checks.number(options.save_seconds, "save_seconds")
+    of_coupling = options_of(options.coupling_option, "--coupling-option")
+    of_network = options_of(options.network_option, "--network-option")
+    marginals, held_out = _datasets(options)
+    out = checks.path(options.out, "--out")
+    model = fit(
+        marginals,
+        coupling_options=of_coupling,
+        network_options=of_network,
+        held_out=held_out or None,
+        callbacks=[outputs.starting(options.log, out)],
+        progress=not options.quiet,
+        rescue=out.with_name(f"{out.stem[:200]}-interrupted{out.suffix[:20]}"),
+        **{name: getattr(options, name) for name in _FIT},
+    )
+    if World.found(model.device).first:
+        outputs.save(model, out)
+        print(f"{model} is in {out}")
+
+
+def _datasets(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The marginals and the held-out samples of `fit`, once its outputs are known to be right."""
+    from multisi.cli import inputs, outputs
+    from multisi.data import StandardNormal
+
     files = inputs.files_of(options.marginal, "--marginal")
     held_out = inputs.files_of(options.held_out, "--held-out")
     noise = None if options.no_noise else options.noise_name
@@ -46,8 +69,6 @@ def fit(options: argparse.Namespace) -> None:
             "dataset, or the noise by --noise-name NAME."
         )
     _check_known(held_out, files)
-    of_coupling = options_of(options.coupling_option, "--coupling-option")
-    of_network = options_of(options.network_option, "--network-option")
     read = {f"--marginal {name}": file for name, file in files.items()}
     read |= {f"--held-out {name}": file for name, file in held_out.items()}
     written = {"--out": options.out, "--log": options.log, "--run-dir": options.run_dir}
@@ -55,27 +76,15 @@ def fit(options: argparse.Namespace) -> None:
     outputs.check_place(options.out)
     if options.log is not None:
         outputs.check_log(options.log)
-    how = inputs.reading(options)
+    how = inputs.reading(options, files)
     found = inputs.read_all(files, how, options.header)
+    inputs.check_found(list(found.values()), how)
     features = next((s.features for s in found.values() if s.features is not None), None)
     marginals: dict[str, Any] = {} if noise is None else {noise: StandardNormal()}
     marginals |= inputs.marginals_of(found, features)
     judges = inputs.marginals_of(inputs.read_all(held_out, how, options.header), features)
     _check_alike(judges, marginals)
-    out = checks.path(options.out, "--out")
-    model = fit(
-        marginals,
-        coupling_options=of_coupling,
-        network_options=of_network,
-        held_out=judges or None,
-        callbacks=[outputs.starting(options.log, out)],
-        progress=not options.quiet,
-        rescue=out.with_name(f"{out.stem[:200]}-interrupted{out.suffix[:20]}"),
-        **{name: getattr(options, name) for name in _FIT},
-    )
-    if World.found(model.device).first:
-        outputs.save(model, out)
-        print(f"{model} is in {out}")
+    return marginals, judges
 
 
 def _check_known(held_out: Mapping[str, Any], files: Mapping[str, Any]) -> None:
@@ -174,9 +183,11 @@ def evaluate(options: argparse.Namespace) -> None:
     if options.picture is not None:
         kind = plots.check_format(options.picture)
         outputs.check_place(options.picture)
-    how = inputs.reading(options)
+    how = inputs.reading(options, files)
     model = load(options.model, device=options.device)
-    held_out = inputs.marginals_of(inputs.read_all(files, how, options.header), model.features)
+    found = inputs.read_all(files, how, options.header)
+    inputs.check_found(list(found.values()), how)
+    held_out = inputs.marginals_of(found, model.features)
     report = model.evaluate(held_out, samples=options.samples, **_transport_options(options))
     print(dumps(report.to_dict(), indent=1) if options.json else report)
     if kind is not None:

@@ -1,7 +1,7 @@
 """The files that a command reads."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from multisi.cli.values import pairs
@@ -12,12 +12,20 @@ from multisi.files.formats import read_samples
 from multisi.files.samples import Array, Reading, Samples
 
 
-def reading(options: argparse.Namespace) -> Reading:
+def reading(options: argparse.Namespace, names: Collection[str] = ()) -> Reading:
     """The options of reading; the header is that of all files.
 
+    Arguments:
+        options: The options of the command.
+        names: Names of the datasets.
+
     Raises:
-        ConfigError: an option is invalid.
+        ConfigError: an option is invalid, or names another dataset.
     """
+    for text in options.header:
+        which = text.rpartition("=")[0]
+        if which and which not in names:
+            raise ConfigError(f"--header: no dataset is named {which!r}.")
     index = options.index
     if index is not None and "none" in index and len(index) > 1:
         raise ConfigError("--index none says that there is no index; it stands alone.")
@@ -50,19 +58,13 @@ def read_all(
     """The samples of some files, by name of the dataset.
 
     Raises:
-        ConfigError: `header` names another dataset.
-        DataError: a file cannot be read, or no file has a column that is asked for.
+        ConfigError: the format of a file is unknown.
+        DataError: a file cannot be read.
     """
-    for text in header:
-        which = text.rpartition("=")[0]
-        if which and which not in files:
-            raise ConfigError(f"--header: no dataset is named {which!r}.")
-    found = {
+    return {
         name: read_samples(file, replace(how, header=_header(header, name)))
         for name, file in files.items()
     }
-    check_found(list(found.values()), how)
-    return found
 
 
 def check_found(found: Sequence[Samples], how: Reading) -> None:
@@ -121,7 +123,7 @@ def _marginal(name: str, samples: Samples, features: Sequence[str] | None) -> Ma
             labels=samples.labels,
             weights=samples.weights,
             condition=samples.condition,
-            features=samples.features if ordered is None else features,
+            features=samples.features if features is None else features,
         )
     except MultisiError as error:
         raise type(error)(f"Marginal {name!r}: {error}") from None

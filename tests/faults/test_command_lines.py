@@ -12,11 +12,12 @@ from PIL import Image
 from multisi.cli.parser import main
 
 DEEP = "[" * 100_000
-WHOLE = ["0", "-1", "1.5", "1e3", "nan", "inf", "x", "", "１０", "9" * 200, "1_0", "0x10"]
+WHOLE = ["0", "-1", "1.5", "1e3", "nan", "inf", "x", "", "\uff11\uff10", "9" * 200, "1_0", "0x10"]
 REAL = ["-1", "nan", "inf", "-inf", "1e999", "x", "", "٣", "1_0", "9" * 5000]
 NAMES = ["gone", "", "gone=", "None", "a\nb"]
 FILES = ["gone.csv", "x.xyz", "text.csv", ".", "", "pipe.npy", "damaged.npz", "damaged.parquet",
-         "empty.csv", "counts.csv", "ragged.csv", "pages.tiff", "no/x.csv", "objects.npy"]  # fmt: skip
+         "empty.csv", "counts.csv", "ragged.csv", "pages.tiff", "no/x.csv",
+         "objects.npy"]  # fmt: skip
 DATA = ["a", "a=", "=a.csv", "=", *(f"b={file}" for file in FILES), "a=wide.npy", "a=other.csv"]
 PLACES = ["", ".", "no/x.st", "a.csv", "./b.csv", "link.csv", "x" * 300, "pipe.npy", "\0"]
 PARTS = ["self=1", "kind=1", "=", "x", "x=1", f"x={DEEP}", "args=1", "base=1", "1=1", "a b=1"]
@@ -46,7 +47,7 @@ GRAMMAR = {
             "--coupling": NAMES,
             "--coupling-option": PARTS,
             "--network": NAMES,
-            "--network-option": [*PARTS, "width=0", "width=x", "network=1", "depth=-1", "width=[]"],
+            "--network-option": [*PARTS, "width=0", "width=x", "network=1", "depth=-1"],
             "--steps": WHOLE,
             "--max-seconds": REAL,
             "--batch-size": [*WHOLE, "1000000000000"],

@@ -119,7 +119,6 @@ def _fast(file: BinaryIO, header: bool, roles: Roles) -> _Parsed | None:
     except ImportError:
         return None
     count = len(roles.features) + len(roles.others)
-    kinds: Any = dict.fromkeys(roles.features, np.float64) | dict.fromkeys(roles.others, object)
     exact = Version(pandas.__version__) >= Version("3.1")  # Its default; the option goes away.
     options = {} if exact else {"float_precision": "round_trip"}
     with _text(file) as text, warnings.catch_warnings():
@@ -132,16 +131,19 @@ def _fast(file: BinaryIO, header: bool, roles: Roles) -> _Parsed | None:
                 header=None,
                 na_filter=False,
                 skip_blank_lines=count > 1,
-                dtype=kinds if roles.others else np.float64,
+                dtype=dict.fromkeys(roles.others, object),  # Numbers are read faster unasked.
                 **options,
             )
             texts = {place: frame[place].tolist() for place in roles.others}
-            rows = (frame.drop(columns=list(texts)) if texts else frame).to_numpy()
+            numbers = frame.drop(columns=list(texts)) if texts else frame
+            if any(kind.kind not in "iuf" for kind in numbers.dtypes):
+                return None
+            rows = numbers.to_numpy(np.float64)
         except (UnicodeDecodeError, MemoryError):
             raise
         except Exception:  # Whatever it is, the exact way finds it, and says where it is.
             return None
-    whole = frame.shape[1] == count and rows.dtype == np.float64 and np.isfinite(rows).all()
+    whole = frame.shape[1] == count and np.isfinite(rows).all()
     # A short line is filled up, with empty texts where its last columns are texts.
     whole = whole and all(map(all, texts.values()))
     whole = whole and all(is_number(cell) for i in roles.valued() for cell in texts[i])

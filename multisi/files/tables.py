@@ -1,5 +1,6 @@
 """Tables: which column is what, and what must never be guessed."""
 
+import collections
 import re
 import warnings
 from collections.abc import Sequence
@@ -52,7 +53,8 @@ class Roles:
             DataError: a name is repeated, or no column is left for the features.
             ConfigError: a column is named for two roles.
         """
-        if names is not None and (repeated := sorted({n for n in names if names.count(n) > 1})):
+        counts = collections.Counter(names)
+        if repeated := sorted(name for name, times in counts.items() if times > 1):
             raise DataError(
                 f"{str(path)!r}: each column must have a different name; repeated: "
                 f"{listed(repeated)}. Rename the columns."

@@ -25,7 +25,7 @@ READING = {
     "--header": ["maybe", "", "c=yes", "=yes", "YES"],
     "--index": ["gone", "#9", "#0", ""],
     "--missing": ["x", "", "1"],
-    "--max-bytes": [*WHOLE, "1"],
+    "--max-bytes": WHOLE,
 }
 COMMON = {"--seed": [*WHOLE[1:], str(2**64)], "--device": ["cuda:9", "gpu", "", "mps:7"]}
 COLUMNS = {"--weights": NAMES, "--labels": NAMES, "--condition": NAMES}
@@ -38,7 +38,8 @@ TRANSPORT = {
 }
 GRAMMAR = {
     "fit": (
-        ["--marginal", "a=a.csv", "--marginal", "b=b.csv", "--out", "new.st", "--quiet"],
+        ["--marginal", "a=a.csv", "--marginal", "b=b.csv", "--out", "new.st", "--quiet",
+         "--steps", "1"],
         {
             "--marginal": [*DATA, "a=a.csv", "noise=a.csv", "c=gone.csv", "c=wide.npy"],
             "--out": PLACES,

@@ -182,6 +182,7 @@ def evaluate(options: argparse.Namespace) -> None:
     kind = None
     if options.picture is not None:
         kind = plots.check_format(options.picture)
+        plots.empty()  # Fails now, not after the work, if matplotlib is missing.
         outputs.check_place(options.picture)
     how = inputs.reading(options, files)
     model = load(options.model, device=options.device)

@@ -125,6 +125,11 @@ def _files(images: Sequence[Any]) -> dict[str, "np.ndarray[Any, Any]"]:
         samples = read_samples(image)
         if samples.picture is None:
             raise DataError(f"{str(image)!r} is not an image.")
+        if samples.weights is not None and samples.weights.min() < 1:
+            raise DataError(
+                f"{str(image)!r} has transparent pixels, which the demo cannot show. Put it on a "
+                "background, or use multisi fit and multisi transport, which keep them."
+            )
         pictures[name] = samples.rows.reshape(*samples.picture.size, 3)
     return pictures
 

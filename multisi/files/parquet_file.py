@@ -29,8 +29,10 @@ def read(path: Any, how: Reading) -> Samples:
     pandas, parquet = (importlib.import_module(name) for name in ("pandas", "pyarrow.parquet"))
     with open_regular(path) as opened:
         with parquet.ParquetFile(opened) as file:
-            cells = file.metadata.num_rows * file.metadata.num_columns
-            check_size(path, 8 * cells, os.fstat(opened.fileno()).st_size, how)
+            about = file.metadata
+            pages = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+            size = max(8 * about.num_rows * about.num_columns, pages)
+            check_size(path, size, os.fstat(opened.fileno()).st_size, how)
             lost = sorted(set(file.schema_arrow.metadata or {}) - _OWN)
         opened.seek(0)
         frame = pandas.read_parquet(opened, engine="pyarrow")

@@ -73,7 +73,7 @@ class Plugin:
             )
         return found  # type: ignore[no-any-return]
 
-    def bind(self, *args: Any, **options: Any) -> None:
+    def bind(self, /, *args: Any, **options: Any) -> None:
         """Check that the factory accepts some arguments.
 
         Arguments:
@@ -89,7 +89,7 @@ class Plugin:
         except TypeError as error:
             raise ConfigError(f"{self.kind} {self.name!r}: {error}.") from None
 
-    def make(self, *args: Any, **options: Any) -> Any:
+    def make(self, /, *args: Any, **options: Any) -> Any:
         """The object that the factory creates.
 
         Arguments:

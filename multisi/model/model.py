@@ -12,6 +12,7 @@ from multisi.analysis.calibration import Calibration, calibrated_noise
 from multisi.analysis.report import Report, evaluate
 from multisi.analysis.velocity import velocity
 from multisi.common import arrays, checks, seeds
+from multisi.common.compiled import weights_of
 from multisi.data.standardiser import Standardiser
 from multisi.dynamics.route import checked_weights
 from multisi.field import named_points, recipe
@@ -270,7 +271,7 @@ class Model(Densities):
 
     def parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The contents of the model's file: tensors, and a description for JSON."""
-        tensors = {f"means.{name}": t for name, t in self.conditional_means.state_dict().items()}
+        tensors = {f"means.{name}": t for name, t in weights_of(self.conditional_means).items()}
         tensors |= {f"units.{name}": t for name, t in self.standardiser.state_dict().items()}
         return tensors, {
             "marginals": list(self.marginals),

@@ -63,7 +63,7 @@ def check(tensors: Mapping[str, Any], description: Mapping[str, Any]) -> int:
                 f"got {type(tensor).__name__}."
             )
         empty[name] = torch.empty(0, dtype=tensor.dtype, device="cpu")
-    size = sum(tensor.nbytes for tensor in tensors.values())
+    size: int = sum(tensor.nbytes for tensor in tensors.values())
     return len(_file_of(empty, description)) + size
 
 

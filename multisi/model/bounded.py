@@ -22,7 +22,7 @@ _MAKE = {
 class Bounded(TorchFunctionMode):
     """Refuse to make more, in this thread, than a network with some weights needs.
 
-    Without it a file of a few hundred bytes could ask for 10^9 layers, or a layer of 10^12 numbers.
+    Without it a file of a few hundred bytes could ask for 10^9 layers, or for 10^12 numbers.
 
     Arguments:
         weights: The weights in the file, by name.

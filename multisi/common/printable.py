@@ -1,5 +1,7 @@
 """Text of strangers for messages: names in files, errors of plugins."""
 
+from typing import Any
+
 _MOST = 500
 """Characters that are shown."""
 
@@ -17,12 +19,20 @@ def printable(text: str, most: int = _MOST) -> str:
 
 def told(error: BaseException) -> str:
     """The class and the message of an error in one line, also if its message cannot be made."""
-    name = type.__getattribute__(type(error), "__name__")
+    name, message = type.__getattribute__(type(error), "__name__"), shown(error)
+    return printable(f"{name}: {message}" if message else str(name))
+
+
+def shown(value: Any) -> str:
+    r"""The text of an object in one line, also if it cannot be made.
+
+    Example:
+        >>> shown(ValueError("two\nlines"))
+        'two lines'
+    """
     try:
-        message = str(error)
+        return printable(" ".join(str(value)[: 2 * _MOST].split()))
     except KeyboardInterrupt:
         raise
-    except BaseException:
-        return f"{name} (its message cannot be shown)"
-    message = " ".join(message[: 2 * _MOST].split())
-    return printable(f"{name}: {message}" if message else str(name))
+    except BaseException:  # Some errors of plugins are no Exception.
+        return "(its message cannot be shown)"

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from multisi.common.arrays import dense, floats
 from multisi.common.features import check_features
-from multisi.data.sources import InMemory, Stream, source_of
+from multisi.data.sources import InMemory, Source, Stream, source_of
 from multisi.errors import ConfigError, DataError, ShapeError
 
 
@@ -122,6 +123,11 @@ class Marginal:
     def in_memory(self) -> bool:
         """Whether all samples are in memory."""
         return isinstance(self._source, InMemory)
+
+    @property
+    def source(self) -> Source:
+        """Where the rows come from."""
+        return self._source
 
     @property
     def samples(self) -> Tensor:
@@ -259,7 +265,7 @@ def check_names(names: list[Any]) -> None:
     for name in names:
         if not isinstance(name, str) or not name:
             raise ConfigError(f"A marginal's name must be a non-empty string; got {name!r}.")
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
+    if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
         raise ConfigError(f"Each marginal must have a different name; repeated: {repeated}.")
     if len(names) < 2:
         raise DataError(

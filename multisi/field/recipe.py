@@ -1,11 +1,13 @@
 """Recipes: how to create the conditional means of a saved model."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from multisi import registry
+from multisi.common.printable import told
 from multisi.errors import ConfigError, UnknownPluginError
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.field.gaussian_mixture import GaussianMixtureMeans
@@ -37,9 +39,36 @@ def means_of(
         **registry.installed().find("network", network).record(),
         "event_shape": list(event_shape),
         "marginals": marginals,
-        "options": dict(options or {}),
+        "options": {name: _held(value, name) for name, value in (options or {}).items()},
     }
     return means_from(recipe)
+
+
+def _held(value: Any, name: str) -> Any:
+    """An option as a model file will hold it, so that the network is the same when it is loaded.
+
+    Raises:
+        ConfigError: a file cannot hold it.
+    """
+    try:
+        held = json.loads(json.dumps(_plain(value), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"network_options: {name!r} must be a value that a model file can hold, of numbers, "
+            f"texts, lists and dicts: {told(error)}. Pass the network itself for other options."
+        ) from None
+    return held
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy as those of Python, arrays and tuples as lists."""
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("the keys of a dict must be texts")
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def describe(means: ConditionalMeans) -> dict[str, Any] | None:

@@ -1,16 +1,15 @@
 """Callbacks, which are called after each step of training."""
 
-import json
-import pathlib
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from multisi.analysis import report
 from multisi.common import checks
 from multisi.data.marginals import Marginal, prepare
-from multisi.errors import ConfigError, DataError
+from multisi.errors import ConfigError, DataError, SolverError
 from multisi.field.named_points import index_of
-from multisi.training.batches import Batches
+from multisi.files import plain
 from multisi.training.loop import Training
 
 
@@ -22,11 +21,11 @@ class Log:
         every: Steps between two lines.
 
     Raises:
-        ConfigError: `every` is not a positive integer.
+        ConfigError: `path` is not a path, or `every` is not a positive integer.
         DataError: the file cannot be written.
 
     Example:
-        >>> import multisi, tempfile, torch
+        >>> import multisi, pathlib, tempfile, torch
         >>> x = torch.randn(99, 1, generator=torch.Generator().manual_seed(0))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder, "log.jsonl")
@@ -37,7 +36,8 @@ class Log:
     """
 
     def __init__(self, path: Any, every: int = 100) -> None:
-        self.path, self.every = pathlib.Path(path), checks.integer(every, "every")
+        self.path = checks.path(path, "The log").absolute()
+        self.every = checks.integer(every, "every")
         try:
             self._append("")
         except OSError as error:
@@ -48,7 +48,7 @@ class Log:
     def __call__(self, training: Training) -> None:
         """Write a line if one is due."""
         if training.world.first and training.step % self.every == 0:
-            self._append(json.dumps(figures(training)) + "\n")
+            self._append(plain.dumps(figures(training)) + "\n")
 
     def _append(self, text: str) -> None:
         with self.path.open("a", encoding="utf-8") as file:
@@ -145,7 +145,7 @@ class EarlyStopping:
             DataError: samples of `held_out` have another event shape, or fewer than 4 rows.
         """
         if not self._known:
-            self._check(training.batches)
+            self.check(training)
         if training.step % self.every == 0:
             model = training.batches.model(training.average.means)
             options = {"samples": self.samples, **self.options}
@@ -155,8 +155,17 @@ class EarlyStopping:
             training.use_best()
         return ended
 
-    def _check(self, batches: Batches) -> None:
-        """Check the held-out samples at the first step, before the first measurement is due."""
+    def check(self, training: Training) -> None:
+        """Check held-out samples and options by a small measurement, before the first step.
+
+        Arguments:
+            training: The run, before its first step.
+
+        Raises:
+            ConfigError: `held_out` names an unknown marginal, or an option is invalid.
+            DataError: samples of `held_out` have another event shape, or fewer than 4 rows.
+        """
+        batches = training.batches
         for name, marginal in self._data.items():
             index_of(name, batches.names, "held_out")
             if marginal.event_shape != batches.event_shape or len(marginal) < 4:
@@ -164,6 +173,9 @@ class EarlyStopping:
                     f"held_out {name!r} must have at least 4 rows of shape {batches.event_shape}; "
                     f"got {len(marginal)} of shape {marginal.event_shape}."
                 )
+        model = batches.model(training.average.means)
+        with contextlib.suppress(SolverError):  # A network may explode until it is trained.
+            report.ring(model.transport, self._data, **{**self.options, "samples": 4})
         self._known = True
 
 

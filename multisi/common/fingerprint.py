@@ -118,9 +118,12 @@ class _Reader:
     def _module(self, module: nn.Module) -> Any:
         parts = [(type(part).__qualname__, part.extra_repr()) for part in _modules(module)]
         named = weights_of(module)
-        found = {name: [str(t.dtype), list(t.shape)] for name, t in named.items()}
-        if self.weights:
-            found |= {name: [of_array(tensor)] for name, tensor in named.items()}
+        found = {
+            name: [str(part.dtype), list(part.shape)]
+            if isinstance(part, Tensor) and not self.weights
+            else self.read(part)
+            for name, part in named.items()
+        }
         return {"module": _name(_inner(module)), "parts": _short([parts, sorted(found.items())])}
 
     def _function(self, function: types.FunctionType) -> list[Any]:

@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from multisi.common.printable import shown, told
 from multisi.errors import MultisiError
 
@@ -32,7 +34,8 @@ class Calls:
             MultisiError: the callback raised it.
         """
         try:
-            return callback(training) is True
+            with torch.enable_grad():  # One that switches gradients off does so for itself.
+                return callback(training) is True
         except StopTraining:
             return True
         except MultisiError:

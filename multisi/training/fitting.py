@@ -1,10 +1,11 @@
 """`fit`: train a model on datasets."""
 
+import contextlib
 import pathlib
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -122,12 +123,7 @@ def fit(
     rescue, run_dir = checks.path(rescue, "rescue"), _run_dir(run_dir, resume, shard)
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
     seed, device = seeds.check(seed), devices.choose(device)
-    with (
-        seeds.global_generators(seed, device),
-        kept(),
-        torch.inference_mode(False),
-        torch.enable_grad(),
-    ):
+    with _alone(seed, device):
         batches = Batches(
             marginals,
             coupling=coupling,
@@ -155,18 +151,24 @@ def fit(
         )
         if shard:
             _try(training.means, batches(0))
+        parts: dict[str, Any] = {"coupling": coupling, "coupling_options": coupling_options}
+        parts |= {"network": network, "network_options": network_options}
+        parts |= {"held_out": held_out and prepare(held_out)}
         model = batches.model(training.weights.result)
-        parts = {"coupling": coupling, "coupling_options": coupling_options, "network": network}
-        parts |= {"network_options": network_options}
-        parts |= {"held_out": None if held_out is None else prepare(held_out)}
-        model.card["options"] = identity(training, parts)
-        folder = None
-        if run_dir is not None:
-            options = model.card["options"]
-            folder = RunFolder(run_dir, options, model.parts, save_seconds, keep)
-        _train(training, model, folder, resume, Rescue(rescue, model), progress)
+        place = Rescue(rescue, model)
+        options = model.card["options"] = identity(training, parts)
+        folder = run_dir and RunFolder(run_dir, options, model.parts, save_seconds, keep)
+        _train(training, folder, resume, place, progress)
     model.card["training"] = _summary(training)
     return model
+
+
+@contextlib.contextmanager
+def _alone(seed: int, device: torch.device) -> Iterator[None]:
+    """Own random numbers and gradients inside; afterwards all that is global is as before."""
+    with seeds.global_generators(seed, device), kept():
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
 
 
 def _run_dir(run_dir: Any, resume: Any, shard: Any) -> pathlib.Path | None:
@@ -184,12 +186,7 @@ def _run_dir(run_dir: Any, resume: Any, shard: Any) -> pathlib.Path | None:
 
 
 def _train(
-    training: Training,
-    model: Model,
-    folder: RunFolder | None,
-    resume: bool,
-    rescue: Rescue,
-    progress: bool,
+    training: Training, folder: RunFolder | None, resume: bool, rescue: Rescue, progress: bool
 ) -> None:
     """Train, with or without a folder; if training breaks off, the model so far is saved."""
     progress = progress and training.world.first

@@ -133,7 +133,6 @@ def fit(
             seed=seed,
             device=device,
         )
-        world = World.found(batches.device)
         stopping = [] if held_out is None else [EarlyStopping(held_out)]
         means = batches.means(network, **checks.options(network_options, "network_options"))
         torch.manual_seed(seed)
@@ -146,7 +145,7 @@ def fit(
             accumulate=accumulate,
             precision=precision,
             callbacks=[*checks.several(callbacks, "callbacks"), *stopping],
-            world=world,
+            world=World.found(batches.device),
             shard=shard,
         )
         if shard:

@@ -13,6 +13,7 @@ from multisi.field.recipe import MIXTURE
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """The types that weights may have."""
+_PLUGINS = 100
 _RECORD = ("kind", "name", "distribution", "version")
 
 
@@ -80,7 +81,8 @@ def _further(description: Mapping[str, Any]) -> None:
         value = description.get(key)
         _need(isinstance(value, kind), key, expected, value)
     plugins, card = description.get("plugins", []), description.get("card")
-    _need(isinstance(plugins, list), "plugins", "a list", plugins)
+    few = isinstance(plugins, list) and len(plugins) <= _PLUGINS
+    _need(few, "plugins", f"a list of at most {_PLUGINS}", plugins)
     for record in plugins:
         texts = isinstance(record, dict) and _texts([record.get(key) for key in _RECORD])
         _need(texts, "a plugin", f"an object with the texts {', '.join(_RECORD)}", record)

@@ -127,7 +127,7 @@ def _means(
             "the network again and pass it: load(path, network=...)."
         )
     elif recipe["name"] == MIXTURE:
-        return _mixture(weights, len(description["marginals"]))
+        return _mixture(weights, len(description["marginals"]), description.get("event_shape"))
     else:
         means = _made(recipe, weights)
     for name, weight in means.state_dict(keep_vars=True).items():
@@ -198,16 +198,23 @@ def _check_fit(means: ConditionalMeans, weights: Mapping[str, Tensor]) -> None:
             )
 
 
-def _mixture(weights: Mapping[str, Tensor], marginals: int) -> ConditionalMeans:
+def _mixture(
+    weights: Mapping[str, Tensor], marginals: int, event_shape: list[int] | None
+) -> ConditionalMeans:
     """The closed form of as many mixtures as there are marginals.
 
     Raises:
-        CheckpointError: a tensor is missing, or there are others.
+        CheckpointError: a tensor is missing, there are others, or their shape is another one.
     """
     three = ("weights", "means", "covariances")
     if len(weights) == 3 * marginals:
         with contextlib.suppress(KeyError):
             parts = [[weights[f"network.{part}_{k}"] for k in range(marginals)] for part in three]
+            shapes = [list(means.shape[1:]) for means in parts[1]]
+            if event_shape is not None and any(shape != event_shape for shape in shapes):
+                raise CheckpointError(
+                    f"The mixtures have samples of shape {shapes[0]}, the model {event_shape}."
+                )
             if all(tensor.dtype in FLOATS for part in parts for tensor in part):
                 return GaussianMixtureMeans(*parts)
     raise CheckpointError(

@@ -174,7 +174,7 @@ def test_another_device(fitted, tmp_path):
         ({"network": 3}, "network must be null or an object; got 3"),
         ({"network": {"name": "mlp"}}, "network: distribution must be a text; got None"),
         ({"network": {}}, "network: name must be a text; got None"),
-        ({"plugins": 7}, "plugins must be a list; got 7"),
+        ({"plugins": 7}, "plugins must be a list of at most 100; got 7"),
         ({"plugins": [{}]}, "a plugin must be an object"),
         ({"card": [1]}, r"card must be null or an object; got \[1\]"),
         ({"noise_independent": None}, "noise_independent must be a bool; got None"),

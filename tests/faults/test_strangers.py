@@ -75,6 +75,7 @@ HUGE = {
     "marginals": (recipe(marginals=10**9), "1000000000 marginals, and there are 3 names"),
     "names": (names(200_000), "far larger than the weights|do not fit"),
     "mixtures": (names(200_000, False), "of 200000 mixtures"),
+    "plugins": (lambda d: d.update(plugins=d["plugins"] * 10**5), "a list of at most 100"),
     "mixture": (names(3, False), "of 3 mixtures, 9 tensors of floats; got"),
 }
 
@@ -89,6 +90,16 @@ def test_more_than_a_file_holds(name, fitted, tmp_path):
         multisi.load(file)
     assert time.process_time() - start < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_more_than_a_file_holds_of_a_mixture(tmp_path):
+    one, var = torch.ones(1), torch.ones(1, 1, 1)
+    means = multisi.GaussianMixtureMeans([one, one], [torch.zeros(1, 1)] * 2, [var, var])
+    model = multisi.Model(means, ["a", "b"])
+    model.save(tmp_path / "m")
+    assert multisi.load(tmp_path / "m").event_shape == model.event_shape
+    with pytest.raises(CheckpointError, match=r"samples of shape \[1\], the model \[1000"):
+        multisi.load(signed(model, tmp_path, lambda d: d.update(event_shape=[10**9])))
 
 
 class Computing(nn.Module):

@@ -39,7 +39,7 @@ def corner(index: int, marginals: int, dtype: torch.dtype = torch.float64) -> Te
         raise SimplexError(
             f"index must be below {marginals}, the number of marginals; got {index}."
         )
-    return torch.eye(marginals, dtype=dtype)[index]
+    return torch.eye(marginals, dtype=dtype, device="cpu")[index]
 
 
 def barycenter(marginals: int, noise: bool = False) -> Tensor:
@@ -60,7 +60,8 @@ def barycenter(marginals: int, noise: bool = False) -> Tensor:
         tensor([0.0000, 0.5000, 0.5000], dtype=torch.float64)
     """
     least = 2 if noise else 1
-    alpha = torch.ones(checks.integer(marginals, "marginals", least), dtype=torch.float64)
+    count = checks.integer(marginals, "marginals", least)
+    alpha = torch.ones(count, dtype=torch.float64, device="cpu")
     alpha[0] = 0.0 if noise else 1.0
     return alpha / alpha.sum()
 

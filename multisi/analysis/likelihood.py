@@ -129,7 +129,8 @@ def log_prob(
             f"A likelihood needs a standard-normal marginal to end in; {field} has none. Fit "
             'with one: {"noise": multisi.StandardNormal(), ...}.'
         )
-    rows = arrays.floats(x)
+    rows = field.given(x).rows
+    condition = field.given_condition(condition, x)
     start = named_points.resolve(marginal, field.marginals, None, "marginal")
     end = named_points.resolve(field.noise, field.marginals, None, "noise")
     if stochastic := not noises.is_zero(noise):
@@ -154,7 +155,7 @@ def log_prob(
         size = max(1, _NUMBERS // max(1, y[:1].numel() * copies))
         if batch_size is not None:
             size = checks.integer(batch_size, "batch_size")
-        condition, found = arrays.condition(condition, len(y), y), [y.new_zeros(0)]
+        found = [y.new_zeros(0)]
         for first in range(0, len(y), size):
             part = slice(first, first + size)
             given = along.given(arrays.rows_of(condition, part))

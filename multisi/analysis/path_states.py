@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multisi import simplex
-from multisi.common import arrays, seeds
+from multisi.common import seeds
 from multisi.dynamics import Dynamics
 from multisi.errors import DataError
 from multisi.field.field import Field
@@ -49,7 +49,7 @@ class PathStates:
             )
         self._columns: dict[int, Tensor] = {}
         for k in support:
-            rows = arrays.floats(samples[field.marginals[k]], field.marginals[k])
+            rows = field.given(samples[field.marginals[k]], field.marginals[k]).rows
             corner = simplex.corner(k, len(field.marginals))
             self._columns[k] = field.standardise(rows, corner)
         self._event, self._like = next(iter(self._columns.values())).shape[1:], like

@@ -14,7 +14,8 @@ from torch import Tensor
 from multisi import metrics
 from multisi.common import checks, seeds
 from multisi.common.shapes import flat
-from multisi.data.marginals import Marginal, StandardNormal, prepare
+from multisi.data.marginals import Marginal, StandardNormal
+from multisi.data.prepare import prepare
 from multisi.errors import DataError
 
 _FEW = 1000

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from multisi import registry
-from multisi.common import arrays, checks
+from multisi.common import checks
 from multisi.common.derivatives import value_and_rate
 from multisi.common.shapes import leading
 from multisi.dynamics import ProbabilityFlow
@@ -20,13 +20,13 @@ from multisi.paths import Path
 
 def velocity(
     field: Field,
-    x: Any,
+    rows: Tensor,
     path: Path,
     t: float,
     condition: Any = None,
     interpolant: str | Interpolant = "barycentric",
 ) -> Tensor:
-    """The velocity at a time of a path, shape of `x`; arguments as `Model.velocity`.
+    """The velocity at a time of a path, shape of `x`, for a condition in standardised units.
 
     Raises:
         ConfigError: `path` is not a `Path`, `t` is not a finite number of at least 0, or the
@@ -42,13 +42,12 @@ def velocity(
     if checks.number(t, "t") > 1:
         raise ConfigError(f"t must be a time of the path, in [0, 1]; got {t!r}.")
     at = torch.tensor(t, dtype=torch.float64)
-    rows = arrays.floats(x)
     with torch.no_grad():
         flow = ProbabilityFlow(field.conditional_means, path, chosen)
         weights, rate = value_and_rate(flow.weights, at)
         weights = named_points.on_cone(weights, field.marginals, len(rows), "alpha")
         y = field.standardise(rows, weights)
-        flow.condition = arrays.condition(condition, len(y), y)
+        flow.condition = condition
         scale = field.standardiser.affine(weights, rows)[1]
         # In data units x = s y, so dx/dt = s ẏ + ṡ y.
         total, growth = weights.sum(-1).to(rows), rate.sum(-1).to(rows)

@@ -55,7 +55,7 @@ def text(found: dict[str, Any]) -> str:
     return "\n".join(printable(line, 1000) for line in lines)
 
 
-_LONG = ("marginals", "order", "data", "held_out")
+_LONG = ("marginals", "order", "units", "data", "held_out")
 """Options of a run that are shown with the marginals, or only serve to compare runs."""
 _PLUGIN = ("kind", "name", "distribution", "version")
 

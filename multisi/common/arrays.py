@@ -1,11 +1,15 @@
 """Conversion between arrays of users and tensors."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from multisi.common import frames
+from multisi.common.features import places
 from multisi.common.shapes import flat
 from multisi.errors import DataError, ShapeError
 
@@ -43,13 +47,52 @@ def dense(x: Any, what: str) -> Tensor:
         raise DataError(f"{what} must be a plain, dense array; got {kind}.")
     if tensor.is_complex():
         raise DataError(f"{what} must be real numbers; got {tensor.dtype}.")
-    return tensor.detach()
+    return (tensor.clone() if tensor.is_inference() else tensor).detach()
 
 
 def floating(kind: Any) -> torch.dtype:
     """float32 if it holds all numbers of a type of torch or numpy, else float64."""
     is_float = kind.is_floating_point if isinstance(kind, torch.dtype) else kind.kind == "f"
     return torch.float32 if kind.itemsize <= (4 if is_float else 2) else torch.float64
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows of a user as a tensor, with their features in the order of the model, and the way back.
+
+    Arguments:
+        x: What the user gave.
+        rows: The same as a tensor, shape `(n, *event)`.
+        order: Place in `x` of each feature of the model; `None` if they are the same.
+    """
+
+    x: Any
+    rows: Tensor
+    order: Sequence[int] | None = None
+
+    @classmethod
+    def of(cls, x: Any, features: Sequence[str] | None = None, what: str = "x") -> "Given":
+        """Rows of an array or a table; a table is aligned with `features` by name.
+
+        Raises:
+            DataError: the rows are not finite numbers, or the table has other columns.
+            ShapeError: there is no axis of rows.
+        """
+        rows = floats(x, what)
+        if features is None or not frames.is_frame(x):
+            return cls(x, rows)
+        order = places(frames.names(x, what), features, what)
+        return cls(x, rows[:, order], order) if order != sorted(order) else cls(x, rows)
+
+    def back(self, y: Tensor) -> Any:
+        """Results as the same kind of array or table; the last axis of `y` may be the features.
+
+        Raises:
+            DataError: the results are too large for the type of `x`.
+        """
+        if self.order is not None and y.ndim > 1:
+            y = y[..., np.argsort(self.order).tolist()]
+        return as_given(y, self.x)
 
 
 def condition(value: Any, rows: int, like: Tensor) -> Any:
@@ -89,7 +132,7 @@ def bad_rows(tensor: Tensor) -> Tensor:
 
 
 def as_given(y: Tensor, x: Any) -> Any:
-    """`y` as the same kind of array as `x`: same library, device and floating type.
+    """`y` as the same kind of array or table as `x`: same library, device and floating type.
 
     Raises:
         DataError: `y` has numbers that are too large for this type.
@@ -97,6 +140,8 @@ def as_given(y: Tensor, x: Any) -> Any:
     if isinstance(x, Tensor):
         kind = x.dtype if x.is_floating_point() else y.dtype
         return _held(y, y.to(kind)).to(x.device)
+    if frames.is_frame(x) or frames.is_column(x):
+        return frames.like(y.cpu().numpy(), x)
     kept = isinstance(x, np.ndarray) and x.dtype.kind == "f"
     if kept and x.dtype == np.float16:
         y = _held(y, y.half())
@@ -114,6 +159,10 @@ def _held(wide: Tensor, narrow: Tensor) -> Tensor:
 
 
 def _array(values: Any, what: str) -> "np.ndarray[Any, Any]":
+    if frames.is_frame(values) or frames.is_column(values):
+        values = frames.numbers(values, what)
+    else:
+        frames.refuse_others(values, what)
     try:
         array = np.asarray(values)
     except Exception as error:
@@ -126,4 +175,6 @@ def _array(values: Any, what: str) -> "np.ndarray[Any, Any]":
         )
     # Torch accepts no foreign byte order, negative strides, longdouble or read-only memory.
     native = np.float64 if array.dtype.itemsize > 8 else array.dtype.newbyteorder("=")
+    if any(stride < 0 for stride in array.strides):  # Also along an axis of length one.
+        array = array.copy()
     return np.require(array, native, ["C", "W"])

@@ -7,6 +7,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+
+from multisi.common import frames
 from multisi.errors import ConfigError
 
 T = TypeVar("T")
@@ -66,11 +69,14 @@ def path(value: Any, what: str) -> pathlib.Path:
 
 
 def several(value: Any, what: str) -> list[Any]:
-    """The value as a new list.
+    """The value, a list, a tuple, an array of one axis or an index of pandas, as a new list.
 
     Raises:
-        ConfigError: `value` is neither a list nor a tuple.
+        ConfigError: `value` is none of these.
     """
+    value = frames.plain(value)
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
     if not isinstance(value, list | tuple):
         raise ConfigError(f"{what} must be a list or a tuple; got {value!r}.")
     return list(value)

@@ -38,7 +38,7 @@ class DataDependent(Coupling):
         data-dependent couplings (2023), arXiv:2310.03725.
 
     Example:
-        >>> from multisi.data.marginals import prepare
+        >>> from multisi.data.prepare import prepare
         >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
         >>> pair = list(prepare({"half": x / 2, "whole": x}).values())
         >>> coupling = DataDependent(pair, "half", "whole", lambda x, source: x / 2)
@@ -73,7 +73,11 @@ class DataDependent(Coupling):
         made = self._corrupt(x, source)
         if made.shape != x.shape:
             raise ShapeError(f"corrupt must keep shape {tuple(x.shape)}; got {tuple(made.shape)}.")
-        noise = torch.randn(x.shape, generator=source).to(x) if self.sigma else 0.0
+        noise = (
+            torch.randn(x.shape, generator=source, dtype=torch.float32).to(x)
+            if self.sigma
+            else 0.0
+        )
         xs[:, self._made] = made + self.sigma * noise
         return xs
 

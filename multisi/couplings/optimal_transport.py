@@ -13,6 +13,7 @@ from multisi.common.seeds import generator
 from multisi.common.shapes import flat
 from multisi.couplings.plan_pool import Columns, Pool
 from multisi.couplings.rows import Joint, RowCoupling
+from multisi.data.conditions import Conditions
 from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.data.standardiser import Standardiser
 from multisi.errors import ConfigError, DataError
@@ -101,6 +102,7 @@ class OptimalTransport(RowCoupling):
         self.noise_independent = not self.matches_noise
         self._units = Standardiser.of(marginals if self.matches_noise else self.data)
         numbers = math.prod(self.data[0].event_shape) if self.matches_noise else 1
+        self._conditions = Conditions.of(self.data)
         self._pool = Pool(self.solve, rows, reuse, pool, numbers)
 
     def joint(self, n: int, *, seed: int, step: int) -> Joint:
@@ -112,7 +114,11 @@ class OptimalTransport(RowCoupling):
         """One plan: the indices of the matched rows of every dataset, and their noise."""
         source, count = generator(seed, number, 2), self._pool.rows
         rows = [marginal.draw(count, source) for marginal in self.data]
-        noise = self.noise(count, seed, number, 4) if self.matches_noise else torch.empty(count, 0)
+        noise = (
+            self.noise(count, seed, number, 4)
+            if self.matches_noise
+            else torch.empty(count, 0, dtype=torch.float32)
+        )
         columns = [m.take(i).double() for m, i in zip(self.data, rows, strict=True)]
         if self.matches_noise:
             columns.insert(0, noise.double())
@@ -131,13 +137,16 @@ class OptimalTransport(RowCoupling):
         if self.within_labels:
             for side, marginal, i in zip(sides, self.data, rows, strict=True):
                 side.labels = None if marginal.labels is None else marginal.labels[i]
-        conditions = [(m.condition, i) for m, i in zip(self.data, rows, strict=True)]
-        given = next((c[i].double() for c, i in conditions if c is not None), None)
-        if given is None or not self.weight:
+        if self._conditions is None or not self.weight:
             return
-        for side, (own, i) in zip(sides, conditions, strict=True):
+        own = [
+            None if m.condition is None else self._conditions.standardise(m.condition[i])
+            for m, i in zip(self.data, rows, strict=True)
+        ]
+        given = next(condition for condition in own if condition is not None)
+        for side, condition in zip(sides, own, strict=True):
             shuffle = torch.randperm(len(given), generator=source)
-            side.condition = given[shuffle] if own is None else own[i].double()
+            side.condition = given[shuffle] if condition is None else condition
 
     def _match(self, sides: "list[_Side]", source: torch.Generator) -> list[Tensor]:
         """For every side, the index of the row matched with each row of the first side."""

@@ -73,7 +73,9 @@ class Rectified(Coupling):
         if isinstance(start, Marginal):
             x = start.take(start.draw(rows, source))
         else:
-            x = torch.randn((rows, *self.data[0].event_shape), generator=source)
+            x = torch.randn(
+                (rows, *self.data[0].event_shape), generator=source, dtype=torch.float32
+            )
         name = self._model.marginals[number % len(self.marginals)]
         options = {"seed": seed, **self._options}
         return [torch.stack(list(self._model.couple(x, name, **options).values()), 1)]

@@ -61,8 +61,9 @@ class RowCoupling(Coupling):
     def noise(self, n: int, *seeds: int) -> Tensor:
         """Standard-normal rows, a function of `seeds`; shape `(n, 0)` without a noise marginal."""
         if len(self.data) == len(self.marginals):
-            return torch.empty(n, 0)
-        return torch.randn((n, *self.data[0].event_shape), generator=generator(*seeds))
+            return torch.empty(n, 0, dtype=torch.float32)
+        shape = (n, *self.data[0].event_shape)
+        return torch.randn(shape, generator=generator(*seeds), dtype=torch.float32)
 
 
 class RowBlocks:

@@ -2,18 +2,19 @@
 
 import copy
 import functools
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from multisi.common.arrays import dense, floats
-from multisi.common.features import check_features
-from multisi.data.sources import InMemory, Source, Stream, source_of
-from multisi.errors import ConfigError, DataError, ShapeError
+from multisi.common import checks, frames
+from multisi.common.arrays import floats
+from multisi.common.features import check_features, places
+from multisi.data.labels import label_numbers
+from multisi.data.sources import InMemory, Source, Stream, columns, source_of
+from multisi.errors import DataError, ShapeError
 
 
 class StandardNormal:
@@ -32,20 +33,24 @@ class Marginal:
     """One dataset: samples, with an optional label, weight and condition for each sample.
 
     Arguments:
-        samples: Array of shape `(n, *event)`: torch, numpy, or nested lists. Data that do not fit
-            in memory are given as a mapped array (`numpy.load(file, mmap_mode="r")`), a map-style
-            torch dataset, or a stream: an iterable dataset or a loader, which is read in order.
-        labels: One integer per row, shape `(n,)`, for couplings that match within a label.
+        samples: Array of shape `(n, *event)`: torch, numpy, a DataFrame of pandas, or nested
+            lists. Data that do not fit in memory are given as a mapped array
+            (`numpy.load(file, mmap_mode="r")`), a map-style torch dataset, or a stream: an
+            iterable dataset or a loader, which is read in order.
+        labels: An integer or a text for each row, shape `(n,)`, for couplings that match within
+            a label.
         weights: One non-negative number per row, shape `(n,)`; rows are drawn in proportion to
             their weights. By default all rows have equal weight.
         condition: An extra input of the network, one vector per row, shape `(n, c)`, such as the
-            initial state of a forecast; at most one marginal has a condition.
-        features: Names of the columns, if samples are vectors; by default those of a table.
+            initial state of a forecast; at most one marginal has a condition. It is standardised
+            as data are.
+        features: Names of the columns, if samples are vectors; by default those of a DataFrame.
 
     Raises:
-        DataError: `samples`, `weights` or `condition` are not finite numbers, `labels` are not
-            integers, weights are negative or all zero, there are fewer than two rows, or a stream
-            has labels, weights or a condition.
+        DataError: `samples`, `weights` or `condition` are not finite numbers, `labels` are
+            neither integers nor text, `features` does not fit the columns, weights are negative
+            or all zero, there are fewer than two rows, or a stream has labels, weights or a
+            condition.
         ShapeError: `labels`, `weights` or `condition` do not have one entry per row.
 
     Example:
@@ -75,10 +80,14 @@ class Marginal:
                 f"A stream has no fixed rows, so it cannot have {' or '.join(given)} per row. Use "
                 "an array or a map-style dataset."
             )
-        self.labels = None if labels is None else self._per_row(_integers(labels), "labels")
+        for what, value in given.items():
+            frames.check_index(value, samples, what)
+        self.labels = None if labels is None else self._per_row(label_numbers(labels), "labels")
         self.weights = None if weights is None else self._check_weights(weights)
         self.condition = None if condition is None else self._check_condition(condition)
-        self.features = None if features is None else self._check_features(features)
+        self.condition_features = _names(condition, "condition")
+        names = _names(samples, "samples") if features is None else features
+        self.features = None if names is None else self._check_features(names)
 
     def _per_row(self, values: Tensor, what: str) -> Tensor:
         if values.shape != (len(self),):
@@ -96,7 +105,7 @@ class Marginal:
         return values / values.sum()
 
     def _check_condition(self, condition: Any) -> Tensor:
-        values = floats(condition, "condition").to(torch.float32)
+        values = floats(condition, "condition").to("cpu", torch.float64)
         if values.ndim != 2 or len(values) != len(self):
             raise ShapeError(
                 f"condition must have one vector per row, shape ({len(self)}, c); "
@@ -107,7 +116,22 @@ class Marginal:
     def _check_features(self, features: Any) -> tuple[str, ...]:
         if len(self.event_shape) != 1:
             raise ShapeError(f"features name the columns of vectors; got {self.event_shape}.")
-        return check_features(features, self.event_shape[0], "samples")
+        return check_features(checks.several(features, "features"), *self.event_shape, "samples")
+
+    def aligned(self, features: Sequence[str]) -> "Marginal":
+        """The same marginal with its columns in the order of `features`.
+
+        Raises:
+            DataError: it has other features.
+        """
+        own = self.features or ()
+        order = places(own, features, "samples")
+        if own == tuple(features):
+            return self
+        made = copy.copy(self)
+        made.features = tuple(features)
+        made._source = columns(self._source, order)
+        return made
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -219,80 +243,9 @@ def choose(cumulative: Tensor, n: int, source: torch.Generator) -> Tensor:
     return torch.searchsorted(cumulative, point, right=True).clamp_max(len(cumulative) - 1)
 
 
+def _names(table: Any, what: str) -> tuple[str, ...] | None:
+    """The names of the columns of a DataFrame; `None` for anything else."""
+    return frames.names(table, what) if frames.is_frame(table) else None
+
+
 AnyMarginal: TypeAlias = Marginal | StandardNormal
-
-
-def prepare(marginals: Mapping[str, Any]) -> dict[str, AnyMarginal]:
-    """Check that marginals fit together; the standard normal, if there is one, comes first.
-
-    Raises:
-        ConfigError: `marginals` is not a dict, a name is not a non-empty string, or more than one
-            marginal is standard normal or has a condition.
-        DataError: there are fewer than two marginals or no dataset, or a dataset is invalid.
-        ShapeError: the event shapes differ.
-    """
-    if not isinstance(marginals, Mapping):
-        raise ConfigError(
-            f"marginals must be a dict of names to samples; got {type(marginals).__name__}."
-        )
-    check_names(list(marginals))
-    ready = {name: _as_marginal(name, value) for name, value in marginals.items()}
-    noise = [name for name, m in ready.items() if isinstance(m, StandardNormal)]
-    data = {name: m for name, m in ready.items() if isinstance(m, Marginal)}
-    if len(noise) > 1:
-        raise ConfigError(f"At most one marginal may be a StandardNormal(); got {noise}.")
-    if not data:
-        raise DataError("At least one marginal must be a dataset; got none.")
-    first, *others = data
-    for name in others:
-        if data[name].event_shape != data[first].event_shape:
-            raise ShapeError(
-                f"All marginals must have the same event shape; {first!r} has "
-                f"{data[first].event_shape}, {name!r} has {data[name].event_shape}."
-            )
-    if len(conditional := [name for name, m in data.items() if m.condition is not None]) > 1:
-        raise ConfigError(f"At most one marginal may have a condition; got {conditional}.")
-    return {name: ready[name] for name in noise} | data
-
-
-def check_names(names: list[Any]) -> None:
-    """Check that names are two or more different, non-empty strings.
-
-    Raises:
-        ConfigError: a name is not a string, is empty, or is repeated.
-        DataError: there are fewer than two names.
-    """
-    for name in names:
-        if not isinstance(name, str) or not name:
-            raise ConfigError(f"A marginal's name must be a non-empty string; got {name!r}.")
-    if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise ConfigError(f"Each marginal must have a different name; repeated: {repeated}.")
-    if len(names) < 2:
-        raise DataError(
-            f"At least 2 marginals are needed; got {len(names)}. "
-            "A StandardNormal() may be one of them."
-        )
-
-
-def _as_marginal(name: str, value: Any) -> AnyMarginal:
-    if isinstance(value, StandardNormal):
-        return value
-    try:
-        marginal = copy.copy(value) if isinstance(value, Marginal) else Marginal(value)
-    except (DataError, ShapeError) as error:
-        raise type(error)(f"Marginal {name!r}: {error}") from None
-    marginal.name = name
-    return marginal
-
-
-def _integers(labels: Any) -> Tensor:
-    try:
-        values = dense(labels, "labels")
-        if values.is_floating_point():
-            raise DataError(f"labels must be integers; got {values.dtype}.")
-    except DataError as error:
-        raise DataError(
-            f"{error} Number the labels of all marginals together: "
-            "np.unique(labels, return_inverse=True)[1]."
-        ) from None
-    return values.to("cpu", torch.int64, copy=True)

@@ -3,7 +3,7 @@
 import contextlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from multisi.common.arrays import bad_rows, dense, floating, floats
 from multisi.errors import DataError, ShapeError
 
-BUFFER = 8192
-"""Number of rows in the buffer of a stream, from which rows are drawn."""
+BUFFER, _BYTES, _LEAST = 8192, 2**28, 64
+"""Most rows in the buffer of a stream, from which rows are drawn; most bytes; and fewest rows."""
 
 
 class Source(ABC):
@@ -55,6 +55,25 @@ def source_of(samples: Any) -> Source:
             "can be read only once. Wrap it in a torch.utils.data.IterableDataset."
         )
     return InMemory(floats(samples, "samples"))
+
+
+class Columns(Source):
+    """Some columns of another source, in a given order."""
+
+    def __init__(self, source: Source, order: Sequence[int]) -> None:
+        self._source, self._order = source, list(order)
+        self.event_shape, self.dtype = (len(self._order),), source.dtype
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def take(self, rows: Tensor) -> Tensor:
+        """These columns of the rows."""
+        return self._source.take(rows)[:, self._order]
+
+    def look(self, rows: Tensor) -> Tensor:
+        """The same, but a stream does not advance."""
+        return self._source.look(rows)[:, self._order]
 
 
 class InMemory(Source):
@@ -145,7 +164,9 @@ class Stream(Source):
         self._read, self._passes = 0, 0
         self._rest = self._next_batch()
         self.event_shape, self.dtype = tuple(self._rest.shape[1:]), _floating(self._rest)
-        self._buffer = self._next_rows(BUFFER, passes=1)
+        row = self._rest[:1].numel() * self.dtype.itemsize
+        self._most = min(BUFFER, max(_LEAST, _BYTES // max(1, row)))
+        self._buffer = self._next_rows(self._most, passes=1)
         self._place = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Stream":
@@ -158,7 +179,7 @@ class Stream(Source):
     def take(self, rows: Tensor) -> Tensor:
         """Rows of the buffer, which then advances by `len(rows)` rows."""
         taken = self._buffer[rows]
-        count = len(rows) if len(self) == BUFFER else min(len(rows), len(self))
+        count = len(rows) if len(self) == self._most else min(len(rows), len(self))
         places = (self._place + torch.arange(count)) % len(self)
         self._buffer[places] = self._next_rows(count)
         self._place = (self._place + count) % len(self)
@@ -217,6 +238,13 @@ class Stream(Source):
             torch.set_rng_state(self._random)
             yield
             self._random = torch.get_rng_state()
+
+
+def columns(source: Source, order: Sequence[int]) -> Source:
+    """The same rows of vectors, with their columns in this order."""
+    if isinstance(source, InMemory):
+        return InMemory(source.samples[:, list(order)])
+    return Columns(source, order)
 
 
 def checked(found: Tensor, rows: Tensor, source: Source) -> Tensor:

@@ -1,33 +1,35 @@
 """The standardiser: an affine map between data units and standardised units."""
 
-import math
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from multisi.common.seeds import generator
-from multisi.common.shapes import flat, leading
+from multisi.common.shapes import leading
+from multisi.data.constants import Constants
 from multisi.data.marginals import AnyMarginal, Marginal
+from multisi.data.moments import Moments, scale_shape
 from multisi.errors import DataError
 
-_PART, _LEAST, _NUMBERS = 65536, 256, 2**24
-"""Rows per chunk of the moments; for samples out of memory, fewest rows and most numbers read."""
-_ROUNDING = 1e-6
-"""Below this share of data a state counts as pure noise."""
+_ROUNDING, _TINY = 1e-6, 1e-9
+"""A state counts as pure noise below this share of data, and as data below this share of noise."""
 
 
 class Standardiser(nn.Module):
     r"""$y = (x - \mu) / \sigma$, shared by all data marginals so that mixtures keep their meaning.
 
     For vectors, $\mu$ and $\sigma$ have one entry per feature; for other events they are single
-    numbers. A feature without variance has $\sigma = 1$. The noise marginal is already
-    standardised, so it is not changed.
+    numbers, or have one entry per channel where channels differ in size. A feature without
+    variance has $\sigma = 1$, and keeps its value. The noise marginal is already standardised, so
+    it is not changed.
 
     Arguments:
         shift: $\mu$, broadcastable to `(*event)`.
         scale: $\sigma > 0$, of the same shape.
         noise: Whether marginal 0 is the noise.
+        constant: The values of the features that are the same in all samples of all data
+            marginals, NaN for other features, shape `(*event)`; `None` without any.
 
     Raises:
         DataError: `shift` is not finite, or `scale` is not positive and finite.
@@ -40,8 +42,11 @@ class Standardiser(nn.Module):
 
     shift: Tensor
     scale: Tensor
+    constant: Tensor | None
 
-    def __init__(self, shift: Tensor, scale: Tensor, noise: bool = False) -> None:
+    def __init__(
+        self, shift: Tensor, scale: Tensor, noise: bool = False, constant: Tensor | None = None
+    ) -> None:
         super().__init__()
         if not (torch.isfinite(shift).all() and torch.isfinite(scale).all() and (scale > 0).all()):
             raise DataError(
@@ -50,6 +55,7 @@ class Standardiser(nn.Module):
             )
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
+        self.register_buffer("constant", constant)
         self.noise = noise
 
     @classmethod
@@ -63,24 +69,27 @@ class Standardiser(nn.Module):
         return cls(zero, zero + 1, noise)
 
     @classmethod
-    def of(cls, marginals: Sequence[AnyMarginal]) -> "Standardiser":
+    def of(cls, marginals: Sequence[AnyMarginal], units: str = "auto") -> "Standardiser":
         """The standardiser with the mean and standard deviation of the data marginals' mixture.
 
         The marginals have equal shares in the mixture; the weights of rows are included.
 
         Arguments:
             marginals: The marginals in order; the noise, if there is one, comes first.
+            units: What has its own mean and standard deviation: `"features"`, `"channels"`,
+                `"whole"` for the whole sample, or `"auto"`: features of vectors; of other
+                samples the channels, if one of them has a standard deviation below a quarter of
+                that of the whole; else the whole.
 
         Raises:
+            ConfigError: `units` is none of these, or samples have no channels.
             DataError: a standard deviation is neither zero nor between 1e-30 and 1e30.
         """
         data = [marginal for marginal in marginals if isinstance(marginal, Marginal)]
-        moments = [_moments(marginal) for marginal in data]
-        shift = torch.stack([mean for mean, _ in moments]).mean(0)
-        square = torch.stack([var + (mean - shift) ** 2 for mean, var in moments]).mean(0)
-        scale = square.sqrt()
-        rounding = max(torch.finfo(marginal.dtype).eps for marginal in data)
-        scale = torch.where(scale <= 8 * rounding * shift.abs(), 0.0, scale)
+        moments = Moments.of(data)
+        shape = scale_shape(units, moments)
+        shift, square = moments.over(shape)
+        scale = torch.where(moments.varies_in(shape), square.sqrt(), 0.0)
         spread = scale[scale > 0]
         if not torch.isfinite(square).all() or (spread < 1e-30).any() or (spread > 1e30).any():
             raise DataError(
@@ -88,7 +97,15 @@ class Standardiser(nn.Module):
                 f"zero; got {scale.min():.3g} to {scale.max():.3g}. Choose other units."
             )
         scale = torch.where(scale == 0, 1.0, scale)
-        return cls(shift, scale, noise=len(data) < len(marginals))
+        return cls(shift, scale, noise=len(data) < len(marginals), constant=moments.constant)
+
+    @functools.cached_property
+    def constants(self) -> Constants | None:
+        """The constant features in standardised units; `None` without any."""
+        if self.constant is None:
+            return None
+        mask, values = ~self.constant.isnan(), self.constant.nan_to_num()
+        return Constants(mask, (values - self.shift) / self.scale, self.noise)
 
     def standardise(self, x: Tensor, weights: Tensor) -> Tensor:
         r"""From $x = \sum_k w_k x_k$ in data units to $\sum_k \alpha_k y_k$, standardised.
@@ -105,7 +122,10 @@ class Standardiser(nn.Module):
             The states in standardised units, shape `(..., *event)`.
         """
         shift, scale = self.affine(weights, x)
-        return (x / _total(weights, x) - shift) / scale
+        y = (x / _total(weights, x) - shift) / scale
+        if self.constants is None:
+            return y
+        return self.constants.in_state(y, weights / weights.sum(-1, keepdim=True))
 
     def restore(self, y: Tensor, weights: Tensor) -> Tensor:
         """The inverse of `standardise`.
@@ -118,7 +138,31 @@ class Standardiser(nn.Module):
             The states in data units, shape `(..., *event)`.
         """
         shift, scale = self.affine(weights, y)
-        return (y * scale + shift) * _total(weights, y)
+        x = y * scale + shift
+        if self.constant is not None:  # Exactly, where only data have a weight.
+            x = torch.where(self._exact(weights, y), self.constant.to(y), x)
+        return x * _total(weights, y)
+
+    def kept(self, x: Tensor, source: Tensor, y: Tensor, target: Tensor, still: Tensor) -> Tensor:
+        """States with what does not change from the samples they come from, bit for bit.
+
+        That are rows that stay where they are, and the constant features, unless noise has a
+        weight at the source or at the target.
+
+        Arguments:
+            x: Samples, shape `(b, *event)`.
+            source: Their points of the cone, shape `(k,)` or `(b, k)`.
+            y: States that they were moved to, shape `(..., b, *event)`.
+            target: Points of the cone of these states, shape `(..., k)`, as for `standardise`.
+            still: Which rows stay, shape `()` or `(b,)`.
+        """
+        y = torch.where(leading(still, x).to(x.device), x, y)
+        if self.constant is None:
+            return y
+        mask = self._exact(source, y) & self._exact(target, y)
+        ratio = target.sum(-1) / source.sum(-1)
+        ratio = torch.where((ratio - 1).abs() < 1e-9, 1.0, ratio)  # Sums are rounded.
+        return torch.where(mask, x * leading(ratio, y).to(y), y)
 
     def standardise_draws(self, xs: Tensor) -> Tensor:
         """Joint draws in standardised units; the noise, in column 0, is not changed.
@@ -128,7 +172,18 @@ class Standardiser(nn.Module):
         """
         first = 1 if self.noise else 0
         data = (xs[:, first:] - self.shift.to(xs)) / self.scale.to(xs)
-        return torch.cat([xs[:, :first], data], 1)
+        both = torch.cat([xs[:, :first], data], 1)
+        if self.constants is None:
+            return both
+        return self.constants.in_heads(both, torch.eye(xs.shape[1], dtype=xs.dtype))
+
+    def _exact(self, weights: Tensor, like: Tensor) -> Tensor:
+        """Which features are constant, and not mixed with noise, at points of the cone."""
+        constant = ~torch.as_tensor(self.constant).isnan().to(like.device)
+        if not self.noise:
+            return constant
+        clean = weights[..., 0] <= _TINY * weights.sum(-1)
+        return constant & leading(clean, like).to(like.device)
 
     def affine(self, weights: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale at points of the cone, broadcastable to the states.
@@ -149,26 +204,3 @@ class Standardiser(nn.Module):
 
 def _total(weights: Tensor, like: Tensor) -> Tensor:
     return leading(weights.sum(-1).to(like), like)
-
-
-def _moments(marginal: Marginal) -> tuple[Tensor, Tensor]:
-    """Mean and variance over the rows and, unless these are vectors, over the event; float64.
-
-    Samples that are not in memory are estimated from some of the rows.
-    """
-    weights = marginal.shares
-    if marginal.in_memory:
-        rows = marginal.samples
-    else:
-        count = max(_LEAST, _NUMBERS // max(1, math.prod(marginal.event_shape)))
-        source = generator(0)
-        rows = marginal.look(marginal.draw(min(count, len(marginal)), source))
-        weights = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
-    parts = list(zip(torch.split(rows, _PART), torch.split(weights, _PART), strict=True))
-
-    def average(of: Callable[[Tensor], Tensor]) -> Tensor:
-        total = torch.stack([w @ of(flat(x.double())) for x, w in parts]).sum(0)
-        return total if len(marginal.event_shape) == 1 else total.mean()
-
-    mean = average(lambda x: x)
-    return mean, average(lambda x: (x - mean) ** 2)

@@ -82,7 +82,7 @@ def checked_path(path: Path, route: list[Tensor]) -> Path:
         ShapeError: the path has another number of rows than the route.
         SimplexError: the path leaves the simplex, or does not join the ends of the route.
     """
-    times, k = torch.linspace(0, 1, 33).double(), route[0].shape[-1]
+    times, k = torch.linspace(0, 1, 33, dtype=torch.float64), route[0].shape[-1]
     found = path(times)
     good = isinstance(found, Tensor) and found.ndim in (2, 3)
     if not good or len(found) != len(times) or found.shape[-1] != k:

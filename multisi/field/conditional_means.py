@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from multisi.common.arrays import bad_rows
 from multisi.common.shapes import flat, flat_heads, leading
+from multisi.data.constants import Constants
 from multisi.errors import ConfigError, PluginError, ShapeError, SimplexError, SolverError
 
 
@@ -29,6 +30,7 @@ class ConditionalMeans(nn.Module):
             returns these combinations of its heads, shape `(b, r, *event)`.
         recipe: How to create the network from its name, kept in saved models; `None` for a
             network that was given as an object.
+        constants: Features that the network neither sees nor moves; `None` without any.
 
     Raises:
         ConfigError: `network` cannot be called as `network(x, alpha)`.
@@ -44,7 +46,12 @@ class ConditionalMeans(nn.Module):
                  [0., 0., 0.]]])
     """
 
-    def __init__(self, network: Any, recipe: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        network: Any,
+        recipe: dict[str, Any] | None = None,
+        constants: Constants | None = None,
+    ) -> None:
         super().__init__()
         if not callable(network) or isinstance(network, type):
             raise ConfigError(
@@ -52,6 +59,7 @@ class ConditionalMeans(nn.Module):
             )
         self.network = network
         self.recipe = recipe
+        self.constants = constants
         self.mixes = "mix" in _parameters(network)
 
     @property
@@ -59,7 +67,7 @@ class ConditionalMeans(nn.Module):
         """An empty tensor with the device and the type that the network computes with."""
         floats = [t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()]
         if not floats:
-            return torch.empty(0)
+            return torch.empty(0, dtype=torch.float32)
         kind = functools.reduce(torch.promote_types, (t.dtype for t in floats))
         return torch.empty(0, device=floats[0].device, dtype=kind)
 
@@ -81,6 +89,16 @@ class ConditionalMeans(nn.Module):
             ShapeError: the network returns another shape.
             PluginError: the network returns another type or device.
         """
+        if self.constants is None:
+            return self._asked(y, alpha, condition, mix)
+        heads = self._asked(self.constants.in_state(y, alpha), alpha, condition, mix)
+        of_heads = (
+            torch.eye(alpha.shape[-1], device=y.device, dtype=y.dtype) if mix is None else mix
+        )
+        return self.constants.in_heads(heads, of_heads)
+
+    def _asked(self, y: Tensor, alpha: Tensor, condition: Any, mix: Tensor | None) -> Tensor:
+        """The checked output of the network, as it is."""
         options = {} if condition is None else {"condition": condition}
         if mix is not None:
             options["mix"] = mix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -9,15 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from multisi import registry, simplex
-from multisi.common import arrays, checks
+from multisi.common import arrays, checks, frames
+from multisi.common.arrays import Given
 from multisi.common.devices import choose
-from multisi.common.features import check_features
 from multisi.common.shapes import leading
-from multisi.data.marginals import check_names
+from multisi.common.torch_state import own_state
+from multisi.data.conditions import Conditions
+from multisi.data.prepare import check_names
 from multisi.data.standardiser import Standardiser
-from multisi.errors import ConfigError, DataError, ScoreError, ShapeError
+from multisi.errors import ConfigError, DataError, ScoreError
 from multisi.field import named_points
 from multisi.field.conditional_means import ConditionalMeans, check_finite
+from multisi.field.sample_shape import check_shape, event_shape_of, features_of
 
 
 class Field:
@@ -31,6 +35,7 @@ class Field:
         noise_independent: Whether the noise is independent of the data, as the score requires.
         event_shape: Shape of one sample; by default that of the network, if it has one.
         features: Names of the features, in order; `None` if they have none.
+        conditions: The units and names of the condition; `None` if it is taken as it is.
 
     Raises:
         ConfigError: names repeat, the noise marginal is not the first, the network has another
@@ -48,6 +53,7 @@ class Field:
         noise_independent: bool = True,
         event_shape: Sequence[int] | None = None,
         features: Sequence[str] | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         check_names(checks.several(names, "names"))
         self.marginals = tuple(names)
@@ -62,22 +68,21 @@ class Field:
         self.standardiser = standardiser or Standardiser.identity(noise is not None)
         if self.standardiser.noise != (noise is not None):
             raise ConfigError(
-                f"The standardiser was created with noise={self.standardiser.noise}, but the "
-                f"model has noise={noise!r}. Create it with Standardiser(shift, scale, "
-                f"noise={noise is not None})."
+                f"The standardiser has noise={self.standardiser.noise}, but the model has "
+                f"noise={noise!r}. Create it with Standardiser(..., noise={noise is not None})."
             )
+        means.constants = self.standardiser.constants
         self.conditional_means = means.eval()
-        self.event_shape = _event_shape(event_shape, means, self.standardiser)
-        self.features = _features(features, self.event_shape)
-
-    event_shape: tuple[int, ...] | None
-    """Shape of one sample; `None` if it is not known."""
-
-    features: tuple[str, ...] | None
-    """Names of the features, in order; `None` if they have none."""
+        self.conditions = conditions
+        self.event_shape = event_shape_of(event_shape, means, self.standardiser)
+        self.features = features_of(features, self.event_shape)
 
     conditional_means: ConditionalMeans
     """The conditional means in standardised units: the projected output of the network."""
+    event_shape: tuple[int, ...] | None
+    """Shape of one sample; `None` if it is not known."""
+    features: tuple[str, ...] | None
+    """Names of the features, in order; `None` if they have none."""
 
     @property
     def device(self) -> torch.device:
@@ -123,6 +128,7 @@ class Field:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self.marginals)}, noise={self.noise!r})"
 
+    @own_state
     def means(self, x: Any, alpha: Any, condition: Any = None) -> Any:
         r"""The conditional means $g_k = E[x_k \mid \sum_j \alpha_j x_j = x]$, in data units.
 
@@ -143,15 +149,16 @@ class Field:
             SolverError: the network returns values that are not finite.
         """
         with torch.no_grad():
-            rows, means, _ = self._at(x, alpha, condition)
-            g = check_finite(means, "The means").to(rows).unbind(1)
+            given, means, _ = self._at(x, alpha, condition)
+            g = check_finite(means, "The means").to(given.rows).unbind(1)
             corners = torch.eye(len(g), dtype=torch.float64)
             columns = [
                 self.standardiser.restore(of_one, corner)
                 for of_one, corner in zip(g, corners, strict=True)
             ]
-        return arrays.as_given(torch.stack(columns, 1), x)
+        return given.back(torch.stack(columns, 1))
 
+    @own_state
     def denoiser(self, x: Any, alpha: Any, condition: Any = None) -> Any:
         r"""The conditional mean of the noise in a state, $E[x_0 \mid x] = g_0(x, w)$.
 
@@ -169,8 +176,10 @@ class Field:
         """
         self.check_score("The denoiser")
         with torch.no_grad():
-            return arrays.as_given(self._noise(x, alpha, condition)[0], x)
+            given, noise, _ = self._noise(x, alpha, condition)
+            return given.back(noise)
 
+    @own_state
     def score(self, x: Any, alpha: Any, condition: Any = None) -> Any:
         r"""The score $\nabla \log \rho(x) = -g_0 / w_0$ in data units, shape of `x`.
 
@@ -185,7 +194,7 @@ class Field:
         """
         self.check_score("The score")
         with torch.no_grad():
-            noise, weights = self._noise(x, alpha, condition)
+            given, noise, weights = self._noise(x, alpha, condition)
             first = weights[..., 0].to(noise)
             if not (first > 0).all():
                 raise ScoreError(
@@ -194,7 +203,7 @@ class Field:
                     "(path='bow') or has latent noise (interpolant='smoothed')."
                 )
             scale = self.standardiser.affine(weights, noise)[1]
-            return arrays.as_given(-noise / (leading(first, noise) * scale), x)
+            return given.back(-noise / (leading(first, noise) * scale))
 
     def check_noise(self, interpolant: Any, path: Any) -> None:
         """Check that there is a noise marginal if the interpolant or the path needs it.
@@ -210,36 +219,51 @@ class Field:
                     '{"noise": multisi.StandardNormal(), ...}.'
                 )
 
-    def _noise(self, x: Any, alpha: Any, condition: Any) -> tuple[Tensor, Tensor]:
-        """The conditional mean of the noise, and the weights."""
-        rows, g, weights = self._at(x, alpha, condition)
-        return check_finite(g[:, 0], "The means of the noise").to(rows), weights
+    def _noise(self, x: Any, alpha: Any, condition: Any) -> tuple[Given, Tensor, Tensor]:
+        """Rows in data units, the conditional mean of the noise, and the weights."""
+        given, g, weights = self._at(x, alpha, condition)
+        noise = check_finite(g[:, 0], "The means of the noise").to(given.rows)
+        return given, noise, weights
 
-    def _at(self, x: Any, alpha: Any, condition: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows in data units, the standardised means of all marginals, and the weights."""
-        rows, y, weights = self._state(x, alpha)
-        condition = arrays.condition(condition, len(y), y)
+    def _at(self, x: Any, alpha: Any, condition: Any) -> tuple[Given, Tensor, Tensor]:
+        """Rows in data units, the standardised means of all marginals, and weights on the cone."""
+        given = self.given(x)
+        weights = named_points.on_cone(alpha, self.marginals, len(given.rows), "alpha")
+        y = self.standardise(given.rows, weights)
         point = (weights / weights.sum(-1, keepdim=True)).to(y)
-        return rows, self.conditional_means(y, point, condition), weights
+        means = self.conditional_means(y, point, self.given_condition(condition, x))
+        return given, means, weights
 
-    def _state(self, x: Any, alpha: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows in data units, the same rows standardised, and weights on the cone."""
-        rows = arrays.floats(x)
-        weights = named_points.on_cone(alpha, self.marginals, len(rows), "alpha")
-        return rows, self.standardise(rows, weights), weights
+    def given(self, x: Any, what: str = "x") -> Given:
+        """Rows of the user as a tensor; a table is aligned with the features of the model.
+
+        Raises:
+            ShapeError: the rows have another shape than the samples of the model.
+            DataError: the rows are not finite numbers, or a table has other columns.
+        """
+        given = Given.of(x, self.features, what)
+        check_shape(tuple(given.rows.shape), self.event_shape, what)
+        return given
+
+    def given_condition(self, value: Any, x: Any) -> Any:
+        """A condition of the user in the form that the network takes, for the rows of `x`.
+
+        Raises:
+            ShapeError: it is not one vector for each row, or one for all.
+            DataError: it is not finite, or has other columns or another index than expected.
+        """
+        frames.check_index(value, x, "condition")
+        like, rows = self.conditional_means.reference, len(x)
+        if self.conditions is None or value is None:
+            return arrays.condition(value, rows, like)
+        return self.conditions.given(value, rows, like)
 
     def standardise(self, x: Tensor, weights: Tensor) -> Tensor:
         """Standardise rows, in the type and on the device of the means.
 
         Raises:
-            ShapeError: the rows have another shape than the samples of the model.
             DataError: a row lies too far from the data.
         """
-        event = tuple(self.standardiser.shift.shape)
-        if event and tuple(x.shape[1:]) != event:
-            raise ShapeError(
-                f"x must have shape (b, {', '.join(map(str, event))}); got {tuple(x.shape)}."
-            )
         y = self.standardiser.standardise(x, weights).to(self.conditional_means.reference)
         if len(bad := arrays.bad_rows(y)):
             raise DataError(
@@ -251,7 +275,10 @@ class Field:
     def log_volume(self, x: Tensor, weights: Tensor) -> float:
         """Log of the volume in data units of a unit cube of the means, for states like `x`."""
         scale = self.standardiser.affine(weights, x[:1].double())[1]
-        return scale.log().expand(1, *x.shape[1:]).sum().item()
+        logs = scale.log().expand(1, *x.shape[1:])
+        if (constants := self.standardiser.constants) is not None:  # Undo the density of noise.
+            logs = torch.where(constants.mask.to(logs.device), -math.log(2 * math.pi) / 2, logs)
+        return logs.sum().item()
 
     def check_score(self, what: str) -> None:
         """Check that the model has a score; `what` needs it.
@@ -269,32 +296,3 @@ class Field:
                 f"{what} needs noise that is independent of the data; this model has "
                 "noise_independent=False. Fit with a coupling that draws the noise independently."
             )
-
-
-def _event_shape(
-    given: Sequence[int] | None, means: ConditionalMeans, standardiser: Standardiser
-) -> tuple[int, ...] | None:
-    """The shape of one sample: as given, or that of the network or of the standardiser."""
-    if given is not None:
-        return tuple(checks.integer(size, "event_shape") for size in given)
-    recipe = means.recipe or {}
-    known = recipe.get("event_shape", getattr(means.network, "event_shape", None))
-    return tuple(known or standardiser.shift.shape) or None
-
-
-def _features(
-    names: Sequence[str] | None, event_shape: tuple[int, ...] | None
-) -> tuple[str, ...] | None:
-    """The names of the features, checked.
-
-    Raises:
-        ConfigError: samples are not vectors.
-        DataError: a name is repeated, or there are too few or too many.
-    """
-    if names is None:
-        return None
-    if event_shape is None or len(event_shape) != 1:
-        raise ConfigError(
-            f"features are for samples that are vectors; got event_shape={event_shape}."
-        )
-    return check_features(names, event_shape[0], "features")

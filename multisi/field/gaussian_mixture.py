@@ -84,6 +84,11 @@ class _Heads(nn.Module):
     def _part(self, name: str, k: int) -> Tensor:
         return self.get_buffer(f"{name}_{k}")
 
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, `(d,)`."""
+        return tuple(self._part("means", 0).shape[1:])
+
     def forward(self, x: Tensor, alpha: Tensor) -> Tensor:
         """The exact heads, shape `(b, k, d)`."""
         if x.ndim != 2 or x.shape[1] != self._part("means", 0).shape[1]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from multisi import simplex
+from multisi.common import frames
 from multisi.errors import ConfigError, ShapeError, SimplexError
 
 
@@ -40,7 +41,7 @@ def resolve(where: Any, names: Sequence[str], rows: int | None, what: str) -> Te
         ShapeError: the number of points is not the number of rows.
         SimplexError: the coordinates are not on the simplex.
     """
-    k = len(names)
+    k, where = len(names), frames.plain(where)
     if isinstance(where, str):
         return simplex.corner(index_of(where, names, what), k)
     if isinstance(where, Mapping):
@@ -63,6 +64,7 @@ def resolve(where: Any, names: Sequence[str], rows: int | None, what: str) -> Te
 
 def on_cone(where: Any, names: Sequence[str], rows: int, what: str) -> Tensor:
     """Like `resolve`; coordinates may also be weights of the cone, which need not sum to one."""
+    where = frames.plain(where)
     if isinstance(where, str | Mapping) or _is_names(where):
         return resolve(where, names, rows, what)
     weights = _coordinates(where, what)
@@ -74,6 +76,7 @@ def on_cone(where: Any, names: Sequence[str], rows: int, what: str) -> Tensor:
 
 def waypoints(via: Any, names: Sequence[str]) -> list[Tensor]:
     """The points that a path passes through, from one point or a list of them."""
+    via = frames.plain(via)
     several = isinstance(via, list | tuple) and not any(_is_number(item) for item in via)
     return [resolve(point, names, None, "via") for point in (via if several else [via])]
 

@@ -21,7 +21,7 @@ def counted(means: ConditionalMeans, update: Callable[[], Any]) -> ConditionalMe
         update()
         return means.network(x, *args, **options)
 
-    return ConditionalMeans(network)
+    return ConditionalMeans(network, constants=means.constants)
 
 
 def autocast(means: ConditionalMeans, precision: str) -> ConditionalMeans:
@@ -43,7 +43,7 @@ def autocast(means: ConditionalMeans, precision: str) -> ConditionalMeans:
         with torch.autocast(x.device.type, kind):
             return means.network(x, *args, **options)
 
-    return ConditionalMeans(network)
+    return ConditionalMeans(network, constants=means.constants)
 
 
 def _like(means: ConditionalMeans) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

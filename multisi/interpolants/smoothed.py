@@ -77,5 +77,5 @@ def _sigmoid(t: Tensor) -> Tensor:
     """A plateau, the difference of two sigmoids, shifted to be zero at 0 and 1."""
     f = _STEEPNESS
     rise = torch.sigmoid(f * (t - 0.5) + 1) - torch.sigmoid(f * (t - 0.5) - 1)
-    ends = torch.sigmoid(torch.tensor([-f / 2 + 1, -f / 2 - 1], dtype=t.dtype))
+    ends = torch.sigmoid(torch.tensor([-f / 2 + 1, -f / 2 - 1], dtype=t.dtype, device=t.device))
     return rise - (ends[0] - ends[1]).to(t.device)

@@ -8,12 +8,14 @@ from typing import Any
 from multisi.analysis.likelihood import log_prob, posterior
 from multisi.common import arrays
 from multisi.common.estimate import Estimate
+from multisi.common.torch_state import own_state
 from multisi.field.field import Field
 
 
 class Densities(Field):
     """A field with likelihoods; arguments as for `Field`."""
 
+    @own_state
     def log_prob(self, x: Any, marginal: str, **options: Any) -> Any:
         r"""Log-density of samples under a marginal, in nats and data units.
 
@@ -43,6 +45,7 @@ class Densities(Field):
         """
         return arrays.as_given(log_prob(self, x, marginal, **options), x)
 
+    @own_state
     def cross_entropy(self, x: Any, marginal: str, **options: Any) -> Estimate:
         r"""The mean of $-\log \rho(x)$ over samples, with its standard error.
 
@@ -57,6 +60,7 @@ class Densities(Field):
         """
         return Estimate.of(-log_prob(self, x, marginal, **options))
 
+    @own_state
     def classify(
         self, x: Any, prior: Mapping[str, float] | None = None, **options: Any
     ) -> dict[str, Any]:

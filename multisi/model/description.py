@@ -27,7 +27,8 @@ def check(path: Any, tensors: Mapping[str, Tensor], description: Mapping[str, An
         names = _names(description)
         _network(description, len(names))
         _further(description)
-        _units(tensors, _event_shape(description))
+        _units(tensors, "units.", _event_shape(description))
+        _condition(tensors, description)
     except ValueError as error:
         raise CheckpointError(
             f"The description in {str(path)!r} is not that of a model: {printable(str(error))}. "
@@ -105,19 +106,35 @@ def _event_shape(description: Mapping[str, Any]) -> tuple[int, ...] | None:
     return tuple(known[0]) if known else None
 
 
-def _units(tensors: Mapping[str, Tensor], event_shape: tuple[int, ...] | None) -> None:
-    for name in ("units.shift", "units.scale"):
+def _units(
+    tensors: Mapping[str, Tensor], prefix: str, event_shape: tuple[int, ...] | None
+) -> None:
+    """Shift, scale, and what is constant, of samples or of conditions."""
+    for name in (f"{prefix}shift", f"{prefix}scale"):
         tensor = tensors.get(name)
         right = tensor is not None and tensor.dtype in FLOATS
         _need(right, name, "a tensor of floats", None if tensor is None else tensor.dtype)
-    shift, scale = tensors["units.shift"], tensors["units.scale"]
-    if shift.shape != scale.shape or not _spreads(tuple(shift.shape), event_shape):
+    shift, scale = tensors[f"{prefix}shift"], tensors[f"{prefix}scale"]
+    constant = tensors.get(f"{prefix}constant", shift)
+    shapes = [tuple(tensor.shape) for tensor in (shift, scale, constant)]
+    if shapes[0] != shapes[1] or not all(_spreads(shape, event_shape) for shape in shapes):
         raise ValueError(
-            f"units.shift and units.scale must fit samples of shape {event_shape}; got "
-            f"{tuple(shift.shape)} and {tuple(scale.shape)}"
+            f"{prefix}shift and {prefix}scale must fit samples of shape {event_shape}; got "
+            f"{shapes}"
         )
+    _need(constant.dtype in FLOATS, f"{prefix}constant", "a tensor of floats", constant.dtype)
     if not (shift.isfinite().all() and scale.isfinite().all() and (scale > 0).all()):
-        raise ValueError("units.shift must be finite, and units.scale finite and positive")
+        raise ValueError(f"{prefix}shift must be finite, {prefix}scale finite and positive")
+
+
+def _condition(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
+    names, shift = description.get("condition_features"), tensors.get("condition.shift")
+    _need(names is None or _texts(names), "condition_features", "null or a list of names", names)
+    if any(name.startswith("condition.") for name in tensors):
+        _units(tensors, "condition.", None)
+        shape = [] if shift is None else list(shift.shape)
+        right = len(shape) == 1 and (names is None or shape == [len(names)])
+        _need(right, "condition.shift", "one number for each feature of the condition", shape)
 
 
 def _spreads(shape: tuple[int, ...], event_shape: tuple[int, ...] | None) -> bool:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from multisi.common import seeds
 from multisi.common.compiled import plain_name
 from multisi.common.printable import printable, told
+from multisi.common.torch_state import own_state
+from multisi.data.conditions import Conditions
 from multisi.data.standardiser import Standardiser
 from multisi.errors import (
     CheckpointError,
@@ -30,6 +32,7 @@ from multisi.model.model import Model
 from multisi.registry.hookspecs import PROJECT
 
 
+@own_state
 def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") -> Model:
     """Read a model that `Model.save` wrote; nothing in the file is executed.
 
@@ -65,14 +68,11 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
             _means(description, weights, network),
             description["marginals"],
             description["noise"],
-            standardiser=Standardiser(
-                tensors["units.shift"],
-                tensors["units.scale"],
-                noise=description["noise"] is not None,
-            ),
+            standardiser=_standardiser(tensors, "units.", description["noise"] is not None),
             noise_independent=description["noise_independent"],
             event_shape=description.get("event_shape"),
             features=description.get("features"),
+            conditions=_conditions(tensors, description),
             plugins=description.get("plugins", []),
             card=description.get("card"),
         )
@@ -196,6 +196,21 @@ def _check_fit(means: ConditionalMeans, weights: Mapping[str, Tensor]) -> None:
                 f"The weights {name!r} have NaN or infinity, so this model cannot be used. Fit it "
                 "again."
             )
+
+
+def _standardiser(tensors: Mapping[str, Tensor], prefix: str, noise: bool) -> Standardiser:
+    shift, scale = tensors[f"{prefix}shift"], tensors[f"{prefix}scale"]
+    return Standardiser(shift, scale, noise, constant=tensors.get(f"{prefix}constant"))
+
+
+def _conditions(
+    tensors: Mapping[str, Tensor], description: Mapping[str, Any]
+) -> Conditions | None:
+    if "condition.shift" not in tensors:
+        return None
+    names = description.get("condition_features")
+    units = _standardiser(tensors, "condition.", noise=False)
+    return Conditions(units, None if names is None else tuple(names))
 
 
 def _mixture(

@@ -11,8 +11,9 @@ from torch import Tensor
 from multisi.analysis.calibration import Calibration, calibrated_noise
 from multisi.analysis.report import Report, evaluate
 from multisi.analysis.velocity import velocity
-from multisi.common import arrays, checks, seeds
-from multisi.common.compiled import weights_of
+from multisi.common import checks, compiled, seeds
+from multisi.common.torch_state import own_state
+from multisi.data.conditions import Conditions
 from multisi.data.standardiser import Standardiser
 from multisi.dynamics.route import checked_weights
 from multisi.field import named_points, recipe
@@ -37,6 +38,7 @@ class Model(Densities):
         noise_independent: Whether the noise is independent of the data; the score needs it.
         event_shape: Shape of one sample; by default that of the network, if it has one.
         features: Names of the features, in order; `None` if they have none.
+        conditions: The units and names of the condition; `None` if it is taken as it is.
         plugins: The plugins it was fitted with: kind, name, distribution and version of each.
         card: Further records for its file, such as options of training and an evaluation.
 
@@ -69,6 +71,7 @@ class Model(Densities):
         noise_independent: bool = True,
         event_shape: Sequence[int] | None = None,
         features: Sequence[str] | None = None,
+        conditions: Conditions | None = None,
         plugins: Sequence[Mapping[str, str]] = (),
         card: Mapping[str, Any] | None = None,
     ) -> None:
@@ -80,11 +83,13 @@ class Model(Densities):
             noise_independent=noise_independent,
             event_shape=event_shape,
             features=features,
+            conditions=conditions,
         )
         self.plugins = tuple(dict(plugin) for plugin in plugins)
         self.card = dict(card or {})
         self._calibration: Calibration | None = None
 
+    @own_state
     def transport(
         self,
         x: Any,
@@ -113,7 +118,8 @@ class Model(Densities):
         has the same law at every time, with $\varepsilon(t) = \mathrm{noise} \cdot w_0(t)$.
 
         Arguments:
-            x: Samples of `source`, shape `(b, *event)`, in data units; noise is raw.
+            x: Samples of `source`, shape `(b, *event)`, in data units; noise is raw. A DataFrame
+                is aligned with the features of the model.
             source: Where samples come from: a name, a dict of name to weight, or coordinates
                 `(k,)`; or one for each row, as a list of names or coordinates `(b, k)`.
             target: Where they go, in the same form.
@@ -151,7 +157,7 @@ class Model(Densities):
             SolverError: a state is not finite.
             PluginError: a part from a plugin breaks its contract.
         """
-        states = arrays.floats(x)
+        states = (given := self.given(x)).rows
         route = [named_points.resolve(source, self.marginals, len(states), "source")]
         route += [] if via is None else named_points.waypoints(via, self.marginals)
         route += [named_points.resolve(target, self.marginals, len(states), "target")]
@@ -167,7 +173,7 @@ class Model(Densities):
             steps=steps,
             grid=grid,
             noise=noise,
-            condition=condition,
+            condition=self.given_condition(condition, states if condition is None else x),
             denoise=denoise,
             batch_size=batch_size,
             precision=precision,
@@ -177,10 +183,12 @@ class Model(Densities):
         self.check_noise(options.interpolant, path)
         random = seeds.of_rows(seed, rows, len(states), self.device)
         with torch.no_grad():
-            y = self.standardise(states, checked_weights(options.interpolant, route[0]))
+            start = checked_weights(options.interpolant, route[0])
+            y = self.standardise(states, start)
             moved, weights = options.run(y, route, random, return_path, progress)
             moved = self.standardiser.restore(moved.to(states), weights)
-        return arrays.as_given(moved, x)
+        still = options.still(route)
+        return given.back(self.standardiser.kept(states, start, moved, weights, still))
 
     def couple(self, x: Any, source: Any, **options: Any) -> dict[str, Any]:
         """Move each row of `x` to every marginal; errors are those of `transport`.
@@ -195,6 +203,7 @@ class Model(Densities):
         """
         return {name: self.transport(x, source, name, **options) for name in self.marginals}
 
+    @own_state
     def velocity(
         self,
         x: Any,
@@ -219,8 +228,10 @@ class Model(Densities):
             SimplexError: the path is not on the simplex at `t`.
             SolverError: the velocity is not finite.
         """
-        return arrays.as_given(velocity(self, x, path, t, condition, interpolant), x)
+        rows, told = (given := self.given(x)).rows, self.given_condition(condition, x)
+        return given.back(velocity(self, rows, path, t, told, interpolant))
 
+    @own_state
     def calibrate(self, other: Field, samples: Mapping[str, Any], *, exact: bool = False) -> Self:
         r"""Prepare `noise="auto"`, the $\varepsilon^*$ of `multisi.analysis.Bounds`.
 
@@ -237,6 +248,7 @@ class Model(Densities):
         self._calibration = Calibration(self, other, checks.options(samples, "samples"), exact)
         return self
 
+    @own_state
     def evaluate(self, held_out: Mapping[str, Any], **options: Any) -> Report:
         """Move held-out samples between all ordered pairs and compare them with the targets.
 
@@ -271,14 +283,19 @@ class Model(Densities):
 
     def parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The contents of the model's file: tensors, and a description for JSON."""
-        tensors = {f"means.{name}": t for name, t in weights_of(self.conditional_means).items()}
+        weights = compiled.weights_of(self.conditional_means)
+        tensors = {f"means.{name}": t for name, t in weights.items()}
         tensors |= {f"units.{name}": t for name, t in self.standardiser.state_dict().items()}
+        if self.conditions is not None:
+            units = self.conditions.standardiser.state_dict()
+            tensors |= {f"condition.{name}": t for name, t in units.items()}
         return tensors, {
             "marginals": list(self.marginals),
             "noise": self.noise,
             "noise_independent": self.noise_independent,
             "event_shape": None if self.event_shape is None else list(self.event_shape),
             "features": None if self.features is None else list(self.features),
+            "condition_features": self.conditions and self.conditions.features,
             "network": recipe.describe(self.conditional_means),
             "plugins": list(self.plugins),
             "card": self.card,

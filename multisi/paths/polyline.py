@@ -43,14 +43,14 @@ class Polyline(Path):
                 f"b; got {[tuple(point.shape) for point in on]}."
             )
         self.points = torch.stack([point.expand(rows.shape) for point in on])
-        lengths = torch.ones(len(given) - 1, dtype=torch.float64)
+        lengths = torch.ones(len(given) - 1, dtype=torch.float64, device="cpu")
         if self.points.ndim == 2:
             lengths = self.points.diff(dim=0).norm(dim=-1).to(torch.float64)
         if not (lengths > 0).all():
             lengths = torch.ones_like(lengths)
         times = torch.cumsum(lengths, 0) / lengths.sum()
         self.knots = (0.0, *times[:-1].tolist(), 1.0)
-        self._knots = torch.tensor(self.knots, dtype=torch.float64)
+        self._knots = torch.tensor(self.knots, dtype=torch.float64, device="cpu")
 
     def locate(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The leg in which each time lies, and the share of that leg already passed."""

@@ -1,5 +1,6 @@
 """The transport of samples along a path: its options and its batches."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +118,7 @@ class Transport:
         size = max(1, len(y)) if whole else self._part_size(y, rows_differ)
         parts = [slice(i, i + size) for i in range(0, max(1, len(y)), size)]
         calls = (self.solver.calls_per_step or 0) * self.steps * len(parts)
-        condition = arrays.condition(self.condition, len(y), y)
+        condition = self.condition
         moved, dynamics = [], None
         with bar(calls or None, "transport", "call", progress) as shown:
             means = counted(self.means, shown.update) if progress else self.means
@@ -133,6 +134,14 @@ class Transport:
         axis = 1 if return_path else 0
         joined = torch.cat(weights, axis) if rows_differ or whole else weights[0]
         return torch.cat(states, axis), joined
+
+    def still(self, route: list[Tensor]) -> Tensor:
+        """Which rows stay where they are, shape `()` or `(b,)`: a flow without any way to go."""
+        if self.noise is not None or self.path is not None:
+            return torch.tensor(False)
+        same = [(point == route[0]).all(-1) for point in route[1:]]
+        found: Tensor = functools.reduce(torch.logical_and, same)
+        return found
 
     def _part_size(self, y: Tensor, rows_differ: bool) -> int:
         if self.batch_size is not None:

@@ -192,7 +192,7 @@ class _Additive(_Steps):
     """
 
     noise_type = "additive"
-    checking, state = True, torch.empty(0)
+    checking, state = True, torch.empty(0, dtype=torch.float32)
 
     def f(self, t: Tensor, y: Tensor) -> Tensor:
         drift = self.drift(y)

@@ -9,7 +9,9 @@ from torch import Tensor
 from multisi import registry
 from multisi.common import checks, devices, seeds
 from multisi.couplings import Coupling
-from multisi.data.marginals import Marginal, StandardNormal, prepare
+from multisi.data.conditions import Conditions
+from multisi.data.marginals import Marginal, StandardNormal
+from multisi.data.prepare import prepare
 from multisi.data.standardiser import Standardiser
 from multisi.errors import ConfigError, DataError, MultisiError, ShapeError
 from multisi.field.conditional_means import ConditionalMeans, projected_combination
@@ -31,6 +33,7 @@ class Batches:
         coupling_options: Options of a coupling that is given by name.
         law: The law of the simplex points; `SimplexLaw()` by default.
         batch_size: Joint draws per step.
+        units: What is standardised together, as for `Standardiser.of`.
         seed: The seed of all random numbers.
         device: A device, or `"auto"`.
 
@@ -55,6 +58,7 @@ class Batches:
         coupling_options: Mapping[str, Any] | None = None,
         law: SimplexLaw | None = None,
         batch_size: int = 256,
+        units: str = "auto",
         seed: int = 0,
         device: Any = "auto",
     ) -> None:
@@ -67,10 +71,9 @@ class Batches:
         self.data = [m for m in ready.values() if isinstance(m, Marginal)]
         self.noise = next((n for n, m in ready.items() if isinstance(m, StandardNormal)), None)
         self.event_shape = self.data[0].event_shape
-        self.condition = next(
-            (m.condition.shape[1] for m in self.data if m.condition is not None), 0
-        )
-        self.standardiser = Standardiser.of(list(ready.values()))
+        self.features = next((m.features for m in self.data if m.features is not None), None)
+        self.conditions = Conditions.of(self.data)
+        self.standardiser = Standardiser.of(list(ready.values()), units)
         options = checks.options(coupling_options, "coupling_options")
         if options and not isinstance(coupling, str):
             raise ConfigError(
@@ -107,6 +110,8 @@ class Batches:
                 f"The coupling must draw shape {expected}, floating point; got {got}."
             )
         alpha, of_heads = self._at(step)
+        if condition is not None and self.conditions is not None:
+            condition = self.conditions.standardise(condition)
         condition = None if condition is None else condition.to(self.device, self.dtype)
         xs = self.standardiser.standardise_draws(xs).to(self.device, self.dtype)
         return Batch.mixed(xs, alpha, of_heads, condition)
@@ -122,12 +127,15 @@ class Batches:
             ConfigError: an option is invalid, or the module cannot be called with `(x, alpha)`.
             UnknownPluginError: no network has this name.
         """
-        if isinstance(network, str) and self.condition:
-            options = {"condition": self.condition, **options}
+        if isinstance(network, str) and self.conditions is not None:
+            options = {"condition": self.conditions.size, **options}
         with seeds.global_generators(self.seed, self.device):
             means = means_of(network, options, self.event_shape, len(self.names))
         self.plugins += _records("network", network)
         means = means.to(self.device)
+        if isinstance(network, str) and means.reference.dtype.itemsize < 4:
+            means.float()  # The default type of this process is too short to train in.
+        means.constants = self.standardiser.constants
         self.dtype, self._points = means.reference.dtype, None
         return means
 
@@ -143,6 +151,9 @@ class Batches:
             self.noise,
             standardiser=self.standardiser,
             noise_independent=self.coupling.noise_independent,
+            event_shape=self.event_shape,
+            features=self.features,
+            conditions=self.conditions,
             plugins=self.plugins,
         )
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from multisi.analysis import report
 from multisi.common import checks
-from multisi.data.marginals import Marginal, prepare
+from multisi.data.marginals import Marginal
+from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError, SolverError
 from multisi.field.named_points import index_of
 from multisi.files import plain

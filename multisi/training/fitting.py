@@ -1,11 +1,10 @@
 """`fit`: train a model on datasets."""
 
-import contextlib
 import pathlib
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,8 +13,9 @@ from torch import nn
 from multisi.common import checks, devices, seeds
 from multisi.common.processes import World
 from multisi.common.surroundings import kept
+from multisi.common.torch_state import own_state
 from multisi.couplings import Coupling
-from multisi.data.marginals import prepare
+from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, TrainingDivergedError
 from multisi.field import ConditionalMeans
 from multisi.model import Model
@@ -30,6 +30,7 @@ from multisi.training.schedule import Schedule
 from multisi.training.simplex_law import SimplexLaw
 
 
+@own_state
 def fit(
     marginals: Mapping[str, Any],
     *,
@@ -123,7 +124,7 @@ def fit(
     rescue, run_dir = checks.path(rescue, "rescue"), _run_dir(run_dir, resume, shard)
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
     seed, device = seeds.check(seed), devices.choose(device)
-    with _alone(seed, device):
+    with seeds.global_generators(seed, device), kept():
         batches = Batches(
             marginals,
             coupling=coupling,
@@ -160,14 +161,6 @@ def fit(
         _train(training, folder, resume, place, progress)
     model.card["training"] = _summary(training)
     return model
-
-
-@contextlib.contextmanager
-def _alone(seed: int, device: torch.device) -> Iterator[None]:
-    """Own random numbers and gradients inside; afterwards all that is global is as before."""
-    with seeds.global_generators(seed, device), kept():
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
 
 
 def _run_dir(run_dir: Any, resume: Any, shard: Any) -> pathlib.Path | None:

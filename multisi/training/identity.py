@@ -30,6 +30,7 @@ def identity(training: Training, parts: Mapping[str, Any]) -> dict[str, Any]:
         "marginals": {m.name: [len(m), *m.event_shape] for m in batches.data},
         "order": batches.names,
         "noise": batches.noise,
+        "units": batches.standardiser.scale.shape,
         "data": {m.name: _of_data(m) for m in batches.data},
         "law": {"kind": type(batches.law), **vars(batches.law)},
         "batch_size": batches.batch_size,

@@ -14,6 +14,8 @@ from multisi.errors import ConfigError
 from multisi.field import named_points
 from multisi.paths import Path
 
+_KIND = torch.float32
+
 
 class SimplexLaw:
     r"""Points of the simplex with tangents: a mixture of edges, bows, faces and paths.
@@ -79,14 +81,16 @@ class SimplexLaw:
         """
         laws = {"edges": _edges, "bows": _bows, "faces": _faces, "paths": self._paths}
         there = {"edges": True, "bows": noise and len(names) > 2, "faces": len(names) > 2}
-        shares = torch.tensor([s * there.get(name, True) for name, s in self.shares.items()])
+        shares = torch.tensor(
+            [s * there.get(name, True) for name, s in self.shares.items()], dtype=_KIND
+        )
         if not shares.sum() > 0:
             raise ConfigError(
                 f"There is nothing to draw for the marginals {list(names)} with the shares "
                 f"{self.shares}. Bows need noise and two datasets, faces three marginals."
             )
         kinds = torch.multinomial(shares, n, replacement=True, generator=source)
-        alpha, v = torch.empty(2, n, len(names))
+        alpha, v = torch.empty(2, n, len(names), dtype=_KIND)
         for kind, law in enumerate(laws.values()):
             rows = (kinds == kind).nonzero()[:, 0]
             if len(rows):
@@ -98,7 +102,7 @@ class SimplexLaw:
     ) -> tuple[Tensor, Tensor]:
         which = torch.randint(len(self.along), (n,), generator=source)
         t = torch.rand(n, generator=source, dtype=torch.float64)
-        alpha, v = torch.empty(2, n, len(names))
+        alpha, v = torch.empty(2, n, len(names), dtype=_KIND)
         for i, given in enumerate(self.along):
             rows = (which == i).nonzero()[:, 0]
             path = given if isinstance(given, Path) else _segment(given, names)
@@ -118,33 +122,37 @@ def _edges(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tenso
     k = len(names)
     i = torch.randint(k, (n, 1), generator=source)
     j = (i + torch.randint(1, k, (n, 1), generator=source)) % k
-    t = torch.rand(n, 1, generator=source)
-    alpha = torch.zeros(n, k).scatter_(1, i, 1 - t).scatter_(1, j, t)
-    return alpha, torch.zeros(n, k).scatter_(1, i, -1.0).scatter_(1, j, 1.0)
+    t = torch.rand(n, 1, generator=source, dtype=_KIND)
+    alpha = torch.zeros(n, k, dtype=_KIND).scatter_(1, i, 1 - t).scatter_(1, j, t)
+    return alpha, torch.zeros(n, k, dtype=_KIND).scatter_(1, i, -1.0).scatter_(1, j, 1.0)
 
 
 def _bows(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tensor, Tensor]:
     k = len(names)
     i = torch.randint(k - 1, (n, 1), generator=source)
     j = 1 + (i + torch.randint(1, k - 1, (n, 1), generator=source)) % (k - 1)
-    t, depth = torch.rand(2, n, 1, generator=source)
+    t, depth = torch.rand(2, n, 1, generator=source, dtype=_KIND)
     # The default path of SDEs has depth 1/2: the coordinate of the noise is sin²(πt) / 2.
     s = depth / 2 * torch.sin(math.pi * t) ** 2
     rate = depth / 2 * math.pi * torch.sin(2 * math.pi * t)
-    edge = torch.zeros(n, k).scatter_(1, 1 + i, 1 - t).scatter_(1, j, t)
-    along = torch.zeros(n, k).scatter_(1, 1 + i, -1.0).scatter_(1, j, 1.0)
+    edge = torch.zeros(n, k, dtype=_KIND).scatter_(1, 1 + i, 1 - t).scatter_(1, j, t)
+    along = torch.zeros(n, k, dtype=_KIND).scatter_(1, 1 + i, -1.0).scatter_(1, j, 1.0)
     up = -edge
     up[:, 0] += 1
-    on_path = torch.rand(n, 1, generator=source) < 0.5
+    on_path = torch.rand(n, 1, generator=source, dtype=_KIND) < 0.5
     return edge + s * up, torch.where(on_path, (1 - s) * along + rate * up, up)
 
 
 def _faces(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tensor, Tensor]:
     k = len(names)
-    order = torch.rand(n, k, generator=source).argsort(1)
+    order = torch.rand(n, k, generator=source, dtype=_KIND).argsort(1)
     size = torch.randint(3, k + 1, (n, 1), generator=source)
-    alpha = torch.rand(n, k, generator=source).clamp_min(1e-12).log().neg()
+    alpha = torch.rand(n, k, generator=source, dtype=_KIND).clamp_min(1e-12).log().neg()
     alpha = alpha * (torch.arange(k) < size)
-    alpha = torch.zeros(n, k).scatter_(1, order, alpha / alpha.sum(1, keepdim=True))
-    v = torch.zeros(n, k).scatter_(1, order[:, :1], -1.0).scatter_(1, order[:, 1:2], 1.0)
+    alpha = torch.zeros(n, k, dtype=_KIND).scatter_(1, order, alpha / alpha.sum(1, keepdim=True))
+    v = (
+        torch.zeros(n, k, dtype=_KIND)
+        .scatter_(1, order[:, :1], -1.0)
+        .scatter_(1, order[:, 1:2], 1.0)
+    )
     return alpha, v

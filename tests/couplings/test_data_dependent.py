@@ -4,7 +4,7 @@ import torch
 import multisi
 from multisi import StandardNormal
 from multisi.couplings.data_dependent import DataDependent
-from multisi.data.marginals import prepare
+from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, ShapeError
 
 X = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))

@@ -4,7 +4,7 @@ import torch
 import multisi
 from multisi import Marginal, StandardNormal
 from multisi.couplings.rectified import Rectified
-from multisi.data.marginals import prepare
+from multisi.data.prepare import prepare
 from multisi.errors import ConfigError
 from tests.closed_forms import mixtures, sample_mixture
 

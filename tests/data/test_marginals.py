@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from multisi import Marginal, StandardNormal
-from multisi.data.marginals import prepare
+from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError, ShapeError
 
 X = torch.zeros(4, 2)
@@ -76,7 +76,7 @@ def test_not_finite_names_marginal_count_and_first_row():
         ({"weights": [0, 0, 0, 0]}, DataError, "not all zero"),
         ({"weights": [1, 1, 1, float("nan")]}, DataError, "weights .*finite"),
         ({"labels": [0.5, 1, 2, 3]}, DataError, "labels .*integers"),
-        ({"labels": ["cat"] * 4}, DataError, "got type <U3. Number the labels"),
+        ({"labels": ["cat", 1, 2, 3]}, DataError, "integers or text; got int 1 in 3 of 4"),
         ({"labels": np.ma.masked_array(range(4), [1, 0, 0, 0])}, DataError, "masked entries"),
         ({"weights": np.ma.masked_array([1] * 4, [1, 0, 0, 0])}, DataError, "masked entries"),
         ({"labels": torch.eye(4, dtype=torch.int64)[0].to_sparse()}, DataError, "plain, dense"),

@@ -63,7 +63,7 @@ def test_conditions_are_learned_and_sliced():
     assert model.means(z, {"noise": 0.5, "next": 0.5}, condition=[0.3]).shape == (200, 2, 1)
     with pytest.raises(ShapeError, match="takes a condition of 1 features; got 0"):
         model.transport(z, "noise", "next")
-    with pytest.raises(ShapeError, match="for each of 200 rows"):
+    with pytest.raises(ShapeError, match=r"one for each row, shape \(200, 1\); got \(7, 1\)"):
         model.transport(z, "noise", "next", condition=told[:7])
 
 

@@ -1,0 +1,154 @@
+"""Tables, columns and indexes of pandas: their numbers, their names, and the way back."""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from multisi.common.features import check_features
+from multisi.errors import DataError
+
+
+def is_frame(value: Any) -> bool:
+    """Whether `value` is a DataFrame of pandas."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame)
+
+
+def is_column(value: Any) -> bool:
+    """Whether `value` is a Series, an Index or an array of pandas."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None:
+        return False
+    return isinstance(value, pandas.Series | pandas.Index | pandas.api.extensions.ExtensionArray)
+
+
+def plain(value: Any) -> Any:
+    """A column of pandas as an array, or as a dict if its numbers have names; others unchanged."""
+    if not is_column(value):
+        return value
+    array, index = np.asarray(value), list(getattr(value, "index", ()))
+    named = bool(index) and all(isinstance(name, str) for name in index)
+    if named and array.dtype.kind in "biuf":
+        return dict(zip(index, array.tolist(), strict=True))
+    return array
+
+
+def names(frame: Any, what: str) -> tuple[str, ...]:
+    """The names of the columns of a DataFrame.
+
+    Raises:
+        DataError: a name is repeated.
+    """
+    found = [
+        "/".join(map(str, label)) if isinstance(label, tuple) else str(label)
+        for label in frame.columns
+    ]
+    return check_features(found, len(found), what)
+
+
+def numbers(table: Any, what: str) -> "np.ndarray[Any, Any]":
+    """The numbers of a DataFrame, shape `(n, d)`, or of a column, shape `(n,)`.
+
+    Raises:
+        DataError: a column does not hold real numbers, or has missing values.
+    """
+    if not is_frame(table):
+        column = table if hasattr(table, "to_numpy") else sys.modules["pandas"].Series(table)
+        return _column(column, what)
+    found = [
+        _column(table.iloc[:, i], f"{what}, column {name!r}")
+        for i, name in enumerate(names(table, what))
+    ]
+    if not found:
+        return np.empty(table.shape)
+    return np.stack([column.astype(np.result_type(*found), copy=False) for column in found], 1)
+
+
+def _column(column: Any, what: str) -> "np.ndarray[Any, Any]":
+    pandas, kind = sys.modules["pandas"], column.dtype
+    is_number = pandas.api.types.is_numeric_dtype(kind) or pandas.api.types.is_bool_dtype(kind)
+    if not is_number or pandas.api.types.is_complex_dtype(kind):
+        raise DataError(
+            f"{what} must hold numbers; got {kind}. Turn it into numbers, such as by "
+            "pandas.get_dummies(frame), drop it, or make it the index by frame.set_index."
+        )
+    if missing := np.flatnonzero(column.isna()).tolist():
+        raise DataError(
+            f"{what} must be finite; {len(missing)} of {len(column)} rows are missing, the first "
+            f"is row {missing[0]}. Remove these rows: frame.dropna()."
+        )
+    if isinstance(kind, np.dtype):
+        return column.to_numpy()  # type: ignore[no-any-return]
+    short = getattr(kind, "itemsize", 8) <= (4 if pandas.api.types.is_float_dtype(kind) else 2)
+    return column.to_numpy(np.float32 if short else np.float64)  # type: ignore[no-any-return]
+
+
+def check_index(values: Any, table: Any, what: str) -> None:
+    """Check that a Series or DataFrame has the index of the samples it belongs to.
+
+    Raises:
+        DataError: both have an index, and these differ.
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(table, pandas.Series | pandas.DataFrame):
+        return
+    if isinstance(values, pandas.Series | pandas.DataFrame) and len(values) == len(table):
+        if not values.index.equals(table.index):
+            raise DataError(
+                f"{what} must have the index of the samples, since it goes with their rows. Align "
+                f"it: {what}.loc[samples.index], or pass {what}.to_numpy()."
+            )
+
+
+def like(values: "np.ndarray[Any, Any]", table: Any) -> Any:
+    """Values as a table like another, with its index and columns, if they have its rows.
+
+    A column keeps a floating type. Integers become float64, since values are not whole.
+    """
+    pandas = sys.modules["pandas"]
+    index = getattr(table, "index", None)
+    if index is None or values.shape[:1] != table.shape[:1] or isinstance(table, pandas.Index):
+        return values
+    if values.ndim == 1:
+        named = {"name": table.name} if isinstance(table, pandas.Series) else {}
+        kind = table.dtype if isinstance(table, pandas.Series) else values.dtype
+        return pandas.Series(values, index, dtype=_kept(kind), **named)
+    if values.shape != table.shape:
+        return values
+    columns = [
+        pandas.Series(values[:, i], index, dtype=_kept(table.dtypes.iloc[i]))
+        for i in range(table.shape[1])
+    ]
+    made = pandas.concat(columns, axis=1) if columns else pandas.DataFrame(index=index)
+    made.columns = table.columns
+    made.attrs = dict(table.attrs)
+    return made
+
+
+def _kept(kind: Any) -> Any:
+    """The type of moved values: that of the column if it is floating, else a float64."""
+    pandas = sys.modules["pandas"]
+    if pandas.api.types.is_float_dtype(kind) and not isinstance(kind, pandas.SparseDtype):
+        return kind
+    nullable = not isinstance(kind, np.dtype | pandas.SparseDtype)
+    return "Float64" if nullable and not isinstance(kind, pandas.ArrowDtype) else np.float64
+
+
+def refuse_others(value: Any, what: str) -> None:
+    """Check that a value of another library is not a sparse matrix or a table of another library.
+
+    Raises:
+        DataError: it is one of these; the message says what to call.
+    """
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        size = 8e-9 * float(np.prod(value.shape))
+        raise DataError(
+            f"{what} must be a dense array; got a sparse {type(value).__name__} of shape "
+            f"{tuple(value.shape)}. Call .toarray() on it; it then needs {size:.2g} GB."
+        )
+    if hasattr(value, "__dataframe__") or hasattr(value, "column_names"):
+        raise DataError(
+            f"{what} must be an array or a DataFrame of pandas; got a {type(value).__module__}."
+            f"{type(value).__name__}, whose names would be lost. Call .to_pandas() on it."
+        )

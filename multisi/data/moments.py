@@ -1,0 +1,142 @@
+"""Means, variances and ranges of samples, and which of them share one unit."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from multisi.common.seeds import generator
+from multisi.common.shapes import leading
+from multisi.data.marginals import Marginal
+from multisi.errors import ConfigError
+
+UNITS = ("auto", "features", "channels", "whole")
+_PART, _LEAST, _NUMBERS = 2**24, 256, 2**24
+"""Most numbers per chunk; for samples out of memory, fewest rows and most numbers read."""
+_SMALL = 0.25
+"""A channel has its own unit if its standard deviation is this share of that of the whole."""
+_ULPS = 4
+"""A feature varies in a dataset if its range exceeds so many rounding errors of its values."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of each feature under the mixture of some datasets, float64, shape `(*event)`."""
+
+    mean: Tensor
+    variance: Tensor
+    varies: Tensor
+    """Whether a feature varies by more than rounding, within a dataset or between them.
+
+    That is assumed of samples that are not in memory, of which only some are read.
+    """
+    least: Tensor
+    """The lowest value."""
+
+    @classmethod
+    def of(cls, data: Sequence[Marginal]) -> "Moments":
+        """The moments of the mixture in which all datasets have equal shares."""
+        each = [_moments(marginal) for marginal in data]
+        means, variances, lows, highs = (torch.stack(part) for part in zip(*each, strict=True))
+        mean, low = means.mean(0), lows.amin(0)
+        variance = (variances + (means - mean) ** 2).mean(0)
+        ulps = torch.tensor(
+            [torch.finfo(marginal.dtype).eps for marginal in data], dtype=torch.float64
+        )
+        sizes = torch.maximum(lows.abs(), highs.abs())
+        within = (highs - lows > _ULPS * leading(ulps, sizes) * sizes).any(0)
+        varies = within | ~_one_value(lows) | (not all(marginal.in_memory for marginal in data))
+        return cls(torch.where(varies, mean, low), torch.where(varies, variance, 0.0), varies, low)
+
+    @property
+    def constant(self) -> Tensor | None:
+        """The values of the features that do not vary, NaN for others; `None` if all vary."""
+        if self.varies.all():
+            return None
+        return torch.where(self.varies, torch.nan, self.least)
+
+    def over(self, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Mean and variance over axes of the event that have length one in `shape`."""
+        mean = self._mean_over(self.mean, shape)
+        return mean, self._mean_over(self.variance + (self.mean - mean) ** 2, shape)
+
+    def varies_in(self, shape: Sequence[int]) -> Tensor:
+        """Whether any feature varies, over axes of the event that have length one in `shape`."""
+        return self._mean_over(self.varies.double(), shape) > 0
+
+    def _mean_over(self, values: Tensor, shape: Sequence[int]) -> Tensor:
+        if not len(shape):
+            return values.mean()
+        axes = [i for i, size in enumerate(shape) if size == 1]
+        return values.mean(axes, keepdim=True) if axes else values
+
+
+def _one_value(values: Tensor) -> Tensor:
+    """Where the values of all datasets agree, if those that were float32 are compared as such."""
+    short = values.float().double()
+    was_short = (short == values).any(0)
+    return (values == values[0]).all(0) | (was_short & (short == short[0]).all(0))
+
+
+def scale_shape(units: str, moments: Moments) -> tuple[int, ...]:
+    """The shape of the standardiser's scale, which broadcasts to an event.
+
+    Channels are the first axis of an event, or the last if that is shorter; an event with two axes
+    has channels if one axis is at least four times as long as the other.
+
+    Raises:
+        ConfigError: `units` is not one of `UNITS`, or samples have no channels.
+    """
+    event = tuple(moments.mean.shape)
+    if units not in UNITS:
+        raise ConfigError(f"units must be one of {', '.join(UNITS)}; got {units!r}.")
+    if units == "features" or (units == "auto" and len(event) == 1):
+        return event
+    channels = _channels(event)
+    if units == "channels":
+        if channels is None:
+            raise ConfigError(f"units='channels' needs samples with channels; got shape {event}.")
+        return channels
+    if units == "auto" and channels is not None:
+        own, whole = moments.over(channels)[1], moments.over(())[1]
+        own = own[moments.varies_in(channels)]
+        if (own < _SMALL**2 * whole).any():
+            return channels
+    return ()
+
+
+def _channels(event: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape of one number per channel; `None` without channels."""
+    if len(event) < 2:
+        return None
+    first, last = event[0], event[-1]
+    if len(event) == 2 and max(first, last) < 4 * min(first, last):
+        return None
+    ones = (1,) * (len(event) - 1)
+    return (first, *ones) if first <= last else (*ones, last)
+
+
+def _moments(marginal: Marginal) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean, variance, least and largest value of each feature, shape `(*event)`; float64.
+
+    Samples that are not in memory are estimated from some of the rows.
+    """
+    weights, size = marginal.shares, max(1, math.prod(marginal.event_shape))
+    if marginal.in_memory:
+        rows = marginal.samples
+    else:
+        count = min(max(_LEAST, _NUMBERS // size), len(marginal))
+        rows = marginal.look(marginal.draw(count, generator(0)))
+        weights = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
+    used = weights > 0
+    rows, weights = (rows, weights) if used.all() else (rows[used], weights[used])
+    length = max(1, _PART // size)
+    parts = list(zip(torch.split(rows, length), torch.split(weights, length), strict=True))
+    mean = sum(torch.tensordot(w, x.double().cpu(), 1) for x, w in parts)
+    mean = torch.as_tensor(mean)
+    square = sum(torch.tensordot(w, (x.double().cpu() - mean) ** 2, 1) for x, w in parts)
+    low = torch.stack([x.amin(0) for x, _ in parts]).amin(0).double().cpu()
+    high = torch.stack([x.amax(0) for x, _ in parts]).amax(0).double().cpu()
+    return mean, torch.as_tensor(square), low, high

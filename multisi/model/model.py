@@ -187,8 +187,8 @@ class Model(Densities):
             y = self.standardise(states, start)
             moved, weights = options.run(y, route, random, return_path, progress)
             moved = self.standardiser.restore(moved.to(states), weights)
-        still = options.still(route)
-        return given.back(self.standardiser.kept(states, start, moved, weights, still))
+        moved = self.standardiser.kept(states, start, moved, weights, options.still(route))
+        return given.back(moved)
 
     def couple(self, x: Any, source: Any, **options: Any) -> dict[str, Any]:
         """Move each row of `x` to every marginal; errors are those of `transport`.
@@ -283,12 +283,10 @@ class Model(Densities):
 
     def parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The contents of the model's file: tensors, and a description for JSON."""
-        weights = compiled.weights_of(self.conditional_means)
-        tensors = {f"means.{name}": t for name, t in weights.items()}
-        tensors |= {f"units.{name}": t for name, t in self.standardiser.state_dict().items()}
-        if self.conditions is not None:
-            units = self.conditions.standardiser.state_dict()
-            tensors |= {f"condition.{name}": t for name, t in units.items()}
+        tensors = {f"means.{n}": t for n, t in compiled.weights_of(self.conditional_means).items()}
+        for kind, part in {"units": self, "condition": self.conditions}.items():
+            units = part.standardiser.state_dict() if part is not None else {}
+            tensors |= {f"{kind}.{name}": t for name, t in units.items()}
         return tensors, {
             "marginals": list(self.marginals),
             "noise": self.noise,

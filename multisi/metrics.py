@@ -10,11 +10,14 @@ from torch import Tensor
 from multisi.common import arrays, checks, seeds
 from multisi.common.assignment import assign
 from multisi.common.shapes import flat
+from multisi.common.torch_state import own_state
 from multisi.errors import DataError, ShapeError
 
-_ROWS = 1024
+_ROWS, _LONG, _NUMBERS = 1024, 32, 2**22
+"""Rows whose distances are computed at once; the length of short rows; most numbers gathered."""
 
 
+@own_state
 def energy_distance(x: Any, y: Any, biased: bool = False) -> float:
     r"""Energy distance $2 E|X - Y| - E|X - X'| - E|Y - Y'|$, zero only for equal laws.
 
@@ -41,6 +44,7 @@ def energy_distance(x: Any, y: Any, biased: bool = False) -> float:
     return _finite((2 * mean_distance(a, b) - within) * unit)
 
 
+@own_state
 def mean_distance(a: Tensor, b: Tensor) -> float:
     """Mean Euclidean distance over all pairs of rows.
 
@@ -52,13 +56,28 @@ def mean_distance(a: Tensor, b: Tensor) -> float:
         >>> mean_distance(torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0]]))
         2.5
     """
-    total = sum(
-        torch.cdist(part, b, compute_mode="donot_use_mm_for_euclid_dist").sum().item()
-        for part in torch.split(a, _ROWS)
-    )
+    total = sum(_distances(part, b).sum().item() for part in torch.split(a, _ROWS))
     return total / (len(a) * len(b))
 
 
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distances of all pairs of rows, to nine digits at least, shape `(n, m)`.
+
+    Long rows are multiplied as matrices, which loses digits where two rows are close to each other
+    beside their sizes; these distances are computed again.
+    """
+    if a.shape[1] <= _LONG:
+        return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+    x, y = a - b.mean(0), b - b.mean(0)
+    found = torch.cdist(x, y, compute_mode="use_mm_for_euclid_dist")
+    near = found <= 1e-3 * (x.norm(dim=1)[:, None] + y.norm(dim=1))
+    for part in torch.split(near.nonzero(), max(1, _NUMBERS // a.shape[1])):
+        i, j = part.unbind(1)
+        found[i, j] = (a[i] - b[j]).norm(dim=1)
+    return found
+
+
+@own_state
 def wasserstein(x: Any, y: Any) -> float:
     r"""Exact 2-Wasserstein distance $\min_\sigma (E|x_i - y_{\sigma(i)}|^2)^{1/2}$ of samples.
 
@@ -78,11 +97,11 @@ def wasserstein(x: Any, y: Any) -> float:
     """
     a, b, unit = _scaled(x, y)
     few = min(len(a), len(b))
-    distances = torch.cdist(a[:few], b[:few], compute_mode="donot_use_mm_for_euclid_dist")
-    cost = distances.square()
-    return _finite(math.sqrt(cost[torch.arange(few), assign(cost)].mean().item()) * unit)
+    cost = _distances(a[:few], b[:few]).square()
+    return _finite(math.sqrt(cost.gather(1, assign(cost)[:, None]).mean().item()) * unit)
 
 
+@own_state
 def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) -> float:
     r"""Sliced 2-Wasserstein distance: the root mean square of distances along random directions.
 
@@ -104,7 +123,8 @@ def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) ->
     a, b, unit = _scaled(x, y)
     few, projections = min(len(a), len(b)), checks.integer(projections, "projections")
     source = seeds.generator(seeds.check(seed))
-    directions = torch.randn(a.shape[1], projections, generator=source, dtype=a.dtype)
+    shape = (a.shape[1], projections)
+    directions = torch.randn(shape, generator=source, dtype=a.dtype, device=a.device)
     directions = directions / directions.norm(dim=0)
     low, high = ((part[:few] @ directions).sort(0).values for part in (a, b))
     return _finite(math.sqrt((high - low).square().mean().item()) * unit)
@@ -124,6 +144,7 @@ class PermutationTest(NamedTuple):
     """Share of the permutations, the identity included, with at least this energy distance."""
 
 
+@own_state
 def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> PermutationTest:
     """Permutation test of whether two sets of samples have the same law, by the energy distance.
 
@@ -148,14 +169,14 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
     both -= both.mean(0)  # `cdist` expands squares, which would lose digits far from zero.
     n, m = len(a), len(b)
     source = seeds.generator(seeds.check(seed))
-    signs = torch.full((permutations + 1, n + m), -1.0 / m)
+    signs = torch.full((permutations + 1, n + m), -1.0 / m, dtype=torch.float32, device=a.device)
     signs[0, :n] = 1.0 / n
     for row in signs[1:]:
-        row[torch.randperm(n + m, generator=source)[:n]] = 1.0 / n
+        row[torch.randperm(n + m, generator=source, device=a.device)[:n]] = 1.0 / n
     # With s = 1/n on one sample and -1/m on the other, the biased statistic is -s' D s. The
     # entries of s sum to zero, so D may be centred, which reduces rounding errors.
     centre = mean_distance(both[:_ROWS], both[:_ROWS])
-    statistics = torch.zeros(permutations + 1, dtype=torch.float64)
+    statistics = torch.zeros(permutations + 1, dtype=torch.float64, device=a.device)
     for i in range(0, n + m, _ROWS):
         distances = (torch.cdist(both[i : i + _ROWS], both) - centre).float()
         statistics -= ((signs @ distances.T) * signs[:, i : i + _ROWS]).sum(1)
@@ -165,6 +186,7 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
     )
 
 
+@own_state
 def gaussian_map(source: Any, target: Any) -> Any:
     r"""The optimal transport map between the Gaussians with the moments of two sets of samples.
 
@@ -190,26 +212,28 @@ def gaussian_map(source: Any, target: Any) -> Any:
     unit, scale = _unit(a), _unit(b)
     a, b = a / unit, b / scale
     m0, m1 = a.mean(0), b.mean(0)
-    c0, c1 = (torch.cov(part.T).reshape(part.shape[1], -1) for part in (a, b))
-    root, inverse = _root(c0, 0.5), _root(c0, -0.5)
-    matrix = inverse @ _root(root @ c1 @ root, 0.5) @ inverse
+    # In the span of the rows of the source, V, where C_0 = V S² V', so that no matrix has more
+    # rows than there are samples: A = V S⁻¹ (S V' C_1 V S)^½ S⁻¹ V'.
+    root, basis = _spectrum((a - m0) / math.sqrt(len(a) - 1))
+    product, turn = _spectrum((b - m1) / math.sqrt(len(b) - 1) @ (basis * root))
+    half = turn / root[:, None]
+    matrix = (half * product) @ half.T
 
+    @own_state
     def transport(x: Any) -> Tensor:
         rows = _rows(x, "x")
         if rows.shape[1] != len(m0):
             raise ShapeError(f"x must have rows of {len(m0)} numbers; got {rows.shape[1]}.")
-        return (m1 + (rows / unit - m0) @ matrix.T) * scale
+        return (m1 + (rows / unit - m0) @ basis @ matrix @ basis.T) * scale
 
     return transport
 
 
-def _root(matrix: Tensor, power: float) -> Tensor:
-    """Power of a positive semi-definite matrix; zero eigenvalues stay zero."""
-    values, vectors = torch.linalg.eigh(matrix)
-    floor = values.max().clamp_min(torch.finfo(values.dtype).tiny) * 1e-12
-    powers = torch.where(values > floor, values.clamp_min(floor) ** power, 0.0)
-    result: Tensor = (vectors * powers) @ vectors.T
-    return result
+def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Singular values, without those that are zero up to rounding, and their vectors `(d, r)`."""
+    _, values, vectors = torch.linalg.svd(rows, full_matrices=False)
+    kept = values > values[:1].clamp_min(torch.finfo(values.dtype).tiny) * 1e-6
+    return values[kept], vectors[kept].T
 
 
 def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,16 @@ def test_energy_distance_against_all_pairs(n, m, biased):
     assert metrics.energy_distance(x, y, biased=biased) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("far", [0.0, 1e3, 1e9])
+def test_distances_of_long_rows(far):
+    """Clusters far from each other and from zero, equal rows among them."""
+    x, y = normal(0, 20, 300), normal(1, 30, 300)
+    x[:8], y[3:9], y[:3] = x[:8] + far, y[3:9] + far, x[10:13]
+    for a, b in ((x, y), (x, x), (x + 7e3, y + 7e3)):
+        found, expected = metrics._distances(a, b).numpy(), cdist(a.numpy(), b.numpy())
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-15)
+
+
 @given(shift=st.floats(-5, 5), scale=st.floats(0.1, 10))
 def test_energy_distance_moves_and_scales(shift, scale):
     x, y = normal(0, 20), normal(1, 20) + 1

@@ -193,7 +193,7 @@ def _errors(judged: Dynamics, reference: Dynamics, t: Tensor, states: PathStates
     """
     alpha, rate = reference.alpha_and_rate(t)
     y = states(alpha)
-    error = (judged.means(y, alpha) - reference.means(y, alpha)).double()
+    error = (judged.means(y, alpha) - reference.means(y, alpha)).cpu().double()
     error = flat_heads(error)
     scale = reference.weights(t).sum().item()
     velocity = torch.einsum("k,bkd->bd", rate, error)

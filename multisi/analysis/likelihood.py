@@ -161,7 +161,7 @@ def log_prob(
             given = along.given(arrays.rows_of(condition, part))
             estimate = options.by_diffusion if stochastic else options.by_flow
             found.append(estimate(given, y[part], first))
-    return torch.cat(found).to("cpu", torch.float64) - volume
+    return torch.cat(found).cpu().double() - volume
 
 
 def posterior(

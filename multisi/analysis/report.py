@@ -2,29 +2,15 @@
 
 import math
 import statistics
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-from einops import rearrange
-from torch import Tensor
-
-from multisi import metrics
-from multisi.common import checks, seeds
-from multisi.common.shapes import flat
-from multisi.data.marginals import Marginal, StandardNormal
-from multisi.data.prepare import prepare
-from multisi.errors import DataError
-
-_FEW = 1000
-"""Largest number of rows for slow figures: exact distances and permutation tests."""
+from multisi.analysis.marginal_tests import LEVEL
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The figures of the transport from one marginal to another.
+    """The figures of the transport from one marginal to another, in the units of the report.
 
     Arguments:
         source: Name of the source.
@@ -46,6 +32,15 @@ class Pair:
         cycle_error: Mean squared error after transport to the target and back, divided by the
             variance of the source.
         seconds: Time of the transport to the target.
+        within_labels: Mean, by the shares of the labels in the target, of the energy distance
+            between moved and held-out samples of one label; NaN unless both have labels.
+        wrong_count: Number of features whose law is wrong, by a Kolmogorov-Smirnov test of each.
+            The probability that a report of an exact model names any is at most 0.01.
+        wrong_features: The names of these features, worst first, twenty at most. A feature without
+            a name has its index.
+        wrong_shifts: For each of them, the mean of the moved samples minus that of the target.
+        wrong_spreads: For each of them, the standard deviation of the moved samples over that of
+            the target.
 
     References:
         Tong et al. Improving and generalizing flow-based generative models with minibatch optimal
@@ -65,6 +60,28 @@ class Pair:
     npe: float
     cycle_error: float
     seconds: float
+    within_labels: float = math.nan
+    wrong_count: int = 0
+    wrong_features: tuple[str, ...] = ()
+    wrong_shifts: tuple[float, ...] = ()
+    wrong_spreads: tuple[float, ...] = ()
+
+    def remark(self, shown: int = 5) -> str:
+        """The wrong features as a line of text, with their shifts and spreads.
+
+        Arguments:
+            shown: Largest number of features in the line.
+
+        Example:
+            >>> figures = [0.0] * 11
+            >>> Pair("a", "b", *figures, 0.0, 1, ("age",), (0.35,), (1.8,)).remark()
+            'a to b: age (mean +0.35, spread × 1.8)'
+        """
+        each = zip(self.wrong_features, self.wrong_shifts, self.wrong_spreads, strict=True)
+        texts = [f"{name} (mean {d:+.2g}, spread × {r:.2g})" for name, d, r in each][:shown]
+        more = self.wrong_count - len(texts)
+        texts += [f"{more} more"] if more else []
+        return f"{self.source} to {self.target}: {', '.join(texts)}"
 
 
 @dataclass(frozen=True)
@@ -74,31 +91,54 @@ class Report:
     Arguments:
         names: The marginals in order.
         pairs: The figures of each ordered pair.
+        units: The units of distances: `"standardised"`, in which each feature has the standard
+            deviation 1 over all marginals, or `"data"`.
 
     Example:
         >>> Report(("a", "b"), ()).to_dict()
-        {'names': ['a', 'b'], 'pairs': []}
+        {'names': ['a', 'b'], 'units': 'standardised', 'pairs': []}
     """
 
     names: tuple[str, ...]
     pairs: tuple[Pair, ...]
+    units: str = "standardised"
 
     def mean(self, figure: str) -> float:
-        """The mean of a figure over all pairs.
+        """The mean of a figure over all pairs; NaN if there are none.
 
         Arguments:
             figure: Name of a figure of `Pair`, such as `"w2"`.
         """
-        return statistics.fmean(getattr(pair, figure) for pair in self.pairs)
+        values = [getattr(pair, figure) for pair in self.pairs]
+        return statistics.fmean(values) if values else math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as dicts, lists, strings and numbers, for JSON."""
-        return {"names": list(self.names), "pairs": [asdict(pair) for pair in self.pairs]}
+        """The report for JSON: dicts, lists, strings, numbers; `None` for what is not finite."""
+        pairs = [{k: _plain(v) for k, v in asdict(pair).items()} for pair in self.pairs]
+        return {"names": list(self.names), "units": self.units, "pairs": pairs}
 
     def __str__(self) -> str:
-        tables = [f"{FIGURES[figure]}\n{self.table(figure)}" for figure in _TABLES]
-        means = [f"  {text:<62}{self.mean(figure):.2g}" for figure, text in FIGURES.items()]
-        return "\n\n".join([*tables, "\n".join(["mean over all pairs", *means])])
+        tables = [f"{self.title(figure)}\n{self.table(figure)}" for figure in _TABLES]
+        means = [(text, self.mean(figure)) for figure, text in FIGURES.items()]
+        lines = [f"  {text:<62}{mean:.2g}" for text, mean in means if not math.isnan(mean)]
+        lines = [f"mean over all pairs, in {self.units} units", *lines]
+        return "\n\n".join([*tables, "\n".join(lines), "\n".join(self._remarks())])
+
+    def _remarks(self) -> list[str]:
+        wrong = [f"  {pair.remark()}" for pair in self.pairs if pair.wrong_count]
+        how = f"at level {LEVEL:g} over all features and pairs"
+        if not wrong:
+            return [f"no feature is found to have another law than in the target, {how}"]
+        return [f"features whose law is wrong, {how}; means in {self.units} units", *wrong]
+
+    def title(self, figure: str) -> str:
+        """What a figure is, with its units if it has any.
+
+        Arguments:
+            figure: Name of a figure of `Pair`, such as `"w2"`.
+        """
+        units = "" if figure in _PLAIN else f", {self.units} units"
+        return FIGURES[figure] + units
 
     def table(self, figure: str) -> str:
         """One figure of all pairs as a text table: a row per source, a column per target.
@@ -115,11 +155,19 @@ class Report:
         return "\n".join(lines)
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 FIGURES = {
     "energy_distance": "energy distance to held-out samples of the target",
     "floor": "floor: energy distance of two samples of the target",
     "gaussian": "baseline: energy distance after the optimal map of Gaussians",
     "p_value": "p-value of the energy distance",
+    "within_labels": "energy distance to held-out samples of the same label",
+    "wrong_count": "number of features whose law is wrong",
     "w2": "2-Wasserstein distance to held-out samples of the target",
     "w2_floor": "floor: 2-Wasserstein distance of two samples of the target",
     "sliced_w2": "sliced 2-Wasserstein distance",
@@ -129,132 +177,5 @@ FIGURES = {
     "seconds": "seconds to move the samples",
 }
 _TABLES = ("energy_distance", "p_value", "npe", "cycle_error")
-
-
-def evaluate(
-    transport: Callable[..., Any],
-    held_out: Mapping[str, Any],
-    *,
-    samples: int = 4000,
-    seed: int = 0,
-    **options: Any,
-) -> Report:
-    """Move held-out samples between all ordered pairs of marginals and compare the results.
-
-    Arguments:
-        transport: The method `transport` of the model.
-        held_out: Name to samples `(n, *event)` that were not used in training, for two or more
-            data marginals.
-        samples: Largest number of rows per marginal, drawn without replacement.
-        seed: Seed of the draws and of the transport's noise.
-        options: Options of `transport`.
-
-    Raises:
-        DataError: there are fewer than two data marginals or four rows, or samples are invalid.
-        ConfigError: `samples` is not an integer of at least 4, or another option is invalid.
-        ShapeError: the samples have different event shapes.
-    """
-    checks.integer(samples, "samples", least=4)
-    seed = seeds.check(seed)
-    data = {
-        name: marginal
-        for name, marginal in prepare(held_out).items()
-        if not isinstance(marginal, StandardNormal)
-    }
-    if len(data) < 2:
-        raise DataError(f"held_out must have at least 2 data marginals; got {', '.join(data)}.")
-    chosen = {name: _draw(name, m, samples, seed) for name, m in data.items()}
-    pairs = [
-        _measure(transport, chosen, source, target, {"seed": seed, **options})
-        for source in chosen
-        for target in chosen
-        if source != target
-    ]
-    return Report(tuple(chosen), tuple(pairs))
-
-
-def _draw(name: str, marginal: Marginal, samples: int, seed: int) -> Tensor:
-    if len(marginal) < 4:
-        raise DataError(f"Marginal {name!r} must have at least 4 rows; got {len(marginal)}.")
-    return marginal.some(samples, seeds.generator(seed))
-
-
-def ring(
-    transport: Callable[..., Any],
-    data: Mapping[str, Marginal],
-    *,
-    samples: int = 1000,
-    seed: int = 0,
-    **options: Any,
-) -> float:
-    """Mean energy distance of the transports from each marginal to the next, in a ring.
-
-    Arguments:
-        transport: The method `transport` of the model.
-        data: Name to marginal.
-        samples: Largest number of rows per marginal, drawn without replacement.
-        seed: Seed of the draws and of the transport's noise.
-        options: Options of `transport`.
-
-    Raises:
-        DataError: a marginal has fewer than four rows.
-    """
-    seed = seeds.check(seed)
-    chosen = [(name, _draw(name, marginal, samples, seed)) for name, marginal in data.items()]
-    following = [*chosen[1:], chosen[0]]
-    return statistics.fmean(
-        metrics.energy_distance(transport(x, source, target, seed=seed, **options), y)
-        for (source, x), (target, y) in zip(chosen, following, strict=True)
-    )
-
-
-def _measure(
-    transport: Callable[..., Any],
-    chosen: dict[str, Tensor],
-    source: str,
-    target: str,
-    options: dict[str, Any],
-) -> Pair:
-    x, y = chosen[source], chosen[target]
-    start = time.perf_counter()
-    moved, energy = _moved(transport, x, source, target, options)
-    seconds = time.perf_counter() - start
-    back = transport(moved, target, source, **options)
-    half = len(y) // 2
-    few = min(_FEW, len(moved), half)
-    distance = metrics.wasserstein(x[:_FEW], y[:_FEW])
-    squared = distance * distance
-    return Pair(
-        source,
-        target,
-        metrics.energy_distance(moved, y),
-        metrics.energy_distance(y[:half], y[half:]),
-        metrics.permutation_test(moved[:_FEW], y[-_FEW:]).p_value,
-        metrics.energy_distance(metrics.gaussian_map(x, y)(x), flat(y)),
-        metrics.wasserstein(moved[:_FEW], y[-_FEW:]),
-        metrics.wasserstein(y[:few], y[-few:]),
-        metrics.sliced_wasserstein(moved, y),
-        energy,
-        energy / squared - 1 if squared > 0 else math.nan,
-        ((back - x).square().mean() / (x.var(0).mean().item() or 1.0)).item(),
-        seconds,
-    )
-
-
-def _moved(
-    transport: Callable[..., Any], x: Tensor, source: str, target: str, options: dict[str, Any]
-) -> tuple[Tensor, float]:
-    """Samples at the target, and the energy of their paths; NaN if there is noise or a grid."""
-    noise = options.get("noise", 0.0)
-    flow = noise is None or (isinstance(noise, int | float) and noise == 0)
-    whole = flow and options.get("grid") is None
-    if not whole or options.get("return_path"):
-        return transport(x, source, target, **options), math.nan
-    steps = checks.integer(options.get("steps", 32), "steps")
-    grid = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
-    given = {**options, "grid": grid, "return_path": True}
-    states = transport(x, source, target, **given)
-    if len(states) != len(grid):  # The grid has gained the kinks of the interpolant.
-        return states[-1], math.nan
-    moves = rearrange((states[1:] - states[:-1]).double(), "t b ... -> t b (...)")
-    return states[-1], (moves.square().sum(2).mean(1).sum() * steps).item()
+_PLAIN = ("p_value", "wrong_count", "npe", "cycle_error", "seconds")
+"""The figures that have no units of the data."""

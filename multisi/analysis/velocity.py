@@ -51,5 +51,6 @@ def velocity(
         scale = field.standardiser.affine(weights, rows)[1]
         # In data units x = s y, so dx/dt = s ẏ + ṡ y.
         total, growth = weights.sum(-1).to(rows), rate.sum(-1).to(rows)
-        inner = check_finite(flow.velocity(y, at), "The velocity").to(rows) * scale
+        found = check_finite(flow.velocity(y, at), "The velocity")
+        inner = found.to(rows.device).to(rows.dtype) * scale
         return leading(total, inner) * inner + leading(growth / total, inner) * rows

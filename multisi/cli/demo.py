@@ -73,7 +73,7 @@ def run(
     print(f"Fitted {len(pictures)} photographs in {time.perf_counter() - start:.0f} seconds.")
     model.save(folder / "model.safetensors")
     write_whole(folder / "palettes.png", _grid(model, pictures))
-    report = model.evaluate(held_out, steps=64)
+    report = model.evaluate(held_out, units="data", steps=64)
     print(f"{report}\n\nPicture: {folder / 'palettes.png'}\nModel: {folder / 'model.safetensors'}")
     return report
 

@@ -36,6 +36,6 @@ class Estimate:
         """
         if not len(values):
             raise DataError("An estimate needs at least 1 row; got 0. Pass more samples.")
-        values = values.double()
+        values = values.cpu().double()
         spread = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
         return cls(values.mean().item(), spread)

@@ -14,6 +14,9 @@ from torch.overrides import TorchFunctionMode
 
 from multisi.errors import ConfigError
 
+WITHOUT_FLOAT64 = {"mps"}
+"""Kinds of devices that have no float64, such as Apple's."""
+
 
 def check(seed: Any) -> int:
     """The seed as a non-negative integer; `None` gives a random one.
@@ -47,7 +50,9 @@ def of_rows(seed: Any, rows: Any, count: int, device: torch.device) -> torch.Gen
     if rows is None:
         return generator(seed, device=device)
     try:
-        numbers = torch.as_tensor(np.asarray(rows, dtype=None if len(rows) else np.int64))
+        numbers = torch.as_tensor(
+            np.asarray(rows, dtype=None if len(rows) else np.int64), device="cpu"
+        )
     except (TypeError, ValueError):
         raise ConfigError(f"rows must be one integer per row; got {rows!r}.") from None
     if numbers.is_floating_point() or numbers.shape != (count,):
@@ -76,7 +81,7 @@ class RowGenerator(torch.Generator):
 
     def __init__(self, device: torch.device, seed: int, rows: Tensor) -> None:
         self.manual_seed(seed % 2**63)
-        self._keys = _mix(_mix(rows.to(device, torch.int64)) + (seed % 2**63))
+        self._keys = _mix(_mix(rows.to(_exact(device), torch.int64)) + (seed % 2**63))
         self.choose(slice(None))
         self._first = super().get_state()
 
@@ -91,7 +96,7 @@ class RowGenerator(torch.Generator):
 
     def get_state(self) -> Tensor:
         """The number of draws so far."""
-        return torch.tensor(self._draw)
+        return torch.tensor(self._draw, dtype=torch.int64, device="cpu")
 
     def set_state(self, new_state: Tensor) -> Self:
         """Go back to that draw."""
@@ -101,11 +106,17 @@ class RowGenerator(torch.Generator):
     def normal(self, like: Tensor) -> Tensor:
         """The next standard normal numbers, of the shape and type of `like`, rows first."""
         self._draw += 1
-        places = torch.arange(like[0].numel(), device=like.device)
+        places = torch.arange(like[0].numel(), dtype=torch.int64, device=self._keys.device)
         counters = _mix(self._part[:, None] + self._draw) + 2 * places
         u, v = (((_mix(counters + i) >> 11) & (2**53 - 1)).double() + 0.5 for i in (0, 1))
         radius = (-2 * (u * 2.0**-53).log()).sqrt()
-        return (radius * torch.cos(2 * torch.pi * 2.0**-53 * v)).to(like).reshape(like.shape)
+        normal = radius * torch.cos(2 * torch.pi * 2.0**-53 * v)
+        return normal.to(like.dtype).to(like.device).reshape(like.shape)
+
+
+def _exact(device: torch.device) -> torch.device:
+    """The device itself, or the CPU in place of one without float64."""
+    return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
 
 
 def _mix(x: Tensor) -> Tensor:

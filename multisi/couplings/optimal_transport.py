@@ -119,7 +119,7 @@ class OptimalTransport(RowCoupling):
             if self.matches_noise
             else torch.empty(count, 0, dtype=torch.float32)
         )
-        columns = [m.take(i).double() for m, i in zip(self.data, rows, strict=True)]
+        columns = [m.take(i).cpu().double() for m, i in zip(self.data, rows, strict=True)]
         if self.matches_noise:
             columns.insert(0, noise.double())
         xs = self._units.standardise_draws(torch.stack(columns, 1))

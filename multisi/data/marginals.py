@@ -5,7 +5,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from multisi.common import checks, frames
 from multisi.common.arrays import floats
 from multisi.common.features import check_features, places
 from multisi.data.labels import label_numbers
+from multisi.data.representative import representative
 from multisi.data.sources import InMemory, Source, Stream, columns, source_of
 from multisi.errors import DataError, ShapeError
 
@@ -213,16 +213,19 @@ class Marginal:
         """
         return self._named(self._source.look, rows)
 
-    def some(self, count: int, source: torch.Generator) -> Tensor:
-        """The samples of at most `count` rows, without replacement, in random order.
+    def choose_rows(self, count: int, source: torch.Generator) -> Tensor:
+        """Indices of at most `count` rows that stand for the marginal, in random order.
+
+        Without weights no row comes twice; with weights each comes as often as its weight asks.
 
         Arguments:
             count: The largest number of rows.
             source: Generator to draw with.
+
+        Returns:
+            The indices, int64, shape `(m,)`.
         """
-        random = np.random.default_rng(int(torch.randint(2**62, (), generator=source)))
-        rows = random.choice(len(self), min(count, len(self)), replace=False)
-        return self.look(torch.from_numpy(rows))
+        return representative(len(self), self.weights, count, source)
 
     def _named(self, read: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         try:

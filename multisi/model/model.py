@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from multisi.analysis.calibration import Calibration, calibrated_noise
-from multisi.analysis.report import Report, evaluate
+from multisi.analysis.evaluation import evaluate
+from multisi.analysis.report import Report
 from multisi.analysis.velocity import velocity
 from multisi.common import checks, compiled, seeds
 from multisi.common.torch_state import own_state
@@ -256,16 +257,14 @@ class Model(Densities):
 
         Arguments:
             held_out: Name to samples `(n, *event)` that were not used in training, for two or
-                more data marginals.
-            options: `samples` (at most 4000 per marginal), `seed`, and options of `transport`.
+                more data marginals; weights, labels and a condition of a `Marginal` count.
+            options: `samples` per marginal (4000), `seed`, `units` of the figures ("standardised"
+                or "data"), and options of `transport`.
 
         Raises:
-            DataError: there are fewer than two data marginals or four rows.
-            MultisiError: as for `transport`.
+            MultisiError: there are fewer than two data marginals or four rows; or as `transport`.
         """
-        for name in checks.options(held_out, "held_out"):
-            named_points.index_of(name, self.marginals, "evaluate")
-        report = evaluate(self.transport, held_out, **options)
+        report = evaluate(self.transport, held_out, field=self, **options)
         self.card["evaluation"] = report.to_dict()
         return report
 

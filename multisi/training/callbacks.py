@@ -4,13 +4,15 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from multisi.analysis import report
-from multisi.common import checks
+from multisi.analysis.evaluation import ring
+from multisi.analysis.held_out import HeldOut, checked_units
+from multisi.common import checks, seeds
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError, SolverError
 from multisi.field.named_points import index_of
 from multisi.files import plain
+from multisi.training.batches import Batches
 from multisi.training.loop import Training
 
 
@@ -93,7 +95,8 @@ class EarlyStopping:
     """End training when transports of held-out samples stop improving; keep the best weights.
 
     The measure is the energy distance between moved and held-out samples, with the averaged
-    weights, as a mean over the transports from each data marginal to the next, in a ring.
+    weights, as a mean over the transports from each data marginal to the next, in a ring. It takes
+    rows by their weights and moves them with their conditions, as `Model.evaluate` does.
 
     Arguments:
         held_out: Name to samples that are not trained on, each of shape `(n, *event)`, for two or
@@ -101,6 +104,7 @@ class EarlyStopping:
         every: Steps between two measurements.
         patience: Number of measurements to wait for a better one.
         samples: Largest number of rows per marginal in a measurement.
+        units: Units of the distance, `"standardised"` or `"data"`.
         options: Options of `transport`, such as `steps` (16).
 
     Raises:
@@ -123,11 +127,12 @@ class EarlyStopping:
         every: int = 500,
         patience: int = 5,
         samples: int = 1000,
+        units: str = "standardised",
         **options: Any,
     ) -> None:
         ready = prepare(held_out)
         self._data = {n: m for n, m in ready.items() if isinstance(m, Marginal)}
-        self._known = False
+        self._held: HeldOut | None = None
         if len(self._data) < 2:
             raise DataError(
                 "Early stopping needs held-out samples of two or more data marginals; got "
@@ -136,6 +141,7 @@ class EarlyStopping:
         self.every = checks.integer(every, "every")
         self.patience = checks.integer(patience, "patience")
         self.samples = checks.integer(samples, "samples", least=4)
+        self.units = checked_units(units)
         self.options = {"steps": 16, **options}
 
     def __call__(self, training: Training) -> bool:
@@ -143,30 +149,43 @@ class EarlyStopping:
 
         Raises:
             ConfigError: `held_out` names an unknown marginal.
-            DataError: samples of `held_out` have another event shape, or fewer than 4 rows.
+            DataError: samples of `held_out` have another event shape, other features, or fewer
+                than 4 rows.
+            MultisiError: as for `transport`.
         """
-        if not self._known:
-            self.check(training)
+        held = self.check(training) if self._held is None else self._held
         if training.step % self.every == 0:
-            model = training.batches.model(training.average.means)
-            options = {"samples": self.samples, **self.options}
-            training.judge(report.ring(model.transport, self._data, **options))
+            training.judge(self._measure(training, held))
         ended = 0 < training.counts.best_step <= training.step - self.patience * self.every
         if ended:
             training.use_best()
         return ended
 
-    def check(self, training: Training) -> None:
-        """Check held-out samples and options by a small measurement, before the first step.
+    def check(self, training: Training) -> HeldOut:
+        """Choose the held-out rows, and try a small measurement, before the first step.
 
         Arguments:
             training: The run, before its first step.
 
+        Returns:
+            The rows that are measured.
+
         Raises:
             ConfigError: `held_out` names an unknown marginal, or an option is invalid.
-            DataError: samples of `held_out` have another event shape, or fewer than 4 rows.
+            DataError: samples of `held_out` have another event shape, other features, or fewer
+                than 4 rows.
         """
-        batches = training.batches
+        with contextlib.suppress(SolverError):  # A network may explode until it is trained.
+            self._measure(training, self._chosen(training.batches, 4))
+        self._held = self._chosen(training.batches, self.samples)
+        return self._held
+
+    def _measure(self, training: Training, held: HeldOut) -> float:
+        model = training.batches.model(training.average.means)
+        return ring(model.transport, held, **self.options)
+
+    def _chosen(self, batches: Batches, samples: int) -> HeldOut:
+        """The rows to measure, at most `samples` of each marginal."""
         for name, marginal in self._data.items():
             index_of(name, batches.names, "held_out")
             if marginal.event_shape != batches.event_shape or len(marginal) < 4:
@@ -174,10 +193,16 @@ class EarlyStopping:
                     f"held_out {name!r} must have at least 4 rows of shape {batches.event_shape}; "
                     f"got {len(marginal)} of shape {marginal.event_shape}."
                 )
-        model = batches.model(training.average.means)
-        with contextlib.suppress(SolverError):  # A network may explode until it is trained.
-            report.ring(model.transport, self._data, **{**self.options, "samples": 4})
-        self._known = True
+        seed = seeds.check(self.options.get("seed", 0))
+        conditions = batches.conditions
+        return HeldOut(
+            self._data,
+            samples=samples,
+            seed=seed,
+            units=self.units,
+            features=batches.features,
+            condition_features=None if conditions is None else conditions.features,
+        )
 
 
 def figures(training: Training) -> dict[str, float]:

@@ -7,7 +7,8 @@ import torch
 
 import multisi
 from multisi.analysis import plots
-from multisi.analysis.report import FIGURES, Pair, evaluate
+from multisi.analysis.evaluation import evaluate
+from multisi.analysis.report import FIGURES, Pair
 from multisi.errors import ConfigError, DataError
 from tests.closed_forms import mixtures, sample_mixture
 
@@ -44,7 +45,7 @@ def test_the_energy_of_a_straight_shift():
             return x + shift
         return x + shift * grid.reshape(-1, 1, 1)
 
-    for pair in evaluate(transport, data).pairs:
+    for pair in evaluate(transport, data, units="data").pairs:
         assert pair.path_energy == pytest.approx(2 * 9)
         assert abs(pair.npe) < 0.05 and pair.energy_distance < 0.02
         assert pair.cycle_error == pytest.approx(0, abs=1e-12)
@@ -75,8 +76,10 @@ def test_options_of_transport(options):
 def test_it_prints_tells_and_draws():
     from PIL import Image
 
-    report = EXACT.evaluate(DATA, samples=100)
-    assert set(report.to_dict()["pairs"][0]) == {"source", "target", *FIGURES}
+    labelled = {n: multisi.Marginal(x, labels=(x[:, 0] > 0).long()) for n, x in DATA.items()}
+    report = EXACT.evaluate(labelled, samples=100)
+    lists = {"wrong_features", "wrong_shifts", "wrong_spreads"}
+    assert set(report.to_dict()["pairs"][0]) == {"source", "target", *FIGURES, *lists}
     assert set(FIGURES) <= set(Pair.__annotations__)
     for text in FIGURES.values():
         assert text in str(report)

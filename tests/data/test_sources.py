@@ -180,7 +180,7 @@ def test_some_rows_of_many(tmp_path):
     with file.open("wb") as out:
         out.truncate(4 * 2 * 10**9)
     huge = Marginal(np.memmap(file, dtype=np.float32, mode="r", shape=(10**9, 2)))
-    assert huge.some(100, torch.Generator().manual_seed(0)).shape == (100, 2)
+    assert huge.choose_rows(100, torch.Generator().manual_seed(0)).shape == (100,)
     assert len(huge.draw(5, torch.Generator())) == 5
 
 

@@ -5,7 +5,9 @@ import torch
 
 import multisi
 from multisi import training
-from multisi.errors import ConfigError, DataError
+from multisi.analysis.evaluation import ring
+from multisi.analysis.held_out import HeldOut
+from multisi.errors import ConfigError, DataError, PluginError, ShapeError
 
 X = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
 DATA = {"z": multisi.StandardNormal(), "a": X, "b": X * 0.5 + 2}
@@ -47,11 +49,41 @@ def test_early_stopping_keeps_the_best():
     run = runs[-1]
     assert run.counts.best_step == run.step - 15
     assert run.step < 300
-    again = training.EarlyStopping(held_out, **options)
-    value = multisi.analysis.report.ring(model.transport, again._data, samples=60, steps=4)
+    data = {name: multisi.Marginal(x) for name, x in held_out.items()}
+    value = ring(model.transport, HeldOut(data, samples=60), steps=4)
     assert value == pytest.approx(run.counts.best)
     with pytest.raises(DataError, match="two or more data marginals"):
         fit(held_out={"a": X, "z": multisi.StandardNormal()})
+
+
+def conditional(rows):
+    source = torch.Generator().manual_seed(rows)
+    a, c = torch.randn(2, rows, 1, generator=source)
+    return {"a": a, "b": multisi.Marginal(2 * c + a.flip(0) / 2, condition=c)}
+
+
+def test_early_stopping_moves_rows_with_their_conditions():
+    runs = []
+    stopping = training.EarlyStopping(conditional(80), every=10)
+    fit(conditional(100), callbacks=[stopping, runs.append], **SMALL)
+    assert 0 < runs[-1].counts.best < 1
+
+
+@pytest.mark.parametrize(
+    ("held_out", "options", "error"),
+    [
+        ({n: torch.randn(50, 1) for n in "ab"}, {}, ShapeError),
+        (conditional(50), {"steps": "x"}, ConfigError),
+        (conditional(50), {"solver": "none"}, PluginError),
+        ({"a": torch.randn(50, 1), "c": torch.randn(50, 1)}, {}, ConfigError),
+    ],
+)
+def test_early_stopping_fails_at_the_first_step(held_out, options, error):
+    steps = []
+    stopping = training.EarlyStopping(held_out, every=20, **options)
+    with pytest.raises(error, match=r"condition|steps|solver|held_out"):
+        fit(conditional(100), callbacks=[lambda run: steps.append(run.step), stopping], **SMALL)
+    assert steps == [1]
 
 
 def test_failing_callback(tmp_path):

@@ -117,10 +117,10 @@ def _units(
     shift, scale = tensors[f"{prefix}shift"], tensors[f"{prefix}scale"]
     constant = tensors.get(f"{prefix}constant", shift)
     shapes = [tuple(tensor.shape) for tensor in (shift, scale, constant)]
-    if shapes[0] != shapes[1] or not all(_spreads(shape, event_shape) for shape in shapes):
+    whole = tuple(shift.shape) if event_shape is None and shift.ndim else event_shape
+    if shapes[0] != shapes[1] or not all(_spreads(shape, whole) for shape in shapes):
         raise ValueError(
-            f"{prefix}shift and {prefix}scale must fit samples of shape {event_shape}; got "
-            f"{shapes}"
+            f"{prefix}shift and {prefix}scale must fit samples of shape {whole}; got {shapes}"
         )
     _need(constant.dtype in FLOATS, f"{prefix}constant", "a tensor of floats", constant.dtype)
     if not (shift.isfinite().all() and scale.isfinite().all() and (scale > 0).all()):

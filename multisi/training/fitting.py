@@ -42,6 +42,7 @@ def fit(
     steps: int = 5000,
     max_seconds: float | None = None,
     batch_size: int = 256,
+    units: str = "auto",
     learning_rate: float = 1e-3,
     clip: float | None = 1.0,
     accumulate: int = 1,
@@ -73,6 +74,9 @@ def fit(
         steps: Largest number of steps.
         max_seconds: Time limit; a run with a time limit is not reproducible.
         batch_size: Joint draws per step.
+        units: What has its own mean and standard deviation: `"features"` of vectors, `"channels"`,
+            the `"whole"` sample, or `"auto"`: features of vectors, and channels that differ in
+            size.
         learning_rate: The peak learning rate, between a warm-up and a decay.
         clip: Largest norm of the gradient, to which larger ones are scaled; `None` for no limit.
         accumulate: Number of parts in which a batch is computed in turn, to save memory.
@@ -131,12 +135,12 @@ def fit(
             coupling_options=coupling_options,
             law=law,
             batch_size=batch_size,
+            units=units,
             seed=seed,
             device=device,
         )
         stopping = [] if held_out is None else [EarlyStopping(held_out)]
         means = batches.means(network, **checks.options(network_options, "network_options"))
-        torch.manual_seed(seed)
         _try(means, batches(0))
         training = Training(
             means,

@@ -105,6 +105,11 @@ OTHER = {
         {"learning_rate": 1e-4},
         r"learning_rate: 0\.00999.* then, 0\.0001 now",
     ),
+    "units": (
+        {"data": {"a": X[:, None, :, None], "b": X[:, None, :, None]}, "units": "whole"},
+        {"data": {"a": X[:, None, :, None], "b": X[:, None, :, None]}, "units": "channels"},
+        r"units: \[\] then, \[1, 1, 1\] now",
+    ),
     "clip": ({"clip": 1.0}, {"clip": None}, "clip: 1.0 then, None now"),
     "lists": (
         {"coupling": "ot", "coupling_options": {"rows": 8, "pool": 2}},

@@ -16,6 +16,7 @@ from multisi.errors import CheckpointError, ConfigError
 from multisi.files import checkpoint
 from multisi.files.atomic import Lock, check_room, sweep
 from multisi.training import identity
+from multisi.training.counts import Counts
 from multisi.training.loop import Training
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
@@ -160,6 +161,9 @@ class RunFolder:
             )
         own, means = (checkpoint.under(tensors, name) for name in ("training.", "means."))
         try:
+            step = Counts.of(run.get("numbers")).step
+            if path != self._path(step):
+                raise ValueError(f"it is of step {step}, which is not that of its name")
             training.restore(own, run.get("numbers"), means)
         except ValueError as error:
             raise CheckpointError(f"it cannot be right: {printable(str(error))}.") from None

@@ -191,6 +191,7 @@ NONSENSE = {
     "negative": (numbers(step=-3), "step must be a number of at least 0; got -3"),
     "seconds": (numbers(seconds=-1.0), r"seconds must be a number of at least 0; got -1\.0"),
     "no seconds": (numbers(seconds=None), "seconds must be a number of at least 0; got None"),
+    "another step": (numbers(step=10**30), "is of step 1000.*, which is not that of its name"),
     "averaged": (numbers(averaged=99), "contradict each other"),
     "moments": (
         tensor("training.optimiser.exp_avg.", lambda t: t[:1]),

@@ -25,6 +25,10 @@ class PluginWarning(UserWarning):
     """A plugin differs from the one that a model was fitted with, so results may differ."""
 
 
+class DataWarning(UserWarning):
+    """Something that a file or an array holds is not used, or not kept."""
+
+
 class UnknownPluginError(PluginError, LookupError):
     """No plugin of this kind has the requested name, or several have it."""
 

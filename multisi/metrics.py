@@ -1,13 +1,14 @@
 """Distances between two sets of samples."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from multisi.common import arrays, checks, seeds
+from multisi.common import arrays, checks, frames, seeds
 from multisi.common.assignment import assign
 from multisi.common.shapes import flat
 from multisi.common.torch_state import own_state
@@ -237,7 +238,8 @@ def _spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pair(x: Any, y: Any) -> tuple[Tensor, Tensor]:
-    a, b = _rows(x, "x"), _rows(y, "y")
+    features = frames.names(x, "x") if frames.is_frame(x) else None
+    a, b = _rows(x, "x"), _rows(y, "y", features)
     if np.shape(x)[1:] != np.shape(y)[1:]:
         raise ShapeError(
             f"x and y must have the same event shape; got {np.shape(x)[1:]} and {np.shape(y)[1:]}."
@@ -271,7 +273,6 @@ def _finite(distance: float) -> float:
     return distance
 
 
-def _rows(x: Any, what: str) -> Tensor:
-    """Samples as vectors, float64 on the CPU."""
-    rows = arrays.floats(x, what).cpu().to(torch.float64)
-    return flat(rows)
+def _rows(x: Any, what: str, features: Sequence[str] | None = None) -> Tensor:
+    """Samples as vectors, float64 on the CPU; a table has its columns in the given order."""
+    return flat(arrays.Given.of(x, features, what).rows.cpu().to(torch.float64))

@@ -10,7 +10,7 @@ import sys
 import pytest
 from torch.distributed.run import parse_args
 
-from multisi.cli.parser import _parser
+from multisi.cli.arguments import parser
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted(
@@ -68,7 +68,7 @@ def test_links_of_the_readme():
 
 def test_every_option_is_in_the_reference():
     page = (ROOT / "docs" / "reference" / "command-line.md").read_text()
-    (commands,) = [a for a in _parser()._actions if a.dest == "command"]
+    (commands,) = [a for a in parser()._actions if a.dest == "command"]
     for name, command in commands.choices.items():
         assert f"\n## multisi {name}\n" in page
         for action in command._actions:
@@ -78,7 +78,7 @@ def test_every_option_is_in_the_reference():
 
 def test_torchrun_lets_every_option_pass():
     """It reads ours as beginnings of its own, so that each needs a name that is none."""
-    (commands,) = [a for a in _parser()._actions if a.dest == "command"]
+    (commands,) = [a for a in parser()._actions if a.dest == "command"]
     for name in ("fit", "transport"):
         for action in commands.choices[name]._actions:
             if action.option_strings:
@@ -94,4 +94,4 @@ def test_torchrun_takes_the_commands_of_the_documentation():
     for command in commands:
         given = parse_args(shlex.split(command))
         assert given.training_script == "multisi"
-        _parser().parse_args(given.training_script_args)
+        parser().parse_args(given.training_script_args)

@@ -1,11 +1,12 @@
 """The commands. Each imports what it needs when it runs, so that `--help` is fast."""
 
 import argparse
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from multisi.errors import ConfigError, PluginError
+from multisi.cli.values import pairs
+from multisi.errors import ConfigError, DataError, PluginError
+from multisi.files.plain import dumps
 
 
 def demo(options: argparse.Namespace) -> None:
@@ -25,40 +26,86 @@ def demo(options: argparse.Namespace) -> None:
 
 def fit(options: argparse.Namespace) -> None:
     """Fit a model to datasets."""
-    import pathlib
-
+    from multisi.cli import outputs
+    from multisi.cli.values import options_of
+    from multisi.common import checks
     from multisi.common.processes import World
-    from multisi.data import StandardNormal
-    from multisi.files.samples import check_place, read_samples
-    from multisi.training import Log, fit
+    from multisi.training import fit
 
     for flag in ("resume", "shard"):
         if getattr(options, flag) and options.run_dir is None:
             raise ConfigError(f"--{flag} needs --run-dir DIR, the folder of the run.")
-    files = _pairs(options.marginal, "--marginal", "NAME=FILE")
-    check_place(options.out)
-    marginals: dict[str, Any] = {} if options.no_noise else {options.noise: StandardNormal()}
-    if not options.no_noise and options.noise in files:
-        raise ConfigError(
-            f"A dataset has the name of the noise marginal, {options.noise!r}. Rename the "
-            "dataset, or the noise by --noise NAME."
-        )
-    marginals |= {name: read_samples(file).rows for name, file in files.items()}
-    out = pathlib.Path(options.out)
-    held_out = _pairs(options.held_out, "--held-out", "NAME=FILE")
+    checks.number(options.save_seconds, "save_seconds")
+    of_coupling = options_of(options.coupling_option, "--coupling-option")
+    of_network = options_of(options.network_option, "--network-option")
+    marginals, held_out = _datasets(options)
+    out = checks.path(options.out, "--out")
     model = fit(
         marginals,
-        coupling_options=_options(options.coupling_option, "--coupling-option"),
-        network_options=_options(options.network_option, "--network-option"),
-        held_out={name: read_samples(file).rows for name, file in held_out.items()} or None,
-        callbacks=[] if options.log is None else [Log(options.log)],
+        coupling_options=of_coupling,
+        network_options=of_network,
+        held_out=held_out or None,
+        callbacks=[outputs.starting(options.log, out)],
         progress=not options.quiet,
-        rescue=out.with_name(f"{out.stem}-interrupted{out.suffix}"),
+        rescue=out.with_name(f"{out.stem[:200]}-interrupted{out.suffix[:20]}"),
         **{name: getattr(options, name) for name in _FIT},
     )
     if World.found(model.device).first:
-        model.save(out)
+        outputs.save(model, out)
         print(f"{model} is in {out}")
+
+
+def _datasets(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The marginals and the held-out samples of `fit`, once its outputs are known to be right."""
+    from multisi.cli import inputs, outputs
+    from multisi.data import StandardNormal
+
+    files = inputs.files_of(options.marginal, "--marginal")
+    held_out = inputs.files_of(options.held_out, "--held-out")
+    noise = None if options.no_noise else options.noise_name
+    if noise in files:
+        raise ConfigError(
+            f"A dataset has the name of the noise marginal, {noise!r}. Rename the "
+            "dataset, or the noise by --noise-name NAME."
+        )
+    _check_known(held_out, files)
+    read = {f"--marginal {name}": file for name, file in files.items()}
+    read |= {f"--held-out {name}": file for name, file in held_out.items()}
+    written = {"--out": options.out, "--log": options.log, "--run-dir": options.run_dir}
+    outputs.check_distinct(read, written)
+    outputs.check_place(options.out)
+    if options.log is not None:
+        outputs.check_log(options.log)
+    how = inputs.reading(options, files)
+    found = inputs.read_all(files, how, options.header)
+    inputs.check_found(list(found.values()), how)
+    features = next((s.features for s in found.values() if s.features is not None), None)
+    marginals: dict[str, Any] = {} if noise is None else {noise: StandardNormal()}
+    marginals |= inputs.marginals_of(found, features)
+    judges = inputs.marginals_of(inputs.read_all(held_out, how, options.header), features)
+    _check_alike(judges, marginals)
+    return marginals, judges
+
+
+def _check_known(held_out: Mapping[str, Any], files: Mapping[str, Any]) -> None:
+    """Check the names of held-out samples before any work."""
+    if unknown := sorted(set(held_out) - set(files)):
+        raise ConfigError(
+            f"--held-out: no dataset is named {unknown[0]!r}. Known: {', '.join(files)}."
+        )
+    if len(held_out) == 1:
+        raise ConfigError("--held-out must be given for two or more datasets; got one.")
+
+
+def _check_alike(held_out: Mapping[str, Any], marginals: Mapping[str, Any]) -> None:
+    """Check the shapes of held-out samples before any work."""
+    for name, marginal in held_out.items():
+        if marginal.event_shape != marginals[name].event_shape or len(marginal) < 4:
+            raise DataError(
+                f"--held-out {name!r} must have at least 4 rows of shape "
+                f"{marginals[name].event_shape}; got {len(marginal)} of shape "
+                f"{marginal.event_shape}."
+            )
 
 
 _FIT = (
@@ -75,58 +122,77 @@ def _transport_options(options: argparse.Namespace) -> dict[str, Any]:
 
 def transport(options: argparse.Namespace) -> None:
     """Transport the samples of a file."""
+    import numpy as np
     import torch
 
+    from multisi.cli import inputs, outputs
     from multisi.common import arrays
     from multisi.common.processes import World
-    from multisi.files.samples import check_writable, read_samples, write_samples
+    from multisi.files.formats import check_writable, read_samples, write_samples
     from multisi.model import load
 
+    outputs.check_distinct({"MODEL": options.model, "IN": options.input}, {"OUT": options.output})
+    one, options.condition = inputs.condition_of(options.condition)
+    how = inputs.reading(options)
     model = load(options.model, device=options.device)
-    samples = read_samples(options.input)
+    samples = read_samples(options.input, how)
+    inputs.check_found([samples], how)
     check_writable(options.output, samples)
-
-    def point(text: str) -> Any:
-        if text == "barycenter" and text not in model.marginals:
-            return model.barycenter
-        if "=" not in text or text in model.marginals:
-            return text
-        return _pairs(text.split(","), "a mixture", "NAME=WEIGHT,NAME=WEIGHT")
-
-    via = [point(text) for text in options.via] if options.via else None
-    ends = (point(options.source), point(options.target))
-    world, count = World.found(model.device), len(samples.rows)
+    ordered = inputs.order(samples, model.features, repr(options.input))
+    rows = samples.rows if ordered is None else samples.rows[:, ordered]
+    condition = samples.condition if one is None else np.tile(one, (len(rows), 1))
+    world, count = World.found(model.device), len(rows)
     mine = world.share(count)
     # Numbered rows have the same noise for any number of processes.
     moved = model.transport(
-        samples.rows[mine],
-        *ends,
-        via=via,
+        rows[mine],
+        _point(options.source, model),
+        _point(options.target, model),
+        via=[_point(text, model) for text in options.via] if options.via else None,
         rows=range(mine.start, mine.stop),
+        condition=None if condition is None else condition[mine],
         **_transport_options(options),
     )
-    whole = world.gather(torch.as_tensor(moved), count)
+    whole = arrays.as_given(world.gather(torch.as_tensor(moved), count), rows)
     if world.first:
-        write_samples(options.output, arrays.as_given(whole, samples.rows), samples)
+        placed = whole if ordered is None else whole[:, np.argsort(ordered)]
+        write_samples(options.output, placed, samples)
+
+
+def _point(text: str, model: Any) -> Any:
+    """A point of the simplex as `transport` takes it."""
+    if text == "barycenter" and text not in model.marginals:
+        return model.barycenter
+    if "=" not in text or text in model.marginals:
+        return text
+    return pairs(text.split(","), "a mixture", "NAME=WEIGHT,NAME=WEIGHT")
 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Evaluate a model on held-out samples."""
     from multisi.analysis import plots
+    from multisi.cli import inputs, outputs
+    from multisi.common import checks
     from multisi.files.atomic import write_whole
-    from multisi.files.samples import check_place, read_samples
     from multisi.model import load
 
-    files = _pairs(options.marginal, "--marginal", "NAME=FILE")
-    if options.picture:
-        check_place(options.picture)
+    files = inputs.files_of(options.marginal, "--marginal")
+    read = {"MODEL": options.model} | {f"--marginal {n}": file for n, file in files.items()}
+    outputs.check_distinct(read, {"--picture": options.picture})
+    kind = None
+    if options.picture is not None:
+        kind = plots.check_format(options.picture)
         plots.empty()  # Fails now, not after the work, if matplotlib is missing.
+        outputs.check_place(options.picture)
+    how = inputs.reading(options, files)
     model = load(options.model, device=options.device)
-    held_out = {name: read_samples(file).rows for name, file in files.items()}
+    found = inputs.read_all(files, how, options.header)
+    inputs.check_found(list(found.values()), how)
+    held_out = inputs.marginals_of(found, model.features)
     report = model.evaluate(held_out, samples=options.samples, **_transport_options(options))
-    print(json.dumps(report.to_dict(), indent=1) if options.json else report)
-    if options.picture:
-        write_whole(options.picture, plots.matrix(report))
+    print(dumps(report.to_dict(), indent=1) if options.json else report)
+    if kind is not None:
+        write_whole(checks.path(options.picture, "--picture"), plots.matrix(report, format=kind))
 
 
 def inspect(options: argparse.Namespace) -> None:
@@ -134,7 +200,7 @@ def inspect(options: argparse.Namespace) -> None:
     from multisi.cli.inspect import description, text
 
     found = description(options.model)
-    print(json.dumps(found, indent=1) if options.json else text(found))
+    print(dumps(found, indent=1) if options.json else text(found))
 
 
 def plugins(options: argparse.Namespace) -> None:
@@ -143,7 +209,7 @@ def plugins(options: argparse.Namespace) -> None:
 
     found = [plugin.examined() for plugin in installed().plugins()]
     if options.json:
-        print(json.dumps([plugin.to_dict() for plugin in found], indent=1))
+        print(dumps([plugin.to_dict() for plugin in found], indent=1))
     else:
         for p in found:
             remark = p.summary if p.state == "ok" else f"{p.state.upper()}: {p.error}"
@@ -163,33 +229,3 @@ def new_plugin(options: argparse.Namespace) -> None:
 
     place = write_package(options.kind, options.name, options.out)
     print(f"{place} is a package: pip install {place}, then python -m pytest {place}")
-
-
-def _pairs(texts: Sequence[str], what: str, form: str) -> dict[str, str]:
-    """Split texts NAME=VALUE into a dict.
-
-    Raises:
-        ConfigError: a text does not have this form, or a name is repeated.
-    """
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise ConfigError(f"{what} must have the form {form}; got {text!r}.")
-        if name in pairs:
-            raise ConfigError(f"{what}: the name {name!r} is given twice.")
-        pairs[name] = value
-    return pairs
-
-
-def _options(texts: Sequence[str], what: str) -> dict[str, Any]:
-    """Options of a coupling or network, given as KEY=VALUE."""
-    return {key: _value(text) for key, text in _pairs(texts, what, "KEY=VALUE").items()}
-
-
-def _value(text: str) -> Any:
-    """The value of a JSON text, such as a number, true or false; otherwise the text."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

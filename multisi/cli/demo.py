@@ -9,10 +9,12 @@ import numpy as np
 
 from multisi.analysis import plots
 from multisi.analysis.report import Report
+from multisi.cli import outputs
+from multisi.common import checks, devices, seeds
 from multisi.data.marginals import StandardNormal
 from multisi.errors import ConfigError, DataError
 from multisi.files.atomic import write_whole
-from multisi.files.samples import read_samples
+from multisi.files.formats import read_samples
 from multisi.model.model import Model
 from multisi.training.fitting import fit
 
@@ -49,12 +51,18 @@ def run(
         DataError: an image cannot be read, or the folder cannot be created.
     """
     plots.empty()  # Fails now, not after the training, if matplotlib is missing.
+    checks.integer(steps, "steps")
+    seed, device = seeds.check(seed), devices.choose(device)
+    folder = checks.path(out, "out")
+    written = {"the model": folder / "model.safetensors", "the picture": folder / "palettes.png"}
+    outputs.check_distinct({f"image {i + 1}": image for i, image in enumerate(images)}, written)
     pictures = _files(images) if images else _photographs()
-    folder = pathlib.Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"The folder {str(folder)!r} could not be created: {error}.") from None
+    for place in written.values():
+        outputs.check_place(place)
     shuffle = np.random.default_rng(seed).permutation
     pixels = {name: shuffle(picture.reshape(-1, 3)) for name, picture in pictures.items()}
     train = {name: rows[: len(rows) // 2] for name, rows in pixels.items()}
@@ -71,10 +79,10 @@ def run(
         rescue=folder / "interrupted.safetensors",
     )
     print(f"Fitted {len(pictures)} photographs in {time.perf_counter() - start:.0f} seconds.")
-    model.save(folder / "model.safetensors")
-    write_whole(folder / "palettes.png", _grid(model, pictures))
+    outputs.save(model, written["the model"])
+    write_whole(written["the picture"], _grid(model, pictures))
     report = model.evaluate(held_out, units="data", steps=64)
-    print(f"{report}\n\nPicture: {folder / 'palettes.png'}\nModel: {folder / 'model.safetensors'}")
+    print(f"{report}\n\nPicture: {written['the picture']}\nModel: {written['the model']}")
     return report
 
 
@@ -117,7 +125,12 @@ def _files(images: Sequence[Any]) -> dict[str, "np.ndarray[Any, Any]"]:
         samples = read_samples(image)
         if samples.picture is None:
             raise DataError(f"{str(image)!r} is not an image.")
-        pictures[name] = samples.rows.reshape(*samples.picture, 3)
+        if samples.weights is not None and samples.weights.min() < 1:
+            raise DataError(
+                f"{str(image)!r} has transparent pixels, which the demo cannot show. Put it on a "
+                "background, or use multisi fit and multisi transport, which keep them."
+            )
+        pictures[name] = samples.rows.reshape(*samples.picture.size, 3)
     return pictures
 
 

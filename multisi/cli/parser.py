@@ -1,256 +1,96 @@
-"""The command line: commands and options."""
+"""The command line: run a command, and say in one line what is wrong."""
 
-import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from multisi._version import __version__
-from multisi.cli import commands
-from multisi.errors import MultisiError
-from multisi.registry.hookspecs import KINDS
+from multisi.cli import arguments
+from multisi.errors import DataWarning, MultisiError
+
+_LONGEST = 2000
+"""Characters of a message; values of users may be longer."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(given: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Arguments:
-        arguments: The arguments after `multisi`; by default those of the process.
+        given: The arguments after `multisi`; by default those of the process.
 
     Returns:
         The exit status: 0, 2 after an error, 130 after Ctrl-C, 141 if the output was closed.
     """
-    options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # The terminal may not encode all names.
         sys.stdout.reconfigure(errors="backslashreplace")
+    parser = arguments.parser()
+    given = sys.argv[1:] if given is None else given
+    command = next((text for text in given if not text.startswith("-")), "")
+    name = f"multisi {command}" if command in parser.commands else "multisi"
+    with warnings.catch_warnings():
+        warnings.showwarning = _shown(name, warnings.showwarning)
+        return _run(parser, given, name)
+
+
+def _run(parser: arguments.Parser, given: Sequence[str], name: str) -> int:
+    """Run a command; errors are one line."""
     try:
+        options = parser.parse_args(given)
         options.run(options)
         if sys.stdout is not None:  # It is None if the process started with it closed.
             sys.stdout.flush()
-    except MultisiError as error:
-        print(f"multisi {options.command}: {error}", file=sys.stderr)
-        return 2
+    except (MultisiError, DataWarning) as error:  # A warning, if Python runs with -W error.
+        _tell(name, str(error))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # As in `multisi plugins | head`.
         _silence()
         return 141
     except OSError as error:
-        print(f"multisi {options.command}: {error}", file=sys.stderr)
+        _tell(name, str(error))
         _silence()
-        return 2
-    return 0
+    except RecursionError:
+        _tell(name, "A value is nested too deeply.")
+    except (MemoryError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
+        _tell(name, f"There is not enough memory. {error}")
+    else:
+        return 0
+    return 2
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is exhausted; torch has no class of its own on a CPU."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "CPUAllocator" in str(error)
+
+
+def _shown(name: str, before: Any) -> Any:
+    """A function that shows warnings about data as one line, and all others as before."""
+
+    def show(message: Any, category: Any, *place: Any, **options: Any) -> None:
+        if issubclass(category, DataWarning):
+            _tell(name, f"warning: {message}")
+        else:
+            before(message, category, *place, **options)
+
+    return show
+
+
+def _tell(name: str, message: str) -> None:
+    """Print one line to standard error, without characters that control a terminal."""
+    line = " ".join(message.split())
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}"
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    if sys.stderr is not None:  # It is None if the process started with it closed.
+        print(f"{name}: {line}", file=sys.stderr)
 
 
 def _silence() -> None:
     """Discard buffered output, which Python would otherwise write again at exit."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="multisi",
-        description="Fit one model to several datasets, and transport samples between any pair "
-        "of them.",
-    )
-    parser.add_argument("--version", action="version", version=f"multisi {__version__}")
-    parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    adders = (_add_demo, _add_fit, _add_transport, _add_evaluate, _add_inspect, _add_plugins)
-    for add in (*adders, _add_new_plugin):
-        add(parsers)
-    return parser
-
-
-def _add(parsers: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = parsers.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _add_demo(parsers: Any) -> None:
-    parser = _add(parsers, "demo", commands.demo, "transfer colours between photographs")
-    parser.add_argument(
-        "--images",
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="two or more images (default: photographs of scikit-image)",
-    )
-    parser.add_argument(
-        "--out", default="demo", metavar="DIR", help="folder to write to (default: demo)"
-    )
-    parser.add_argument("--steps", type=int, default=None, help="training steps (default: 10000)")
-    _add_common(parser)
-
-
-def _add_fit(parsers: Any) -> None:
-    parser = _add(parsers, "fit", commands.fit, "fit a model to datasets")
-    _add_marginals(parser, "a dataset; repeat the option for each dataset")
-    parser.add_argument("--out", required=True, metavar="MODEL", help="model file to write")
-    parser.add_argument(
-        "--noise",
-        default="noise",
-        metavar="NAME",
-        help="name of the noise marginal (default: noise)",
-    )
-    parser.add_argument("--no-noise", action="store_true", help="fit without a noise marginal")
-    _add_parts(parser)
-    _add_training(parser)
-    _add_run(parser)
-    _add_common(parser)
-
-
-def _add_parts(parser: argparse.ArgumentParser) -> None:
-    """The coupling and the network, with their options."""
-    for part, default, example in (
-        ("coupling", "independent", "rows=512"),
-        ("network", "mlp", "width=256"),
-    ):
-        parser.add_argument(
-            f"--{part}", default=default, help=f"name of a {part} (default: {default})"
-        )
-        parser.add_argument(
-            f"--{part}-option",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            help=f"option of the {part}, such as {example}; may be repeated",
-        )
-
-
-def _add_training(parser: argparse.ArgumentParser) -> None:
-    """The options of training."""
-    parser.add_argument(
-        "--steps", type=int, default=5000, help="largest number of training steps (default: 5000)"
-    )
-    parser.add_argument(
-        "--max-seconds", type=float, default=None, help="longest training time in seconds"
-    )
-    parser.add_argument(
-        "--batch-size", type=int, default=256, help="joint draws per step (default: 256)"
-    )
-    parser.add_argument(
-        "--learning-rate", type=float, default=1e-3, help="peak learning rate (default: 0.001)"
-    )
-    parser.add_argument(
-        "--held-out",
-        action="append",
-        default=[],
-        metavar="NAME=FILE",
-        help="samples for early stopping; give two or more",
-    )
-    parser.add_argument(
-        "--precision", default=None, help="type to compute the network in, such as bfloat16"
-    )
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    """The log, the checkpoints and the processes of a run."""
-    # torchrun reads --log and --run as abbreviations of its own options, so they have long forms.
-    parser.add_argument(
-        "--log", "--log-file", metavar="FILE", help="append the loss to FILE, as lines of JSON"
-    )
-    parser.add_argument(
-        "--run", "--run-dir", dest="run_dir", metavar="DIR", help="folder for checkpoints"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="resume the run in DIR, if there is one"
-    )
-    parser.add_argument(
-        "--save-seconds",
-        type=float,
-        default=60.0,
-        help="seconds between checkpoints (default: 60)",
-    )
-    parser.add_argument(
-        "--shard", action="store_true", help="shard the weights over the processes of torchrun"
-    )
-
-
-def _add_transport(parsers: Any) -> None:
-    parser = _add(parsers, "transport", commands.transport, "transport the samples of a file")
-    parser.add_argument("model", metavar="MODEL", help="model file")
-    point = "a marginal, 'barycenter', or a mixture such as cat=0.3,dog=0.7"
-    parser.add_argument("--source", required=True, metavar="A", help=f"start: {point}")
-    parser.add_argument("--target", required=True, metavar="B", help=f"end: {point}")
-    parser.add_argument(
-        "--via", action="append", metavar="POINT", help="a point to pass through; may be repeated"
-    )
-    _add_transport_options(parser)
-    parser.add_argument("input", metavar="IN", help="file of samples, or an image")
-    parser.add_argument("output", metavar="OUT", help="file to write")
-    _add_common(parser)
-
-
-def _add_evaluate(parsers: Any) -> None:
-    parser = _add(parsers, "evaluate", commands.evaluate, "evaluate a model on held-out samples")
-    parser.add_argument("model", metavar="MODEL", help="model file")
-    _add_marginals(parser, "held-out samples; give two or more")
-    parser.add_argument(
-        "--samples",
-        type=int,
-        default=4000,
-        help="largest number of rows to compare (default: 4000)",
-    )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument(
-        "--picture", metavar="FILE", help="write a PNG image of the energy distances"
-    )
-    _add_transport_options(parser)
-    _add_common(parser)
-
-
-def _add_inspect(parsers: Any) -> None:
-    parser = _add(parsers, "inspect", commands.inspect, "describe a model file")
-    parser.add_argument("model", metavar="MODEL", help="model file, or checkpoint of a run")
-    parser.add_argument("--json", action="store_true", help="print the description as JSON")
-
-
-def _add_plugins(parsers: Any) -> None:
-    parser = _add(parsers, "plugins", commands.plugins, "list the installed plugins")
-    parser.add_argument("--json", action="store_true", help="print the list as JSON")
-    parser.add_argument("--strict", action="store_true", help="fail if any plugin is broken")
-
-
-def _add_new_plugin(parsers: Any) -> None:
-    parser = _add(parsers, "new-plugin", commands.new_plugin, "write a package for a new plugin")
-    parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument("name", metavar="NAME", help="name of the plugin, in lower case")
-    parser.add_argument(
-        "--out", default=".", metavar="DIR", help="folder to create the package in (default: .)"
-    )
-
-
-def _add_marginals(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument(
-        "--marginal", action="append", default=[], metavar="NAME=FILE", help=text, required=True
-    )
-
-
-def _add_transport_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--noise", type=float, default=0.0, help="noise of the SDE; 0, the default, for the flow"
-    )
-    parser.add_argument(
-        "--solver", default=None, help="name of a solver (default: adams, midpoint with noise)"
-    )
-    parser.add_argument(
-        "--interpolant",
-        default="barycentric",
-        help="name of an interpolant (default: barycentric)",
-    )
-    parser.add_argument(
-        "--path",
-        default=None,
-        help="name of a path (default: straight, bowed towards the noise if needed)",
-    )
-    parser.add_argument("--steps", type=int, default=32, help="steps of the solver (default: 32)")
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    parser.add_argument("--device", default="auto", help="device to compute on (default: auto)")
-    parser.add_argument("--quiet", action="store_true", help="hide progress bars")

@@ -119,6 +119,11 @@ def condition(value: Any, rows: int, like: Tensor) -> Any:
     return given.to(like.device)
 
 
+def to_like(values: Tensor, like: Tensor) -> Tensor:
+    """Values on the device and then in the type of `like`; some devices have no float64."""
+    return values.to(like.device).to(like.dtype)
+
+
 def rows_of(value: Any, part: slice) -> Any:
     """Some rows of a condition."""
     return value[part] if isinstance(value, Tensor) else value

@@ -57,7 +57,7 @@ def options(value: Any, what: str) -> dict[str, Any]:
 
 
 def path(value: Any, what: str) -> pathlib.Path:
-    """The value as the path of a file or folder.
+    """The value as the path of a file or folder; `~` at its start is the home folder.
 
     Raises:
         ConfigError: `value` is not a string or a path, is empty, or contains a null character.
@@ -65,7 +65,7 @@ def path(value: Any, what: str) -> pathlib.Path:
     given = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(given, str) or not given or "\0" in given:
         raise ConfigError(f"{what} must be the path of a file or a folder; got {value!r}.")
-    return pathlib.Path(given)
+    return pathlib.Path(os.path.expanduser(given))
 
 
 def several(value: Any, what: str) -> list[Any]:

@@ -31,6 +31,14 @@ def choose(device: Any = "auto") -> torch.device:
     return chosen
 
 
+def memory() -> int | None:
+    """Bytes of memory of this machine; `None` where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def _available() -> list[str]:
     found = torch.accelerator.current_accelerator(check_available=True)
     count = torch.accelerator.device_count() if found is not None else 0

@@ -84,7 +84,9 @@ class World:
         """The largest value over all processes."""
         if self.size == 1:
             return value
-        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        apple = torch.device(self.device).type == "mps"  # It has no float64.
+        kind = torch.float32 if apple else torch.float64
+        tensor = torch.tensor(value, dtype=kind, device=self.device)
         distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
         return tensor.item()
 

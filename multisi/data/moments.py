@@ -134,9 +134,9 @@ def _moments(marginal: Marginal) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rows, weights = (rows, weights) if used.all() else (rows[used], weights[used])
     length = max(1, _PART // size)
     parts = list(zip(torch.split(rows, length), torch.split(weights, length), strict=True))
-    mean = sum(torch.tensordot(w, x.double().cpu(), 1) for x, w in parts)
+    mean = sum(torch.tensordot(w, x.cpu().double(), 1) for x, w in parts)
     mean = torch.as_tensor(mean)
-    square = sum(torch.tensordot(w, (x.double().cpu() - mean) ** 2, 1) for x, w in parts)
-    low = torch.stack([x.amin(0) for x, _ in parts]).amin(0).double().cpu()
-    high = torch.stack([x.amax(0) for x, _ in parts]).amax(0).double().cpu()
+    square = sum(torch.tensordot(w, (x.cpu().double() - mean) ** 2, 1) for x, w in parts)
+    low = torch.stack([x.amin(0) for x, _ in parts]).amin(0).cpu().double()
+    high = torch.stack([x.amax(0) for x, _ in parts]).amax(0).cpu().double()
     return mean, torch.as_tensor(square), low, high

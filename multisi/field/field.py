@@ -150,7 +150,7 @@ class Field:
         """
         with torch.no_grad():
             given, means, _ = self._at(x, alpha, condition)
-            g = check_finite(means, "The means").to(given.rows).unbind(1)
+            g = arrays.to_like(check_finite(means, "The means"), given.rows).unbind(1)
             corners = torch.eye(len(g), dtype=torch.float64)
             columns = [
                 self.standardiser.restore(of_one, corner)
@@ -222,7 +222,7 @@ class Field:
     def _noise(self, x: Any, alpha: Any, condition: Any) -> tuple[Given, Tensor, Tensor]:
         """Rows in data units, the conditional mean of the noise, and the weights."""
         given, g, weights = self._at(x, alpha, condition)
-        noise = check_finite(g[:, 0], "The means of the noise").to(given.rows)
+        noise = arrays.to_like(check_finite(g[:, 0], "The means of the noise"), given.rows)
         return given, noise, weights
 
     def _at(self, x: Any, alpha: Any, condition: Any) -> tuple[Given, Tensor, Tensor]:
@@ -274,7 +274,7 @@ class Field:
 
     def log_volume(self, x: Tensor, weights: Tensor) -> float:
         """Log of the volume in data units of a unit cube of the means, for states like `x`."""
-        scale = self.standardiser.affine(weights, x[:1].double())[1]
+        scale = self.standardiser.affine(weights, x[:1].cpu().double())[1]
         logs = scale.log().expand(1, *x.shape[1:])
         if (constants := self.standardiser.constants) is not None:  # Undo the density of noise.
             logs = torch.where(constants.mask.to(logs.device), -math.log(2 * math.pi) / 2, logs)

@@ -12,7 +12,7 @@ from multisi.analysis.calibration import Calibration, calibrated_noise
 from multisi.analysis.evaluation import evaluate
 from multisi.analysis.report import Report
 from multisi.analysis.velocity import velocity
-from multisi.common import checks, compiled, seeds
+from multisi.common import arrays, checks, compiled, seeds
 from multisi.common.torch_state import own_state
 from multisi.data.conditions import Conditions
 from multisi.data.standardiser import Standardiser
@@ -187,7 +187,7 @@ class Model(Densities):
             start = checked_weights(options.interpolant, route[0])
             y = self.standardise(states, start)
             moved, weights = options.run(y, route, random, return_path, progress)
-            moved = self.standardiser.restore(moved.to(states), weights)
+            moved = self.standardiser.restore(arrays.to_like(moved, states), weights)
         moved = self.standardiser.kept(states, start, moved, weights, options.still(route))
         return given.back(moved)
 

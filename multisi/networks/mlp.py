@@ -5,11 +5,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from multisi.common import checks
+from multisi.common import checks, devices
 from multisi.errors import ConfigError, ShapeError
 
 PRESETS = {"small": (64, 3, 32), "medium": (128, 3, 64), "large": (512, 4, 128)}
 """The width, the depth and the units of the embedding, by name."""
+_LAYER = 2**14
+"""What a layer needs besides its weights, as a number of weights."""
 _NEAR = 1e-3
 """Distance from a face of the simplex below which the embedding hardly separates points."""
 
@@ -33,7 +35,8 @@ class MLP(nn.Module):
         preset: The sizes to use where none are given: `"small"`, `"medium"` or `"large"`.
 
     Raises:
-        ConfigError: a size is not an integer or is too small, or `preset` is unknown.
+        ConfigError: a size is not an integer, is too small, or needs more memory than there is;
+            or `preset` is unknown.
 
     Example:
         >>> network = MLP((2,), marginals=3)
@@ -65,6 +68,8 @@ class MLP(nn.Module):
         self.condition = checks.integer(condition, "condition", least=0)
         size = math.prod(self.event_shape)
         waves = checks.integer(frequencies, "frequencies", least=0)
+        each = width * (width + 2 * embedding) + _LAYER
+        _check_size(width * (size + 2 * waves) + depth * each + size * (waves + marginals * width))
         self.frequencies = nn.Linear(size, waves, bias=False) if waves else None
         if self.frequencies is not None:
             nn.init.normal_(self.frequencies.weight, std=size**-0.5)
@@ -130,3 +135,17 @@ class MLP(nn.Module):
         if condition is not None:
             parts.append(condition.to(h))
         return torch.cat(parts, 1) if len(parts) > 1 else h
+
+
+def _check_size(weights: int) -> None:
+    """Check, before any layer is made, that about so many weights fit in the memory.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    memory = devices.memory()
+    if memory is not None and 4 * weights > memory:
+        raise ConfigError(
+            f"A network of this size has about {weights:.3g} weights, {4 * weights:.3g} bytes; "
+            f"this machine has {memory:.3g}. Use a smaller width, depth or number of frequencies."
+        )

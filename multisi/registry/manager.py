@@ -233,7 +233,7 @@ def register(kind: str, name: str, factory: Factory | None = None) -> Any:
     return factory
 
 
-def create(kind: str, value: Any, base: type[T], *args: Any, **options: Any) -> T:
+def create(kind: str, value: Any, base: type[T], /, *args: Any, **options: Any) -> T:
     """Create an object from the name of a plugin; an instance of `base` is returned unchanged.
 
     Arguments:

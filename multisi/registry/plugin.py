@@ -79,7 +79,7 @@ class Plugin:
             )
         return found  # type: ignore[no-any-return]
 
-    def bind(self, *args: Any, **options: Any) -> None:
+    def bind(self, /, *args: Any, **options: Any) -> None:
         """Check that the factory accepts some arguments.
 
         Arguments:
@@ -95,7 +95,7 @@ class Plugin:
         except TypeError as error:
             raise ConfigError(f"{self.kind} {self.name!r}: {error}.") from None
 
-    def make(self, *args: Any, **options: Any) -> Any:
+    def make(self, /, *args: Any, **options: Any) -> Any:
         """The object that the factory creates.
 
         Arguments:

@@ -1,5 +1,6 @@
 """Batches of training: a function of seed and step, from a coupling and a law of points."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -71,6 +72,7 @@ class Batches:
         self.data = [m for m in ready.values() if isinstance(m, Marginal)]
         self.noise = next((n for n, m in ready.items() if isinstance(m, StandardNormal)), None)
         self.event_shape = self.data[0].event_shape
+        _check_memory(self.batch_size, len(self.names), self.event_shape)
         self.features = next((m.features for m in self.data if m.features is not None), None)
         self.conditions = Conditions.of(self.data)
         self.standardiser = Standardiser.of(list(ready.values()), units)
@@ -116,7 +118,7 @@ class Batches:
         xs = self.standardiser.standardise_draws(xs).to(self.device, self.dtype)
         return Batch.mixed(xs, alpha, of_heads, condition)
 
-    def means(self, network: Any = "mlp", **options: Any) -> ConditionalMeans:
+    def means(self, network: Any = "mlp", /, **options: Any) -> ConditionalMeans:
         """Untrained conditional means; the state of the global generators is restored.
 
         Arguments:
@@ -180,6 +182,20 @@ class Batches:
             self._points = block, alpha, of_heads
         rows = slice(place * self.batch_size, (place + 1) * self.batch_size)
         return self._points[1][rows], self._points[2][rows]
+
+
+def _check_memory(batch_size: int, marginals: int, event_shape: tuple[int, ...]) -> None:
+    """Refuse batches that the machine cannot hold, before anything is made for them.
+
+    A batch has draws in float32, and points of the simplex in float64, twice and for many steps.
+    """
+    each = marginals * (4 * math.prod(event_shape) + 16 * _TOGETHER)
+    memory = devices.memory()
+    if memory is not None and batch_size * each > memory:
+        raise ConfigError(
+            f"batch_size={batch_size} needs at least {batch_size * each:,} bytes; this machine "
+            f"has {memory:,}. Use a smaller batch."
+        )
 
 
 def _records(kind: str, name: Any) -> list[dict[str, str]]:

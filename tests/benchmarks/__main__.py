@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     *("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo"),
-    *("pairs", "moons", "plans", "steps", "memory", "stall", "evaluate"),
+    *("pairs", "moons", "plans", "steps", "memory", "stall", "evaluate", "csv"),
 )
 
 

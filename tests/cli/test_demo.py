@@ -44,6 +44,17 @@ def test_bad_images(tmp_path, monkeypatch, capsys):
     ):
         assert main(["demo", *arguments]) == 2
         assert message in capsys.readouterr().err
+    Image.new("RGBA", (4, 4), (9, 9, 9, 0)).save("clear.png")
+    pathlib.Path("out").mkdir()
+    (tmp_path / "out" / "palettes.png").write_bytes((tmp_path / "a.png").read_bytes())
+    for arguments, message in (
+        (["--images", "a.png", "clear.png"], "has transparent pixels"),
+        (["--images", "a.png", "out/palettes.png", "--out", "out"], "is the file of image 2"),
+        (["--images", "a.png", "clear.png", "--steps", "0"], "steps must be an integer"),
+    ):
+        assert main(["demo", *arguments]) == 2
+        assert message in capsys.readouterr().err
+    assert not pathlib.Path("demo").exists()
     (tmp_path / "noise.png").write_bytes((tmp_path / "a.png").read_bytes())
     assert main(["demo", "--images", "a.png", "noise.png"]) == 2
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes())

@@ -272,3 +272,21 @@ def test_data_that_fail_are_named(data, message):
 def test_batches_without_rows_are_named():
     with pytest.raises(ShapeError, match=r"'b': .*axis of rows"):
         fit(X, b=DataLoader([1.0, 2.0], batch_size=None))
+
+
+class Pictures(IterableDataset):
+    """A stream of pictures of 16 KiB."""
+
+    def __iter__(self):
+        for i in range(300):
+            yield torch.full((64, 64), float(i), dtype=torch.float32)
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(2**21, 128), (2**16, 64), (2**30, 300)])
+def test_the_buffer_of_a_stream_is_counted_in_bytes(limit, rows, monkeypatch):
+    monkeypatch.setattr("multisi.data.sources._BYTES", limit)
+    marginal = multisi.Marginal(Pictures())
+    assert len(marginal) == rows
+    source = torch.Generator().manual_seed(0)
+    drawn = [marginal.take(marginal.draw(50, source))[:, 0, 0] for _ in range(60)]
+    assert len(torch.cat(drawn).unique()) > 290

@@ -125,10 +125,10 @@ def test_option_of_a_part(make, message, tmp_path, monkeypatch):
     [
         ("x.csv", b"", "x.csv' must hold samples; got an empty file"),
         ("x.csv", b"\xef\xbb\xbf", "x.csv' must hold samples; got an empty file"),
-        ("x.csv", b"a,b\n1,2\n3,x\n", "x.csv', line 3, column 'b': 'x' is not a number"),
-        ("x.csv", b"1,2\n3\n", "x.csv', line 2: expected 2 cells; got 1"),
-        ("x.csv", "a,ü\n1,2\n".encode("latin-1"), "x.csv' cannot be read: 'utf-8' codec"),
-        ("x.csv", b"1,2\n\x00,3\n", "x.csv', line 2|cannot be read"),
+        ("x.csv", b"a,b\n1,2\n3,x\n", "x.csv', line 3, column 'b': 'x' is not a finite number"),
+        ("x.csv", b"1,2.5\n3\n", "x.csv', line 2: expected 2 cells; got 1"),
+        ("x.csv", "a,ü\n1,2\n".encode("latin-1"), "x.csv' cannot be read: it is not UTF-8"),
+        ("x.csv", b"1,2.5\n\x00,3\n", "x.csv', line 2, column 1: '\\x00' is not a finite"),
         ("x.csv", b"a,b\n", "at least 2 rows"),
         ("x.npy", b"", "x.npy' cannot be read"),
         ("x.npy", b"\x93NUMPY\x01\x00nonsense", "x.npy' cannot be read"),
@@ -152,11 +152,11 @@ def test_damaged_data_file(name, content, message, tmp_path, monkeypatch, capsys
 
 
 def test_damaged_data_file_unlike_a_byte_order_mark(tmp_path):
-    from multisi.files.samples import read_samples
+    from multisi.files.formats import read_samples
 
     (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfa,b\r\n1,2\r\n3,4\r\n")
     found = read_samples(tmp_path / "x.csv")
-    assert found.columns == ("a", "b") and found.rows.tolist() == [[1, 2], [3, 4]]
+    assert found.features == ("a", "b") and found.rows.tolist() == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,12 @@ def test_damaged_data_file_unlike_a_byte_order_mark(tmp_path):
         (["--marginal", "c"], "NAME=FILE; got 'c'"),
         (["--held-out", "a"], "NAME=FILE; got 'a'"),
         (["--steps", "-3"], "steps must be an integer of at least 1"),
-        (["--learning-rate", "nan"], "learning_rate must be a finite number"),
+        (["--learning-rate", "nan"], "--learning-rate: expected a finite number; got 'nan'"),
         (["--seed", "-1"], "seed must be a non-negative integer"),
         (["--precision", "half"], "precision must be"),
-        (["--save-seconds", "nan", "--run", "run"], "save_seconds must be"),
-        (["--noise", "a"], "the name of the noise"),
+        (["--save-seconds", "-1", "--run", "run"], "save_seconds must be"),
+        (["--noise-name", "a"], "the name of the noise"),
+        (["--noise", "0.5"], "unrecognized arguments: --noise 0.5"),
     ],
 )
 def test_malformed_command_line(options, message, tmp_path, monkeypatch, capsys):

@@ -227,7 +227,7 @@ def mutated(data, source):
         moved = data[block]
         data[block], data[other : other + len(moved)] = data[other : other + len(moved)], moved
     else:
-        header = int.from_bytes(data[:8], "little")
+        header = min(int.from_bytes(data[:8], "little"), len(data) - 8)
         place = 8 + source.randrange(header)
         data[place] = source.choice(b'{}[]",:0123456789 aAfFmnt\\\x00\xff')
     return bytes(data)

@@ -92,6 +92,19 @@ def test_other_columns_between_tables_and_arrays():
         Marginal(np.zeros((4, 2)), features="ab")
 
 
+def test_columns_in_another_order_in_metrics():
+    turned, plain = PEOPLE[["income", "age"]], PEOPLE.to_numpy()
+    for name in ("energy_distance", "wasserstein", "sliced_wasserstein"):
+        metric = getattr(multisi.metrics, name)
+        assert metric(OTHERS, turned) == metric(OTHERS, PEOPLE) == metric(OTHERS, plain[:, ::-1])
+    assert np.allclose(
+        multisi.metrics.gaussian_map(PEOPLE, OTHERS)(plain),
+        multisi.metrics.gaussian_map(plain, OTHERS[["age", "income"]].to_numpy())(plain),
+    )
+    with pytest.raises(DataError, match="y must have the features 'income', 'age'"):
+        multisi.metrics.energy_distance(OTHERS, PEOPLE[["age"]])
+
+
 def test_table_comes_out_as_it_went_in(model):
     table = PEOPLE.astype({"age": "float32", "income": "Float64"})
     table.attrs["source"] = "census"

@@ -65,10 +65,12 @@ def names(count, distribution=True):
 
 
 HUGE = {
-    "depth": (options(depth=10**9), "far larger than the weights"),
-    "width": (options(width=10**9), "far larger than the weights"),
+    "depth": (options(depth=10**9), "network of this size has about"),
+    "many small layers": (options(depth=10**5, width=2), "far larger than the weights"),
+    "width": (options(width=10**9), "network of this size has about"),
+    "wide layers": (options(width=10**4), "weights do not fit the network"),
     "width of many digits": (options(width=10**30), "cannot be created"),
-    "frequencies": (options(frequencies=10**12), "far larger than the weights"),
+    "frequencies": (options(frequencies=10**12), "network of this size has about"),
     "condition": (options(condition=10**12), "far larger than the weights"),
     "preset": (options(width=None, preset="large"), "weights do not fit"),
     "event": (shapes(10**9), "must fit samples of shape"),

@@ -25,3 +25,10 @@ def test_one_point_for_the_whole_batch_is_the_same():
 def test_sizes_are_positive(option):
     with pytest.raises(ConfigError, match=f"{option} must be an integer of at least 1; got 0"):
         MLP((2,), 3, **{option: 0})
+
+
+@pytest.mark.parametrize("option", ["width", "depth", "embedding", "frequencies"])
+@pytest.mark.parametrize("size", [10**9, 10**30])
+def test_sizes_beyond_the_memory_are_refused_before_any_layer_is_made(option, size):
+    with pytest.raises(ConfigError, match=r"this machine has .* Use a smaller width"):
+        MLP((2000,), 3, **{option: size})

@@ -1,0 +1,260 @@
+import json
+import os
+import pathlib
+import shutil
+import warnings
+
+import numpy as np
+import pandas
+import pytest
+
+import multisi
+from multisi.cli.parser import main
+from multisi.errors import DataWarning
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = np.random.default_rng(0)
+    age, income = source.normal(45, 10, 300), source.normal(60_000, 9000, 300)
+    pandas.DataFrame({"age": age, "income": income}).to_csv("a.csv", index=False)
+    pandas.DataFrame({"income": income + 5000, "age": age + 5}).to_csv("b.csv", index=False)
+    return tmp_path
+
+
+FIT = ("fit", "--marginal", "a=a.csv", "--marginal", "b=b.csv", "--quiet", "--network-option",
+       "width=16")  # fmt: skip
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def refused(capsys, message, *arguments):
+    before = {p: p.read_bytes() for p in pathlib.Path().iterdir() if p.is_file()}
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1, error
+    assert {p: p.read_bytes() for p in pathlib.Path().iterdir() if p.is_file()} == before
+
+
+def test_columns_are_aligned_by_name(files, capsys):
+    assert run(*FIT, "--steps", "300", "--out", "m.st") == 0
+    model = multisi.load("m.st")
+    assert model.features == ("age", "income")
+    assert run("transport", "m.st", "--source", "b", "--target", "a", "b.csv", "y.csv") == 0
+    given, moved = pandas.read_csv("b.csv"), pandas.read_csv("y.csv")
+    assert list(moved) == ["income", "age"]
+    expected = model.transport(given[["age", "income"]].to_numpy(), "b", "a")
+    assert np.allclose(moved[["age", "income"]], expected)
+    assert abs(moved["age"].mean() - 45) < 2 and abs(moved["income"].mean() - 60_000) < 2000
+
+
+def test_columns_are_refused_with_both_lists(files, capsys):
+    run(*FIT, "--steps", "1", "--out", "m.st")
+    transport = ("transport", "m.st", "--source", "a", "--target", "b")
+    pandas.read_csv("a.csv").rename(columns={"age": "years"}).to_csv("c.csv", index=False)
+    message = "'c.csv' must have the features 'age', 'income'; got 'years', 'income'"
+    refused(capsys, message, *transport, "c.csv", "y.csv")
+    refused(
+        capsys, "Marginal 'c': its table must have", *FIT, "--marginal", "c=c.csv", "--out", "n"
+    )
+    pathlib.Path("bare.csv").write_text("45.5,60000.5\n41.5,63000.5\n40.1,61000.2\n")
+    message = "'bare.csv' has no names, and the features have: 'age', 'income'"
+    refused(capsys, message, *transport, "bare.csv", "y.csv")
+    assert run(*transport, "--header", "no", "bare.csv", "y.csv") == 0
+    np.save("bare.npy", np.loadtxt("bare.csv", delimiter=","))
+    assert run(*transport, "bare.npy", "y.npy") == 0
+    assert np.allclose(np.load("y.npy"), np.loadtxt("y.csv", delimiter=","))
+    several = (*FIT[:3], "--marginal", "c=bare.csv", "--steps", "1", "--quiet", "--out", "n.st")
+    refused(capsys, "Marginal 'c': its table has no names", *several)
+    assert run(*several, "--header", "c=no") == 0
+
+
+def test_an_identifier_comes_out_with_its_rows(files, capsys):
+    run(*FIT, "--steps", "1", "--out", "m.st")
+    frame = pandas.read_csv("b.csv")
+    frame.insert(1, "person", [f"p{i:03}" for i in range(300)])
+    frame.to_csv("c.csv", index=False)
+    transport = ("transport", "m.st", "--source", "b", "--target", "a", "c.csv", "y.csv")
+    refused(capsys, "line 2, column 'person': 'p000' is not a finite number", *transport)
+    refused(capsys, "--index: no file has the column 'gone'. The first table", *transport,
+            "--index", "person", "--index", "gone")  # fmt: skip
+    assert run(*transport, "--index", "person") == 0
+    moved = pandas.read_csv("y.csv")
+    assert list(moved) == ["income", "person", "age"] and moved["person"].equals(frame["person"])
+
+
+def test_rows_with_missing_values_are_left_out_on_request(files, capsys):
+    run(*FIT, "--steps", "1", "--out", "m.st")
+    frame = pandas.read_csv("a.csv")
+    frame.loc[5, "income"] = np.nan
+    frame.to_csv("c.csv", index=False)
+    transport = ("transport", "m.st", "--source", "a", "--target", "b", "c.csv", "y.csv")
+    refused(capsys, "'c.csv', line 7, column 'income': a value is missing", *transport)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", DataWarning)
+        assert run(*transport, "--missing", "drop") == 0
+    said = "'c.csv': 1 of 300 rows have missing values and are left out.\n"
+    assert capsys.readouterr().err == f"multisi transport: warning: {said}"
+    assert len(pandas.read_csv("y.csv")) == 299
+
+
+def test_weights_and_labels_of_columns(files, capsys):
+    for name in "ab":
+        frame = pandas.read_csv(f"{name}.csv")
+        frame["w"], frame["kind"] = np.arange(300) % 2, ["cat", "dog", "owl"] * 100
+        frame.to_csv(f"{name}.csv", index=False)
+    options = ("--weights", "w", "--labels", "kind")
+    coupling = ("--coupling", "class-aware", "--steps", "2", "--out", "m.st")
+    assert run(*FIT, *coupling, *options) == 0
+    model = multisi.load("m.st")
+    assert model.features == ("age", "income")
+    capsys.readouterr()
+    evaluate = ("evaluate", "m.st", *FIT[1:5], "--samples", "100", "--json", "--quiet")
+    assert run(*evaluate, *options) == 0
+    shown = json.loads(capsys.readouterr().out)
+    held_out = {
+        name: multisi.Marginal(
+            pandas.read_csv(f"{name}.csv")[["age", "income"]].to_numpy(),
+            weights=np.arange(300) % 2,
+            features=["age", "income"],
+        )
+        for name in "ab"
+    }
+    expected = model.evaluate(held_out, samples=100).to_dict()
+    for pair, other in zip(shown["pairs"], expected["pairs"], strict=True):
+        assert pair["energy_distance"] == pytest.approx(other["energy_distance"])
+    options = ("--weights", "v", "--labels", "kind", "--index", "w")
+    refused(capsys, "--weights: no file has the column 'v'", *evaluate, *options)
+
+
+def test_a_condition_from_columns_or_for_all(files, capsys):
+    frame = pandas.read_csv("a.csv").assign(year=np.linspace(1990, 2025, 300))
+    frame.to_csv("c.csv", index=False)
+    fit = ("fit", "--marginal", "a=c.csv", "--condition", "year", "--quiet", "--steps", "5")
+    assert run(*fit, "--out", "m.st") == 0
+    transport = ("transport", "m.st", "--source", "a", "--target", "noise")
+    assert run(*transport, "--condition", "year", "c.csv", "y.csv") == 0
+    model, moved = multisi.load("m.st"), pandas.read_csv("y.csv")
+    rows, years = frame[["age", "income"]].to_numpy(), frame[["year"]].to_numpy()
+    expected = model.transport(rows, "a", "noise", condition=years)
+    assert np.allclose(moved[["age", "income"]], expected)
+    assert np.allclose(moved["year"], frame["year"])
+    np.save("x.npy", rows)
+    assert run(*transport, "--condition", "1990", "x.npy", "y.npy") == 0
+    expected = model.transport(rows, "a", "noise", condition=np.array([1990.0]))
+    assert np.allclose(np.load("y.npy"), expected)
+    refused(capsys, "--condition must be columns, or one condition", *transport,
+            "--condition", "1", "--condition", "year", "c.csv", "z.csv")  # fmt: skip
+
+
+def test_no_output_is_an_input(files, capsys):
+    os.symlink("b.csv", "link.csv")
+    os.link("a.csv", "hard.csv")
+    for out, name in (("b.csv", "b"), ("./a.csv", "a"), ("link.csv", "b"), ("hard.csv", "a"),
+                      (files / "a.csv", "a")):  # fmt: skip
+        refused(capsys, f"is the file of --marginal {name}", *FIT, "--out", out)
+        message = f"--log '{pathlib.Path(out)}' is the file of --marginal {name}"
+        refused(capsys, message, *FIT, "--out", "m.st", "--log", out)
+    held_out = ("--held-out", "a=hard.csv", "--held-out", "b=b.csv")
+    refused(capsys, "is the file of", *FIT, "--out", "m", "--log", "hard.csv", *held_out)
+    refused(capsys, "--log 'm.st' is the file of --out", *FIT, "--out", "m.st", "--log", "m.st")
+    refused(capsys, "--run-dir 'm' is the file of --out", *FIT, "--out", "m", "--run", "m")
+    refused(capsys, "would be the folder of", *FIT, "--out", "m", "--run", "m/r")
+    run(*FIT, "--steps", "1", "--out", "m.st")
+    transport = ("transport", "m.st", "--source", "a", "--target", "b")
+    refused(capsys, "OUT 'hard.csv' is the file of IN", *transport, "a.csv", "hard.csv")
+    refused(capsys, "OUT 'm.st' is the file of MODEL", *transport, "a.csv", "m.st")
+    shutil.copy("m.st", "m.png")
+    evaluate = ("evaluate", "m.png", *FIT[1:5], "--picture", "m.png")
+    refused(capsys, "--picture 'm.png' is the file of MODEL", *evaluate)
+
+
+def test_a_log_that_is_none(files, capsys):
+    pathlib.Path("notes.txt").write_text("my notes\n")
+    fit = (*FIT, "--steps", "100", "--out", "m.st")
+    refused(capsys, "'notes.txt' exists and has no lines of JSON", *fit, "--log", "notes.txt")
+    assert run(*fit, "--log", "l.jsonl") == 0 and run(*fit, "--log", "l.jsonl") == 0
+    steps = [json.loads(line)["step"] for line in pathlib.Path("l.jsonl").read_text().splitlines()]
+    assert steps == [100, 100]
+    refused(capsys, "learning_rate must be", *fit, "--log", "new.jsonl", "--learning-rate", "0")
+
+
+def test_a_model_that_cannot_be_saved_is_rescued(files, capsys, monkeypatch):
+    from multisi.files import checkpoint
+
+    whole, full = checkpoint.write_whole, pathlib.Path("full").absolute()
+    full.mkdir()
+
+    def write(path, data):
+        if full in pathlib.Path(path).absolute().parents:
+            raise OSError(28, "No space left on device")
+        whole(path, data)
+
+    monkeypatch.setattr(checkpoint, "write_whole", write)
+    assert run(*FIT, "--steps", "1", "--out", "full/m.st") == 2
+    error = capsys.readouterr().err
+    place = error.rpartition("The model is in '")[2].rpartition("'")[0]
+    assert "No space left" in error and error.count("\n") == 1
+    assert multisi.load(place).marginals == ("noise", "a", "b")
+    assert pathlib.Path(place).parent == files and not list(full.iterdir())
+
+
+def test_room_is_looked_for_before_the_work(files, capsys, monkeypatch):
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    fit = (*FIT, "--steps", "100000", "--out", "m.st", "--log", "l.jsonl")
+    assert run(*fit) == 2
+    assert "'m.st' cannot be written: it needs" in capsys.readouterr().err
+    assert not pathlib.Path("m.st").exists() and not pathlib.Path("l.jsonl").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
+    refused(capsys, "and 0 are free. Make room", *fit)
+
+
+def test_names_of_a_length_that_no_system_takes(files, capsys):
+    refused(capsys, "cannot be written: [Errno 36]", *FIT, "--out", "x" * 300)
+
+
+def test_the_home_folder(files, capsys, monkeypatch):
+    home = files / "home"
+    home.mkdir()
+    shutil.copy("a.csv", home)
+    monkeypatch.setenv("HOME", str(home))
+    fit = ("fit", "--marginal", "a=~/a.csv", "--marginal", "b=b.csv", "--steps", "100", "--quiet")
+    assert run(*fit, "--out", "~/m.st", "--log", "~/l.jsonl") == 0
+    assert {p.name for p in home.iterdir()} == {"a.csv", "m.st", "l.jsonl"}
+    transport = ("transport", "~/m.st", "--source", "a", "--target", "b", "~/a.csv", "~/y.csv")
+    assert run(*transport) == 0 and (home / "y.csv").exists()
+    refused(capsys, "is the file of IN", *transport[:-1], home / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("p.pdf", b"%PDF"), ("p.svg", b"<?xml"), ("p.png", b"\x89PNG"),
+                        ("p.jpg", b"\xff\xd8")]
+)  # fmt: skip
+def test_pictures_have_the_format_of_their_names(name, start, files, capsys):
+    run(*FIT, "--steps", "1", "--out", "m.st")
+    evaluate = ("evaluate", "m.st", *FIT[1:5], "--samples", "50", "--quiet", "--picture")
+    assert run(*evaluate, name) == 0
+    assert pathlib.Path(name).read_bytes().startswith(start)
+    refused(capsys, "picture must be a file whose name ends in", *evaluate, "p.gif")
+
+
+def test_json_is_strict(files, capsys):
+    run(*FIT, "--steps", "1", "--out", "m.st")
+    capsys.readouterr()
+
+    def nothing(word):
+        raise ValueError(word)
+
+    options = ("--samples", "50", "--noise", "0.5", "--json", "--quiet")
+    assert run("evaluate", "m.st", *FIT[1:5], *options) == 0
+    pairs = json.loads(capsys.readouterr().out, parse_constant=nothing)["pairs"]
+    assert pairs[0]["path_energy"] is None and pairs[0]["energy_distance"] > 0
+
+
+def test_more_than_the_memory_is_refused(files, capsys):
+    fit = (*FIT, "--out", "m.st")
+    refused(capsys, "batch_size=1000000000000 needs at least", *fit, "--batch-size", 10**12)

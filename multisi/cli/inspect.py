@@ -4,8 +4,9 @@ from typing import Any
 
 from torch import Tensor
 
-from multisi.errors import CheckpointError
+from multisi.common.printable import printable
 from multisi.files import checkpoint
+from multisi.model.description import check
 
 
 def description(path: Any) -> dict[str, Any]:
@@ -23,11 +24,7 @@ def description(path: Any) -> dict[str, Any]:
         CheckpointError: the file is missing, damaged, altered, or not a model.
     """
     tensors, description = checkpoint.read(path)
-    if not {"marginals", "network"} <= set(description):
-        raise CheckpointError(
-            f"{str(path)!r} is not a model: its description must have the keys marginals and "
-            f"network; got {', '.join(description)}."
-        )
+    check(path, tensors, description)
     means = checkpoint.under(tensors, "means.")
     return {
         **description,
@@ -37,10 +34,9 @@ def description(path: Any) -> dict[str, Any]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """A description as text."""
-    card, network = found.get("card", {}), found["network"]
-    options = card.get("options", {})
-    sizes = options.get("marginals", {})
+    """A description as text, in which nothing of the file controls the terminal."""
+    card, network = found.get("card") or {}, found["network"]
+    sizes = _part(card, "options", "marginals")
     lines = [
         f"format      {found['format']}, written by multisi {found['version']}",
         *(f"marginal    {_marginal(name, found['noise'], sizes)}" for name in found["marginals"]),
@@ -50,30 +46,46 @@ def text(found: dict[str, Any]) -> str:
     for plugin in found.get("plugins", []):
         lines.append("{:<11} {}, of {} {}".format(*(plugin[key] for key in _PLUGIN)))
     for name in ("options", "training"):
-        shown = {k: v for k, v in card.get(name, {}).items() if k != "marginals" and v is not None}
+        shown = {k: v for k, v in _part(card, name).items() if k not in _LONG and v is not None}
         lines += [f"{name:<11} {key}: {value}" for key, value in shown.items()]
     if "training" in found:
-        lines.append(f"checkpoint  at step {found['training']['numbers']['step']}")
-    for pair in card.get("evaluation", {}).get("pairs", []):
-        figures = "energy distance {energy_distance:.3g}, p {p_value:.3g}, W2 {w2:.3g}"
-        lines.append(f"evaluation  {pair['source']} to {pair['target']}: {figures.format(**pair)}")
-    return "\n".join(lines)
+        lines.append(f"checkpoint  at step {_part(found, 'training', 'numbers').get('step')}")
+    pairs = _part(card, "evaluation").get("pairs")
+    lines += [f"evaluation  {_pair(pair)}" for pair in (pairs if isinstance(pairs, list) else [])]
+    return "\n".join(printable(line, 1000) for line in lines)
 
 
+_LONG = ("marginals", "order", "units", "data", "held_out")
+"""Options of a run that are shown with the marginals, or only serve to compare runs."""
 _PLUGIN = ("kind", "name", "distribution", "version")
+
+
+def _part(found: Any, *keys: str) -> dict[str, Any]:
+    """A part of a description, which strangers may have filled with anything."""
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _pair(pair: Any) -> str:
+    try:
+        figures = "energy distance {energy_distance:.3g}, p {p_value:.3g}, W2 {w2:.3g}"
+        return f"{pair['source']} to {pair['target']}: {figures.format(**pair)}"
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return f"{pair}"
 
 
 def _brief(tensor: Tensor) -> Any:
     return tensor.tolist() if tensor.numel() <= 16 else f"{tensor.numel()} numbers"
 
 
-def _marginal(name: str, noise: str | None, sizes: dict[str, list[int]]) -> str:
+def _marginal(name: str, noise: str | None, sizes: dict[str, Any]) -> str:
     if name == noise:
         return f"{name}: standard normal"
-    if name not in sizes:
+    size = sizes.get(name)
+    if not isinstance(size, list) or not all(type(n) is int for n in size) or not size:
         return name
-    rows, *event = sizes[name]
-    return f"{name}: {rows:,} rows of shape {tuple(event)}"
+    return f"{name}: {size[0]:,} rows of shape {tuple(size[1:])}"
 
 
 def _network(recipe: dict[str, Any] | None) -> str:

@@ -1,5 +1,6 @@
 """Names of features: their order, by which tables are aligned."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from multisi.errors import DataError
@@ -17,7 +18,7 @@ def check_features(names: Sequence[str], count: int, what: str) -> tuple[str, ..
             f"{what} must have a name for each of {count} features; got {len(named)}: "
             f"{listed(named)}."
         )
-    if repeated := sorted({name for name in named if named.count(name) > 1}):
+    if repeated := sorted(name for name, times in Counter(named).items() if times > 1):
         raise DataError(
             f"{what} must have a different name for each feature; repeated: {listed(repeated)}."
         )
@@ -34,9 +35,10 @@ def places(names: Sequence[str], features: Sequence[str], what: str) -> list[int
     Raises:
         DataError: the names are not the same, in whatever order; the message has both lists.
     """
-    if set(names) != set(features):
-        missing = [name for name in features if name not in set(names)]
-        other = [name for name in names if name not in set(features)]
+    found, expected = set(names), set(features)
+    if found != expected:
+        missing = [name for name in features if name not in found]
+        other = [name for name in names if name not in expected]
         lacks = f" Missing: {listed(missing)}." if missing else ""
         more = f" Not expected: {listed(other)}." if other else ""
         raise DataError(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,3 +64,6 @@ class Pool:
             columns = [torch.cat(parts)[order] for parts in zip(*plans, strict=True)]
             self._window = (n, seed, turn), columns
         return [column[place * n : (place + 1) * n] for column in self._window[1]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_window": None}

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,3 +84,6 @@ class RowBlocks:
         if self._drawn is None or self._drawn[0] != (n, seed, block):
             self._drawn = (n, seed, block), self._draw(_TOGETHER * n, generator(seed, block))
         return [row[place * n : (place + 1) * n] for row in self._drawn[1]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_draw": self._draw, "_drawn": None}

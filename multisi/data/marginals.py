@@ -13,7 +13,7 @@ from multisi.common.arrays import floats
 from multisi.common.features import check_features, places
 from multisi.data.labels import label_numbers
 from multisi.data.representative import representative
-from multisi.data.sources import InMemory, Stream, columns, source_of
+from multisi.data.sources import InMemory, Source, Stream, columns, source_of
 from multisi.errors import DataError, ShapeError
 
 
@@ -147,6 +147,11 @@ class Marginal:
     def in_memory(self) -> bool:
         """Whether all samples are in memory."""
         return isinstance(self._source, InMemory)
+
+    @property
+    def source(self) -> Source:
+        """Where the rows come from."""
+        return self._source
 
     @property
     def samples(self) -> Tensor:

@@ -1,6 +1,7 @@
 """The marginals of a model: checked to fit together, and aligned by the names of features."""
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,7 +79,7 @@ def check_names(names: list[Any]) -> None:
     for name in names:
         if not isinstance(name, str) or not name:
             raise ConfigError(f"A marginal's name must be a non-empty string; got {name!r}.")
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
+    if repeated := sorted(name for name, times in Counter(names).items() if times > 1):
         raise ConfigError(f"Each marginal must have a different name; repeated: {repeated}.")
     if len(names) < 2:
         raise DataError(

@@ -1,11 +1,13 @@
 """Recipes: how to create the conditional means of a saved model."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from multisi import registry
+from multisi.common.printable import shown, told
 from multisi.errors import ConfigError, UnknownPluginError
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.field.gaussian_mixture import GaussianMixtureMeans
@@ -37,9 +39,42 @@ def means_of(
         **registry.installed().find("network", network).record(),
         "event_shape": list(event_shape),
         "marginals": marginals,
-        "options": dict(options or {}),
+        "options": _plain(dict(options or {})),
     }
-    return means_from(recipe)
+    means = means_from(recipe)  # First, since a network says best what is wrong with an option.
+    for name, value in recipe["options"].items():
+        _check_held(value, name)
+    return means
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy as those of Python, arrays and tuples as lists, as a file will hold them.
+
+    So the network is the same when it is loaded.
+    """
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _check_held(value: Any, name: str) -> None:
+    """Check that a file can hold an option, so that it comes back as it is.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    try:
+        back = json.loads(json.dumps(value, allow_nan=False))
+        reason = "" if back == value else f"{shown(value)} would come back as {shown(back)}"
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = told(error)
+    if reason:
+        raise ConfigError(
+            f"network_options: {name!r} must be a value that a model file can hold, of numbers, "
+            f"texts, lists and dicts: {reason}. Pass the network itself for other options."
+        )
 
 
 def describe(means: ConditionalMeans) -> dict[str, Any] | None:

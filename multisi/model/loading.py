@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from multisi.common import seeds
+from multisi.common.compiled import plain_name
+from multisi.common.printable import printable, told
 from multisi.common.torch_state import own_state
 from multisi.data.conditions import Conditions
 from multisi.data.standardiser import Standardiser
@@ -24,6 +26,8 @@ from multisi.field.conditional_means import ConditionalMeans
 from multisi.field.gaussian_mixture import GaussianMixtureMeans
 from multisi.field.recipe import MIXTURE, find_plugin, means_from
 from multisi.files import checkpoint
+from multisi.model.bounded import Bounded
+from multisi.model.description import FLOATS, check
 from multisi.model.model import Model
 from multisi.registry.hookspecs import PROJECT
 
@@ -57,10 +61,11 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
         Model(['a', 'b'], noise=None)
     """
     tensors, description = checkpoint.read(path)
-    means = checkpoint.under(tensors, "means.")
+    check(path, tensors, description)
+    weights = checkpoint.under(tensors, "means.")
     try:
         model = Model(
-            _means(description["network"], means, network),
+            _means(description, weights, network),
             description["marginals"],
             description["noise"],
             standardiser=_standardiser(tensors, "units.", description["noise"] is not None),
@@ -76,8 +81,8 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, MultisiError) as error:
         raise CheckpointError(
-            f"The description in {str(path)!r} is not that of a model: "
-            f"{type(error).__name__}: {error}. Use a copy of the file, or fit again."
+            f"The description in {str(path)!r} is not that of a model: {told(error)}. Use a copy "
+            "of the file, or fit again."
         ) from error
     return model.to(device)
 
@@ -89,16 +94,19 @@ def _compare(plugins: Sequence[Mapping[str, str]]) -> None:
             here = find_plugin(record)
             if here.version != record["version"] and here.distribution != PROJECT:
                 warnings.warn(
-                    f"This model was fitted with the {record['kind']} {record['name']!r} of "
-                    f"{record['distribution']} {record['version']}; {here.version} is installed. "
-                    "If its results differ, install the version that it was fitted with.",
+                    printable(
+                        f"This model was fitted with the {record['kind']} {record['name']!r} of "
+                        f"{record['distribution']} {record['version']}; {here.version} is "
+                        "installed. If its results differ, install the version that it was "
+                        "fitted with."
+                    ),
                     PluginWarning,
                     stacklevel=3,
                 )
 
 
 def _means(
-    recipe: Mapping[str, Any] | None, tensors: Mapping[str, Tensor], network: nn.Module | None
+    description: Mapping[str, Any], weights: dict[str, Tensor], network: nn.Module | None
 ) -> ConditionalMeans:
     """The conditional means of a saved model, with their weights.
 
@@ -106,55 +114,88 @@ def _means(
         CheckpointError: the network is needed and not given, its plugin is not installed, or the
             weights do not fit.
     """
-    if recipe is None and network is None:
-        raise CheckpointError(
-            "This model was fitted with a module as its network, which a file cannot hold. Create "
-            "the network again and pass it: load(path, network=...)."
-        )
+    recipe = description["network"]
     if network is not None:
         try:
             means = ConditionalMeans(network, dict(recipe) if recipe else None)
         except ConfigError as error:
             raise CheckpointError(f"The weights do not fit the network: {error}") from None
-    elif recipe is not None and recipe["name"] == MIXTURE:
-        return _mixture(tensors)
-    elif recipe is not None:
-        try:
-            with seeds.FreshWeights():  # Their weights are replaced below.
-                means = means_from(recipe)
-        except (PluginError, ConfigError) as error:
-            raise CheckpointError(
-                f"The network of this model cannot be created: {error}"
-            ) from error
-    _fill(means, tensors)
+        _check_fit(means, weights)
+    elif recipe is None:
+        raise CheckpointError(
+            "This model was fitted with a module as its network, which a file cannot hold. Create "
+            "the network again and pass it: load(path, network=...)."
+        )
+    elif recipe["name"] == MIXTURE:
+        return _mixture(weights, len(description["marginals"]), description.get("event_shape"))
+    else:
+        means = _made(recipe, weights)
+    for name, weight in means.state_dict(keep_vars=True).items():
+        weight.data = weights[plain_name(name)].to(weight.device, copy=True)
     return means
 
 
-def _fill(means: ConditionalMeans, tensors: Mapping[str, Tensor]) -> None:
-    """Set all weights of a network from a file, with the types of the file, or none of them.
+def _made(recipe: Mapping[str, Any], weights: dict[str, Tensor]) -> ConditionalMeans:
+    """The network of a recipe, which is compared with the weights before it takes memory.
 
     Raises:
-        CheckpointError: names or shapes differ, or a weight is not finite.
+        CheckpointError: it cannot be made, or is not that of the weights.
     """
-    own = means.state_dict(keep_vars=True)
-    wrong = [f"{name} is not in the file" for name in own if name not in tensors]
-    wrong += [f"{name} is not in the network" for name in tensors if name not in own]
+    try:
+        try:
+            with Bounded(weights), torch.device("meta"):
+                _check_fit(means_from(recipe), weights)
+        except (UnknownPluginError, CheckpointError):
+            raise
+        except PluginError:  # Some networks compute with their weights as they are made.
+            with Bounded(weights), seeds.FreshWeights():
+                means = means_from(recipe)
+            _check_fit(means, weights)
+            return means
+        with seeds.FreshWeights():  # Their weights are replaced.
+            return means_from(recipe)
+    except (PluginError, ConfigError) as error:
+        raise CheckpointError(
+            f"The network of this model cannot be created: {printable(str(error))}"
+        ) from error
+
+
+def _check_fit(means: ConditionalMeans, weights: Mapping[str, Tensor]) -> None:
+    """Check that weights of a file are those of a network, before any of them is set.
+
+    Raises:
+        CheckpointError: names, shapes or types differ, or a weight is not finite.
+    """
+    own = {plain_name(name): t for name, t in means.state_dict(keep_vars=True).items()}
+    wrong = [f"{name} is not in the file" for name in own if name not in weights]
+    wrong += [f"{name} is not in the network" for name in weights if name not in own]
     wrong += [
         f"{name} has shape {tuple(own[name].shape)} here, {tuple(tensor.shape)} in the file"
-        for name, tensor in tensors.items()
+        for name, tensor in weights.items()
         if name in own and own[name].shape != tensor.shape
     ]
     if wrong:
+        shown = "; ".join(printable(one, 200) for one in wrong[:5])
         more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise CheckpointError(f"The weights do not fit the network: {'; '.join(wrong[:5])}{more}.")
-    for name, weight in own.items():
-        if isinstance(weight, nn.Parameter) and not torch.isfinite(tensors[name]).all():
+        raise CheckpointError(f"The weights do not fit the network: {shown}{more}.")
+    types: dict[torch.dtype, torch.dtype] = {}
+    for name, tensor in own.items():
+        kind = weights[name].dtype
+        if tensor.is_floating_point():
+            right = kind in FLOATS and types.setdefault(tensor.dtype, kind) == kind
+        else:
+            right = kind == tensor.dtype
+        if not right:
+            raise CheckpointError(
+                f"The weights do not fit the network: {printable(repr(name))} has type {kind}. "
+                "Weights of one type in the network must have one type in the file, "
+                "floating point if the network's are."
+            )
+        if isinstance(tensor, nn.Parameter) and not torch.isfinite(weights[name]).all():
             raise CheckpointError(
                 f"The weights {name!r} have NaN or infinity, so this model cannot be used. Fit it "
                 "again."
             )
-    for name, weight in own.items():
-        weight.data = tensors[name].to(weight.device, copy=True)
 
 
 def _standardiser(tensors: Mapping[str, Tensor], prefix: str, noise: bool) -> Standardiser:
@@ -172,10 +213,26 @@ def _conditions(
     return Conditions(units, None if names is None else tuple(names))
 
 
-def _mixture(tensors: Mapping[str, Tensor]) -> ConditionalMeans:
-    count = sum(name.startswith("network.weights_") for name in tensors)
-    parts = [
-        [tensors[f"network.{part}_{k}"] for k in range(count)]
-        for part in ("weights", "means", "covariances")
-    ]
-    return GaussianMixtureMeans(*parts)
+def _mixture(
+    weights: Mapping[str, Tensor], marginals: int, event_shape: list[int] | None
+) -> ConditionalMeans:
+    """The closed form of as many mixtures as there are marginals.
+
+    Raises:
+        CheckpointError: a tensor is missing, there are others, or their shape is another one.
+    """
+    three = ("weights", "means", "covariances")
+    if len(weights) == 3 * marginals:
+        with contextlib.suppress(KeyError):
+            parts = [[weights[f"network.{part}_{k}"] for k in range(marginals)] for part in three]
+            shapes = [list(means.shape[1:]) for means in parts[1]]
+            if event_shape is not None and any(shape != event_shape for shape in shapes):
+                raise CheckpointError(
+                    f"The mixtures have samples of shape {shapes[0]}, the model {event_shape}."
+                )
+            if all(tensor.dtype in FLOATS for part in parts for tensor in part):
+                return GaussianMixtureMeans(*parts)
+    raise CheckpointError(
+        f"The file must have the {', '.join(three)} of {marginals} mixtures, {3 * marginals} "
+        f"tensors of floats; got {len(weights)} tensors, of other names, types or number."
+    )

@@ -12,7 +12,7 @@ from multisi.analysis.calibration import Calibration, calibrated_noise
 from multisi.analysis.evaluation import evaluate
 from multisi.analysis.report import Report
 from multisi.analysis.velocity import velocity
-from multisi.common import arrays, checks, seeds
+from multisi.common import arrays, checks, compiled, seeds
 from multisi.common.torch_state import own_state
 from multisi.data.conditions import Conditions
 from multisi.data.standardiser import Standardiser
@@ -188,8 +188,8 @@ class Model(Densities):
             y = self.standardise(states, start)
             moved, weights = options.run(y, route, random, return_path, progress)
             moved = self.standardiser.restore(arrays.to_like(moved, states), weights)
-        still = options.still(route)
-        return given.back(self.standardiser.kept(states, start, moved, weights, still))
+        moved = self.standardiser.kept(states, start, moved, weights, options.still(route))
+        return given.back(moved)
 
     def couple(self, x: Any, source: Any, **options: Any) -> dict[str, Any]:
         """Move each row of `x` to every marginal; errors are those of `transport`.
@@ -282,11 +282,10 @@ class Model(Densities):
 
     def parts(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The contents of the model's file: tensors, and a description for JSON."""
-        tensors = {f"means.{name}": t for name, t in self.conditional_means.state_dict().items()}
-        tensors |= {f"units.{name}": t for name, t in self.standardiser.state_dict().items()}
-        if self.conditions is not None:
-            units = self.conditions.standardiser.state_dict()
-            tensors |= {f"condition.{name}": t for name, t in units.items()}
+        tensors = {f"means.{n}": t for n, t in compiled.weights_of(self.conditional_means).items()}
+        for kind, part in {"units": self, "condition": self.conditions}.items():
+            units = part.standardiser.state_dict() if part is not None else {}
+            tensors |= {f"{kind}.{name}": t for name, t in units.items()}
         return tensors, {
             "marginals": list(self.marginals),
             "noise": self.noise,

@@ -5,13 +5,16 @@ import fnmatch
 import importlib.metadata
 import io
 import os
+import re
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from multisi._version import __version__
+from multisi.common.printable import printable, shown, told
+from multisi.common.surroundings import kept
 from multisi.errors import PluginError
 from multisi.registry.hookspecs import PROJECT
 from multisi.registry.plugin import Plugin
@@ -41,9 +44,10 @@ class EntryPoint:
             self._check_version()
             with _listening() as notes:
                 plugins = announce(self.import_it(), self.name, self.distribution, self.version)
-        except (Exception, SystemExit) as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            return [replace(placeholder, state="broken", error=reason)]
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # pytest.skip, sys.exit and Rust panics are no Exception.
+            return [replace(placeholder, state="broken", error=told(error))]
         return [replace(plugin, notes="; ".join(notes)) for plugin in plugins]
 
     def _disabled(self) -> bool:
@@ -77,28 +81,68 @@ class EntryPoint:
 
 def discover() -> list[EntryPoint]:
     """The entry points of the group `multisi`, sorted by distribution and name."""
-    found = [_described(point) for point in importlib.metadata.entry_points(group=PROJECT)]
+    try:
+        points = importlib.metadata.entry_points(group=PROJECT)
+        found = [_described(point, point.dist) for point in points]
+    except Exception:  # The metadata of one distribution are damaged.
+        found = [point for owner in _distributions() for point in _points_of(owner)]
     return sorted(found, key=lambda point: (point.distribution, point.name))
 
 
-def _described(point: importlib.metadata.EntryPoint) -> EntryPoint:
+def _distributions() -> Iterator[importlib.metadata.Distribution]:
+    """The distributions; of those with one name the first, which is the one that is imported."""
+    names = set()
+    with contextlib.suppress(Exception):
+        for owner in importlib.metadata.distributions():
+            name = re.sub(r"[-_.]+", "-", _text(owner, "name")).lower()
+            if not name or name not in names:
+                yield owner
+            names.add(name)
+
+
+def _points_of(owner: importlib.metadata.Distribution) -> list[EntryPoint]:
+    """The entry points of one distribution; if they cannot be read, one that is broken."""
+    try:
+        points = [point for point in owner.entry_points if point.group == PROJECT]
+        return [_described(point, owner) for point in points]
+    except Exception as error:
+        reason = PluginError(f"its entry points cannot be read: {told(error)}")
+
+    def fail() -> None:
+        raise reason
+
+    name = _text(owner, "name")
+    with contextlib.suppress(Exception):
+        name += owner.read_text("entry_points.txt") or ""
+    if PROJECT not in name:
+        return []
+    damaged = importlib.metadata.EntryPoint(_text(owner, "name") or "unknown", "", PROJECT)
+    return [replace(_described(damaged, owner), import_it=fail)]
+
+
+def _described(point: importlib.metadata.EntryPoint, owner: Any) -> EntryPoint:
     """An entry point with the metadata of its distribution, as far as these can be read."""
-    owner = point.dist
-    name = version = "unknown"
     requires: tuple[str, ...] = ()
     with contextlib.suppress(Exception):
-        name = owner.name or name  # type: ignore[union-attr]
-        version = owner.version or version  # type: ignore[union-attr]
-        requires = tuple(owner.requires or ())  # type: ignore[union-attr]
-    return EntryPoint(point.name, name, version, requires, point.load)
+        requires = tuple(str(text) for text in owner.requires or ())
+    name, version = (_text(owner, key) or "unknown" for key in ("name", "version"))
+    return EntryPoint(printable(point.name), name, version, requires, point.load)
+
+
+def _text(owner: Any, key: str) -> str:
+    """The name or the version of a distribution; empty if it cannot be read."""
+    with contextlib.suppress(Exception):
+        return printable(str(getattr(owner, key) or ""))
+    return ""
 
 
 @contextlib.contextmanager
 def _listening() -> Any:
-    """Suppress output and warnings inside; note them, and a long import time."""
+    """Undo or suppress what an import does beside its purpose, and note it."""
     notes: list[str] = []
     output, start = io.StringIO(), time.perf_counter()
     with (
+        kept() as changed,
         warnings.catch_warnings(record=True) as warned,
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(output),
@@ -108,6 +152,8 @@ def _listening() -> Any:
     if (seconds := time.perf_counter() - start) >= _SLOW:
         notes.append(f"takes {seconds:.1f} s to import")
     if text := output.getvalue().strip():
-        notes.append(f"prints on import: {text.splitlines()[0]}")
+        notes.append(f"prints on import: {printable(text.splitlines()[0])}")
     if warned:
-        notes.append(f"warns on import: {warned[0].message}")
+        notes.append(f"warns on import: {shown(warned[0].message)}")
+    if changed:
+        notes.append(f"changes on import, which is undone: {', '.join(changed)}")

@@ -1,16 +1,20 @@
 """One plugin: its name, its origin, and its summary, which is read without importing it."""
 
 import ast
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
 import inspect
 import pathlib
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from multisi.common.printable import printable, told
+from multisi.common.surroundings import kept
 from multisi.errors import ConfigError, MultisiError, PluginError
 from multisi.registry.hookspecs import Factory
 
@@ -60,11 +64,13 @@ class Plugin:
             return self.factory  # type: ignore[return-value]
         module, _, attribute = self.factory.partition(":")
         try:
-            found = getattr(importlib.import_module(module), attribute)
-        except (Exception, SystemExit) as error:
+            with contextlib.nullcontext() if module in sys.modules else kept():
+                found = getattr(importlib.import_module(module), attribute)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # pytest.skip, sys.exit and Rust panics are no Exception.
             raise PluginError(
-                f"The {self} could not be loaded from {self.factory!r}: "
-                f"{type(error).__name__}: {error}."
+                f"The {self} could not be loaded from {self.factory!r}: {told(error)}."
             ) from error
         if not callable(found):
             raise PluginError(
@@ -103,12 +109,10 @@ class Plugin:
         factory = self.load()
         try:
             return factory(*args, **options)
-        except MultisiError:
+        except (MultisiError, KeyboardInterrupt):
             raise
-        except Exception as error:
-            raise PluginError(
-                f"The {self} could not be created: {type(error).__name__}: {error}."
-            ) from error
+        except BaseException as error:
+            raise PluginError(f"The {self} could not be created: {told(error)}.") from error
 
     def examined(self) -> "Plugin":
         """The same with its summary; broken if its factory cannot be found."""
@@ -116,8 +120,10 @@ class Plugin:
             return self
         try:
             return replace(self, summary=_summary(self.factory))
-        except Exception as error:
-            return replace(self, state="broken", error=f"{type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return replace(self, state="broken", error=told(error))
 
     def record(self) -> dict[str, str]:
         """The entry of this plugin in a model file: kind, name, distribution and version."""
@@ -138,7 +144,8 @@ def _summary(factory: Factory) -> str:
     source = _source(module)
     if source is None:
         return ""
-    found = dict(_bound(ast.parse(source)))
+    with warnings.catch_warnings(action="ignore"):  # Of the source, which is not ours.
+        found = dict(_bound(ast.parse(source)))
     if attribute in found:
         node = found[attribute]
         documented = isinstance(node, ast.ClassDef | ast.FunctionDef)
@@ -177,4 +184,4 @@ def _bound(body: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]
+    return printable((text or "").strip().partition("\n")[0])

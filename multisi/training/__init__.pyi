@@ -3,6 +3,7 @@ from .batches import Batches as Batches
 from .callbacks import EarlyStopping as EarlyStopping
 from .callbacks import Log as Log
 from .callbacks import TensorBoard as TensorBoard
+from .calls import StopTraining as StopTraining
 from .fitting import fit as fit
 from .loop import Training as Training
 from .objective import Batch as Batch

@@ -1,7 +1,6 @@
 """Callbacks, which are called after each step of training."""
 
-import json
-import pathlib
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +9,9 @@ from multisi.analysis.held_out import HeldOut, checked_units
 from multisi.common import checks, seeds
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
-from multisi.errors import ConfigError, DataError
+from multisi.errors import ConfigError, DataError, SolverError
 from multisi.field.named_points import index_of
+from multisi.files import plain
 from multisi.training.batches import Batches
 from multisi.training.loop import Training
 
@@ -24,11 +24,11 @@ class Log:
         every: Steps between two lines.
 
     Raises:
-        ConfigError: `every` is not a positive integer.
+        ConfigError: `path` is not a path, or `every` is not a positive integer.
         DataError: the file cannot be written.
 
     Example:
-        >>> import multisi, tempfile, torch
+        >>> import multisi, pathlib, tempfile, torch
         >>> x = torch.randn(99, 1, generator=torch.Generator().manual_seed(0))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder, "log.jsonl")
@@ -39,7 +39,8 @@ class Log:
     """
 
     def __init__(self, path: Any, every: int = 100) -> None:
-        self.path, self.every = pathlib.Path(path), checks.integer(every, "every")
+        self.path = checks.path(path, "The log").absolute()
+        self.every = checks.integer(every, "every")
         try:
             self._append("")
         except OSError as error:
@@ -50,7 +51,7 @@ class Log:
     def __call__(self, training: Training) -> None:
         """Write a line if one is due."""
         if training.world.first and training.step % self.every == 0:
-            self._append(json.dumps(figures(training)) + "\n")
+            self._append(plain.dumps(figures(training)) + "\n")
 
     def _append(self, text: str) -> None:
         with self.path.open("a", encoding="utf-8") as file:
@@ -152,22 +153,39 @@ class EarlyStopping:
                 than 4 rows.
             MultisiError: as for `transport`.
         """
-        if self._held is None:
-            self._held = self._chosen(training.batches, self.samples)
-            self._measure(training, self._chosen(training.batches, 4))  # Fails now, if it does.
+        held = self.check(training) if self._held is None else self._held
         if training.step % self.every == 0:
-            training.judge(self._measure(training, self._held))
+            training.judge(self._measure(training, held))
         ended = 0 < training.counts.best_step <= training.step - self.patience * self.every
         if ended:
             training.use_best()
         return ended
+
+    def check(self, training: Training) -> HeldOut:
+        """Choose the held-out rows, and try a small measurement, before the first step.
+
+        Arguments:
+            training: The run, before its first step.
+
+        Returns:
+            The rows that are measured.
+
+        Raises:
+            ConfigError: `held_out` names an unknown marginal, or an option is invalid.
+            DataError: samples of `held_out` have another event shape, other features, or fewer
+                than 4 rows.
+        """
+        with contextlib.suppress(SolverError):  # A network may explode until it is trained.
+            self._measure(training, self._chosen(training.batches, 4))
+        self._held = self._chosen(training.batches, self.samples)
+        return self._held
 
     def _measure(self, training: Training, held: HeldOut) -> float:
         model = training.batches.model(training.average.means)
         return ring(model.transport, held, **self.options)
 
     def _chosen(self, batches: Batches, samples: int) -> HeldOut:
-        """The held-out rows, chosen at the first step, before the first measurement is due."""
+        """The rows to measure, at most `samples` of each marginal."""
         for name, marginal in self._data.items():
             index_of(name, batches.names, "held_out")
             if marginal.event_shape != batches.event_shape or len(marginal) < 4:

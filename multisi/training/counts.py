@@ -1,7 +1,10 @@
 """The counters of a run."""
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -23,3 +26,27 @@ class Counts:
     best_step: int = 0
     averaged: int = 0
     """Number of updates of the averaged weights."""
+
+    @classmethod
+    def of(cls, numbers: Any) -> "Counts":
+        """The counters of a checkpoint, where infinity is null.
+
+        Raises:
+            ValueError: one is missing, is not a number of its kind, or cannot be right.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(numbers, Mapping) or set(numbers) != set(names):
+            raise ValueError(f"numbers must have the entries {', '.join(names)}")
+        found: dict[str, Any] = {}
+        for field in dataclasses.fields(cls):
+            value, lowest = numbers[field.name], field.default == math.inf
+            value = math.inf if value is None and lowest else value
+            kinds = (int,) if field.type == "int" or field.type is int else (int, float)
+            if type(value) not in kinds or not (lowest or 0 <= value < math.inf):
+                raise ValueError(f"{field.name} must be a number of at least 0; got {value!r:.40}")
+            found[field.name] = value
+        counts = cls(**found)
+        parts = (counts.skipped, counts.failed, counts.best_step, counts.averaged)
+        if max(parts) > counts.step or counts.failed > counts.skipped:
+            raise ValueError(f"the numbers {found} contradict each other")
+        return counts

@@ -1,27 +1,30 @@
 """`fit`: train a model on datasets."""
 
-import math
 import pathlib
 import signal
 import sys
-import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from multisi.common import checks, seeds
+from multisi.common import checks, devices, seeds
 from multisi.common.processes import World
+from multisi.common.surroundings import kept
 from multisi.common.torch_state import own_state
 from multisi.couplings import Coupling
-from multisi.errors import CheckpointError, ConfigError, TrainingDivergedError
+from multisi.data.prepare import prepare
+from multisi.errors import ConfigError, TrainingDivergedError
 from multisi.field import ConditionalMeans
 from multisi.model import Model
 from multisi.training.batches import Batches
 from multisi.training.callbacks import EarlyStopping
+from multisi.training.identity import identity
 from multisi.training.loop import Training
 from multisi.training.objective import Batch
+from multisi.training.rescue import Rescue, say
 from multisi.training.run_folder import RunFolder
 from multisi.training.schedule import Schedule
 from multisi.training.simplex_law import SimplexLaw
@@ -39,6 +42,7 @@ def fit(
     steps: int = 5000,
     max_seconds: float | None = None,
     batch_size: int = 256,
+    units: str = "auto",
     learning_rate: float = 1e-3,
     clip: float | None = 1.0,
     accumulate: int = 1,
@@ -70,6 +74,9 @@ def fit(
         steps: Largest number of steps.
         max_seconds: Time limit; a run with a time limit is not reproducible.
         batch_size: Joint draws per step.
+        units: What has its own mean and standard deviation: `"features"` of vectors, `"channels"`,
+            the `"whole"` sample, or `"auto"`: features of vectors, and channels that differ in
+            size.
         learning_rate: The peak learning rate, between a warm-up and a decay.
         clip: Largest norm of the gradient, to which larger ones are scaled; `None` for no limit.
         accumulate: Number of parts in which a batch is computed in turn, to save memory.
@@ -78,18 +85,19 @@ def fit(
             not fit on one device; needs `run_dir`. The model is then on the CPU.
         held_out: Name to samples `(n, *event)` that are not trained on; training ends when their
             transport stops improving. `multisi.training.EarlyStopping` has options for it.
-        callbacks: Functions of the `Training`, called after each step. One that returns true ends
-            the run; one that fails causes a single warning. `multisi.training` has `Log` and
-            `TensorBoard`.
+        callbacks: Functions of the `Training`, called after each step. One that returns `True`, or
+            raises `multisi.training.StopTraining`, ends the run; one that fails causes a single
+            warning. `multisi.training` has `Log` and `TensorBoard`.
         seed: The seed of all random numbers. The state of global generators is restored.
         device: A device, or `"auto"`.
         progress: Show a progress bar if standard error is a terminal.
-        rescue: File for the model when training is interrupted or diverges; if it exists, a number
-            is added to its name. An interrupted run with `run_dir` does not use it.
+        rescue: File for the model when training is interrupted, diverges or fails, or if the last
+            checkpoint cannot be written; if it exists, a number is added to its name, and if it
+            cannot be written, the folder for temporary files is used.
         run_dir: Folder for checkpoints, from which the run can be resumed. SIGINT, SIGTERM and
             SIGUSR1 then end the run after the current step, with a checkpoint.
-        resume: Resume the run in `run_dir` if there is one; the result equals that of an
-            uninterrupted run bit by bit.
+        resume: Resume the run in `run_dir` if there is one, which must have the same data and
+            options; the result equals that of an uninterrupted run bit by bit.
         save_seconds: Seconds between two checkpoints.
         keep: Number of the latest checkpoints to keep, in addition to the best by `held_out`.
 
@@ -99,7 +107,8 @@ def fit(
     Raises:
         ConfigError: a name is unknown, or an option has an invalid value.
         UnknownPluginError: no coupling or network has the given name.
-        CheckpointError: the run folder is in use or damaged, or holds another run.
+        CheckpointError: the run folder is in use, damaged, or holds a run that is not resumed; or
+            the last checkpoint could not be written, and the message names the rescue file.
         DataError: samples are invalid.
         ShapeError: samples have different event shapes, or the network or the coupling returns a
             wrong shape.
@@ -118,19 +127,20 @@ def fit(
     """
     rescue, run_dir = checks.path(rescue, "rescue"), _run_dir(run_dir, resume, shard)
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
-    batches = Batches(
-        marginals,
-        coupling=coupling,
-        coupling_options=coupling_options,
-        law=law,
-        batch_size=batch_size,
-        seed=seed,
-        device=device,
-    )
-    world = World.found(batches.device)
-    stopping = [] if held_out is None else [EarlyStopping(held_out)]
-    means = batches.means(network, **checks.options(network_options, "network_options"))
-    with seeds.global_generators(batches.seed, batches.device):
+    seed, device = seeds.check(seed), devices.choose(device)
+    with seeds.global_generators(seed, device), kept():
+        batches = Batches(
+            marginals,
+            coupling=coupling,
+            coupling_options=coupling_options,
+            law=law,
+            batch_size=batch_size,
+            units=units,
+            seed=seed,
+            device=device,
+        )
+        stopping = [] if held_out is None else [EarlyStopping(held_out)]
+        means = batches.means(network, **checks.options(network_options, "network_options"))
         _try(means, batches(0))
         training = Training(
             means,
@@ -140,19 +150,19 @@ def fit(
             accumulate=accumulate,
             precision=precision,
             callbacks=[*checks.several(callbacks, "callbacks"), *stopping],
-            world=world,
+            world=World.found(batches.device),
             shard=shard,
         )
         if shard:
             _try(training.means, batches(0))
-        model = batches.model(training.weights.result)
         parts: dict[str, Any] = {"coupling": coupling, "coupling_options": coupling_options}
         parts |= {"network": network, "network_options": network_options}
-        identity = model.card["options"] = _identity(training, parts)
-        folder = None
-        if run_dir is not None:
-            folder = RunFolder(run_dir, identity, model.parts, save_seconds, keep)
-        _train(training, model, folder, resume, rescue, progress)
+        parts |= {"held_out": held_out and prepare(held_out)}
+        model = batches.model(training.weights.result)
+        place = Rescue(rescue, model)
+        options = model.card["options"] = identity(training, parts)
+        folder = run_dir and RunFolder(run_dir, options, model.parts, save_seconds, keep)
+        _train(training, folder, resume, place, progress)
     model.card["training"] = _summary(training)
     return model
 
@@ -172,38 +182,54 @@ def _run_dir(run_dir: Any, resume: Any, shard: Any) -> pathlib.Path | None:
 
 
 def _train(
-    training: Training,
-    model: Model,
-    folder: RunFolder | None,
-    resume: bool,
-    rescue: pathlib.Path,
-    progress: bool,
+    training: Training, folder: RunFolder | None, resume: bool, rescue: Rescue, progress: bool
 ) -> None:
     """Train, with or without a folder; if training breaks off, the model so far is saved."""
     progress = progress and training.world.first
     try:
         if folder is None:
+            rescue.check()
+            _check_callbacks(training)
             training.run(progress)
         else:
             _train_in(folder, training, resume, progress)
-    except KeyboardInterrupt:
-        place = _rescue(model, rescue) if folder is None else folder.folder
-        steps = training.schedule.steps
-        print(
-            f"Interrupted at step {training.step} of {steps}; the model so far is in {place}",
-            file=sys.stderr,
-        )
-        raise
     except TrainingDivergedError as error:
-        if not training.average.steps:
-            raise
-        raise TrainingDivergedError(f"{error} They are in {_rescue(model, rescue)}.") from None
+        if training.average.steps and training.world.first:
+            say(error, rescue.save())
+        raise
+    except BaseException as error:
+        if training.step and training.world.first:
+            safe = f"Checkpoints are in {folder.folder}." if folder and not folder.failure else ""
+            _tell(error, training, safe or rescue.save())
+        raise
+    if folder is not None and folder.failure is not None:
+        say(folder.failure, rescue.save())
+        if rescue.saved:
+            raise folder.failure
+        # It is only in memory now, so the caller must get it.
+        warnings.warn(str(folder.failure), RuntimeWarning, stacklevel=3)
+
+
+def _tell(error: BaseException, training: Training, place: str) -> None:
+    """Say where the model is, in the error or, after an interruption, to the user."""
+    if not isinstance(error, KeyboardInterrupt | SystemExit):
+        say(error, place)
+        return
+    steps = training.schedule.steps
+    print(f"Interrupted at step {training.step} of {steps}. {place}", file=sys.stderr)
+
+
+def _check_callbacks(training: Training) -> None:
+    for callback in training.callbacks:
+        if isinstance(callback, EarlyStopping):
+            callback.check(training)
 
 
 def _train_in(folder: RunFolder, training: Training, resume: bool, progress: bool) -> None:
     """Train in a folder, after resuming; after a signal, exit with the status of that signal."""
     with folder.held(training.world):
         folder.restore(training, resume)
+        _check_callbacks(training)
         training.callbacks.append(folder)
         training.run(progress)
         folder.save(training)
@@ -212,34 +238,6 @@ def _train_in(folder: RunFolder, training: Training, resume: bool, progress: boo
         raise KeyboardInterrupt
     if number:
         raise SystemExit(128 + number)
-
-
-def _identity(training: Training, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that identify a run, as JSON holds them."""
-    batches, schedule = training.batches, training.schedule
-    return {
-        "marginals": {m.name: [len(m), *m.event_shape] for m in batches.data},
-        "noise": batches.noise,
-        "law": {"shares": batches.law.shares, "along": len(batches.law.along)},
-        "batch_size": batches.batch_size,
-        "seed": batches.seed,
-        "steps": schedule.steps,
-        "max_seconds": schedule.max_seconds,
-        "learning_rate": schedule.learning_rate,
-        "clip": training.clip if math.isfinite(training.clip) else None,
-        "accumulate": training.accumulate,
-        "precision": training.precision,
-        **{name: _plain(part) for name, part in parts.items()},
-    }
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON can hold: an object is represented by its class."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _summary(training: Training) -> dict[str, Any]:
@@ -270,25 +268,3 @@ def _try(means: ConditionalMeans, batch: Batch) -> None:
         )
     if not any(parameter.requires_grad for parameter in means.parameters()):
         raise ConfigError("The network has no parameters to train.")
-
-
-def _rescue(model: Model, path: pathlib.Path) -> pathlib.Path:
-    """Save to `path`, or if that fails, to the folder for temporary files."""
-    for folder in (path.parent, pathlib.Path(tempfile.gettempdir())):
-        try:
-            place = _free(folder / path.name)
-            model.save(place)
-        except (CheckpointError, OSError) as error:
-            failure = error
-        else:
-            return place
-    raise failure
-
-
-def _free(path: pathlib.Path) -> pathlib.Path:
-    """`path`, or if it exists, `path` with the first free number."""
-    count, candidate = 1, path
-    while candidate.exists():
-        count += 1
-        candidate = path.with_stem(f"{path.stem}-{count}")
-    return candidate

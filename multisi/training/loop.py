@@ -3,8 +3,6 @@
 import copy
 import math
 import time
-import traceback
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,13 +11,15 @@ import torch
 from torch import Tensor
 
 from multisi.common import checks
+from multisi.common.compiled import plain_name
 from multisi.common.processes import World
 from multisi.common.progress import bar
-from multisi.errors import ConfigError, MultisiError, TrainingDivergedError
+from multisi.errors import ConfigError, TrainingDivergedError
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.field.wrapped_means import autocast
 from multisi.files.checkpoint import under
 from multisi.training.batches import Batches
+from multisi.training.calls import Calls
 from multisi.training.counts import Counts
 from multisi.training.objective import Batch, loss
 from multisi.training.schedule import Schedule
@@ -43,8 +43,9 @@ class Training:
         clip: Largest norm of the gradient, to which larger ones are scaled; `None` for no limit.
         accumulate: Number of parts in which a batch is computed in turn, to save memory.
         precision: `"bfloat16"` for the network's computations; weights keep their type.
-        callbacks: Functions of the training, called after each step. One that returns true ends
-            the run; one that fails causes a single warning, and training continues.
+        callbacks: Functions of the training, called after each step. One that returns `True`, or
+            raises `StopTraining`, ends the run; any other result is ignored. One that fails causes
+            a single warning, and training continues.
         world: The processes of the run; this process alone by default.
         shard: Whether to shard the weights over the processes; `means` get them at the end.
 
@@ -100,7 +101,7 @@ class Training:
         self._loss = torch.full((), math.nan, device=batches.device, dtype=batches.dtype)
         self._kept, self._kept_at = copy.deepcopy(self.average.means.state_dict()), 0
         self._best: dict[str, Tensor] = {}
-        self._warned: set[int] = set()
+        self._call = Calls()
 
     @property
     def step(self) -> int:
@@ -118,7 +119,8 @@ class Training:
         Every process must call it; sharded tensors are whole in the first process.
         """
         self.weights.gather()
-        best = self.world.whole({f"best.{name}": t for name, t in self._best.items()})
+        best = {f"best.{plain_name(name)}": t for name, t in self._best.items()}
+        best = self.world.whole(best)
         tensors = {"loss": self._loss, "random": torch.get_rng_state()}
         if self.batches.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.batches.device)
@@ -129,25 +131,51 @@ class Training:
     def restore(
         self,
         tensors: Mapping[str, Tensor],
-        numbers: Mapping[str, Any],
+        numbers: Any,
         averaged: Mapping[str, Tensor],
     ) -> None:
-        """Resume a run.
+        """Resume a run; if something cannot be right, nothing is changed.
 
         Arguments:
             tensors: The tensors of `state`.
             numbers: The numbers of `state`.
             averaged: The weights of the averaged means.
+
+        Raises:
+            ValueError: a tensor or a number is missing or cannot be right.
         """
+        counts = Counts.of(numbers)
+        self.weights.check(tensors, averaged)
+        self._check(tensors, counts)
         self.weights.restore(tensors, averaged)
         self._kept = copy.deepcopy(self.average.means.state_dict())
         self._loss = tensors["loss"].to(self._loss)
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and self.batches.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.batches.device)
-        self.counts = Counts(**numbers)
+        self.counts = counts
         self.average.steps = self.counts.averaged
         self._kept_at, self._best = self.step, under(tensors, "best.")
+
+    def _check(self, tensors: Mapping[str, Tensor], counts: Counts) -> None:
+        """Check the tensors of a checkpoint that are no weights, and that none is missing.
+
+        Raises:
+            ValueError: one is missing or cannot be right.
+        """
+        own, loss = tensors.get("random"), tensors.get("loss")
+        if loss is None or loss.shape != () or not loss.is_floating_point():
+            raise ValueError("the loss must be a single float")
+        if own is None or own.dtype != torch.uint8:
+            raise ValueError("the state of the random numbers must be bytes")
+        try:
+            torch.Generator().set_state(own)
+        except RuntimeError as error:
+            raise ValueError(f"the state of the random numbers: {error}") from None
+        if ("optimiser.step" in tensors) != (counts.averaged > 0):
+            raise ValueError(f"after {counts.averaged} updates the optimiser must have a state")
+        if bool(under(tensors, "best.")) != (counts.best_step > 0):
+            raise ValueError(f"there must be the best weights, of step {counts.best_step}")
 
     def judge(self, value: float) -> None:
         """Record a value of the averaged weights, lower is better; the best weights are kept."""
@@ -196,29 +224,10 @@ class Training:
                 self._check_loss()
             self._show(shown)
             # Every callback is called in every process, so that the processes stay in step.
-            ended = sum(self._call(callback) for callback in self.callbacks)
+            ended = sum(self._call(callback, self) for callback in self.callbacks)
             if self.world.most(ended):
                 break
         self.weights.finish()
-
-    def _call(self, callback: Callable[["Training"], Any]) -> bool:
-        """Call a callback; whether it ends the run."""
-        try:
-            return bool(callback(self))
-        except MultisiError:
-            raise
-        except Exception as error:
-            if id(callback) not in self._warned:
-                self._warned.add(id(callback))
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                warnings.warn(
-                    f"The callback {callback!r} failed at step {self.step}, in {place.filename}, "
-                    f"line {place.lineno}: {type(error).__name__}: {error}. Training "
-                    "continues, and later failures of this callback are not shown.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-            return False
 
     def _one(self, rate: float) -> bool:
         """One step; False if it is skipped because the gradient is not finite."""

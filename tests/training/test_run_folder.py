@@ -207,7 +207,7 @@ def test_two_trainers(tmp_path):
 
 
 def test_interrupted_save(tmp_path):
-    stale = tmp_path / ".step-000000005.safetensors.abcd1234.tmp"
+    stale = tmp_path / ".multisi-0123abcd.tmp"
     stale.write_bytes(b"half")
     fit(tmp_path, steps=3)
     assert not stale.exists()
@@ -240,7 +240,7 @@ def test_other_options_on_resume(tmp_path):
 
 def test_other_options_on_resume_of_a_network(tmp_path):
     multisi.fit(DATA, network=MLP((2,), 3, width=16), run_dir=tmp_path, steps=3, progress=False)
-    with pytest.raises(CheckpointError, match="does not fit this run; its network may differ"):
+    with pytest.raises(ConfigError, match=r"network\.parts: sha256:\w+… then, .* now"):
         multisi.fit(
             DATA,
             network=MLP((2,), 3, width=24),

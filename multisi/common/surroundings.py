@@ -30,7 +30,9 @@ def kept() -> Iterator[list[str]]:
     """Restore at the end, also after an error, what was changed inside.
 
     These are signal handlers, warning filters, the working folder, generators of random numbers,
-    and the settings of Python, numpy and torch that change what other code does.
+    and the settings of Python, numpy and torch that change what other code does. Those of the whole
+    process are left alone in other threads than the main one: to restore them there would undo
+    what the main thread has done in the meantime.
 
     Returns:
         A list, which names at the end what was changed.
@@ -56,14 +58,19 @@ def kept() -> Iterator[list[str]]:
 
 
 def _settings() -> _Settings:
+    # A module that is being imported, or could not be, has no such functions.
+    torch = sys.modules.get("torch")
+    ready = hasattr(torch, "get_float32_matmul_precision")
+    if ready:
+        yield from _of_the_thread(torch)
+    if threading.current_thread() is not threading.main_thread():
+        return
     yield from _of_python()
-    if threading.current_thread() is threading.main_thread():  # These belong to it alone.
-        yield from _of_the_main_thread()
+    yield from _of_handlers()
     if "numpy" in sys.modules:
         yield from _of_numpy(sys.modules["numpy"])
-    # A module that is being imported, or could not be, has no such functions.
-    if hasattr(sys.modules.get("torch"), "get_float32_matmul_precision"):
-        yield from _of_torch(sys.modules["torch"])
+    if ready:
+        yield from _of_torch(torch)
 
 
 def _of_python() -> _Settings:
@@ -80,7 +87,7 @@ def _of_python() -> _Settings:
         yield "the working folder", os.getcwd(), os.chdir
 
 
-def _of_the_main_thread() -> _Settings:
+def _of_handlers() -> _Settings:
     yield "warning filters", list(warnings.filters), _filter
     for number in sorted(signal.valid_signals()):
         handler = signal.getsignal(number)
@@ -110,17 +117,20 @@ def _lists(state: Any) -> Any:
     return state.tolist() if hasattr(state, "tolist") else state
 
 
-def _of_torch(torch: Any) -> _Settings:
+def _of_the_thread(torch: Any) -> _Settings:
     yield "gradients", torch.is_grad_enabled(), torch.set_grad_enabled
-    yield (
-        "the default type",
-        str(torch.get_default_dtype()),
-        lambda v: torch.set_default_dtype(getattr(torch, v.removeprefix("torch."))),
-    )
     yield (
         "the default device",
         str(torch.get_default_device()),
         lambda v: torch.set_default_device(None if v == "cpu" else v),
+    )
+
+
+def _of_torch(torch: Any) -> _Settings:
+    yield (
+        "the default type",
+        str(torch.get_default_dtype()),
+        lambda v: torch.set_default_dtype(getattr(torch, v.removeprefix("torch."))),
     )
     yield "the number of threads", torch.get_num_threads(), torch.set_num_threads
     yield (

@@ -5,8 +5,10 @@ import concurrent.futures
 import multiprocessing
 import os
 import pathlib
+import random
 import subprocess
 import sys
+import threading
 import zipfile
 
 import numpy as np
@@ -204,6 +206,25 @@ def test_threads_may_fit_and_load(tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_threads_may_fit_while_others_draw():
+    """The generators of numpy and Python, which the main thread uses meanwhile, are not rewound."""
+    entered, drawn = threading.Event(), threading.Event()
+
+    def wait(training):
+        entered.set()
+        drawn.wait(30)
+
+    options = {"steps": 1, "progress": False, "callbacks": [wait]}
+    thread = threading.Thread(target=multisi.fit, args=({"a": X, "b": X + 1},), kwargs=options)
+    thread.start()
+    entered.wait(30)
+    np.random.rand(3), random.random()
+    states = str(np.random.get_state()), random.getstate()
+    drawn.set()
+    thread.join()
+    assert (str(np.random.get_state()), random.getstate()) == states
+
+
 @pytest.mark.slow
 def test_processes_may_be_spawned_while_training():
     """A loader with workers of its own, started afresh."""
@@ -217,6 +238,7 @@ def test_processes_may_be_spawned_while_training():
 
 WITHOUT = """
 import sys
+import threading
 for name in {missing!r}:
     sys.modules[name] = None
 """

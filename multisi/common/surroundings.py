@@ -30,9 +30,9 @@ def kept() -> Iterator[list[str]]:
     """Restore at the end, also after an error, what was changed inside.
 
     These are signal handlers, warning filters, the working folder, generators of random numbers,
-    and the settings of Python, numpy and torch that change what other code does. Those of the whole
-    process are left alone in other threads than the main one: to restore them there would undo
-    what the main thread has done in the meantime.
+    and the settings of Python, numpy and torch that change what other code does. Those of the
+    whole process are left alone in other threads than the main one: to restore them there would
+    undo what the main thread has done in the meantime.
 
     Returns:
         A list, which names at the end what was changed.

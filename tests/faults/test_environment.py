@@ -207,7 +207,7 @@ def test_threads_may_fit_and_load(tmp_path):
 
 
 def test_threads_may_fit_while_others_draw():
-    """The generators of numpy and Python, which the main thread uses meanwhile, are not rewound."""
+    """The generators of numpy and Python, which the main thread uses, are not rewound."""
     entered, drawn = threading.Event(), threading.Event()
 
     def wait(training):

@@ -125,9 +125,8 @@ class Model(Densities):
                 `(k,)`; or one for each row, as a list of names or coordinates `(b, k)`.
             target: Where they go, in the same form.
             via: A point to pass through, or a list of points.
-            noise: 0 for the deterministic flow; a number for
-                $\varepsilon = \mathrm{noise} \cdot w_0$; a schedule of `multisi.noise`; a function
-                of `(t, weights)` that returns $\varepsilon$; or `"auto"`, the constant with the
+            noise: 0 for the flow; a number for $\varepsilon = \mathrm{noise} \cdot w_0$; a
+                schedule of `multisi.noise`; a function of `(t, weights)` that returns $\varepsilon$; or `"auto"`, the constant with the
                 lowest KL bound, after `calibrate`.
             seed: Seed of the noise; `None` draws a fresh one.
             path: A path or its name; by default straight from point to point, or bowed towards
@@ -137,7 +136,8 @@ class Model(Densities):
             solver: A solver or its name; by default `adams` for the flow, `midpoint` with noise.
             steps: Number of solver steps, shared among the legs of the path.
             grid: Times of the path, from 0 to 1, instead of `steps`.
-            condition: An extra input of the network, one vector per row or one for all.
+            condition: An extra input of the network, one vector per row or one for all, which may
+                be a dict of names.
             denoise: Take the last step of an SDE without noise, to the mean of the target.
             rows: An integer for each row; the noise of a row then depends on the seed and its
                 integer alone, not on the batch.
@@ -159,9 +159,9 @@ class Model(Densities):
             PluginError: a part from a plugin breaks its contract.
         """
         states = (given := self.given(x)).rows
-        route = [named_points.resolve(source, self.marginals, len(states), "source")]
+        route = [named_points.resolve(source, self.marginals, x, "source")]
         route += [] if via is None else named_points.waypoints(via, self.marginals)
-        route += [named_points.resolve(target, self.marginals, len(states), "target")]
+        route += [named_points.resolve(target, self.marginals, x, "target")]
         if isinstance(noise, str) and noise == "auto":
             noise = calibrated_noise(
                 self._calibration, source, target, via, path=path, interpolant=interpolant
@@ -182,7 +182,7 @@ class Model(Densities):
         if options.noise is not None:
             self.check_score("noise > 0")
         self.check_noise(options.interpolant, path)
-        random = seeds.of_rows(seed, rows, len(states), self.device)
+        random = seeds.of_rows(seed, rows, x, self.device)
         with torch.no_grad():
             start = checked_weights(options.interpolant, route[0])
             y = self.standardise(states, start)

@@ -47,7 +47,11 @@ def dense(x: Any, what: str) -> Tensor:
         raise DataError(f"{what} must be a plain, dense array; got {kind}.")
     if tensor.is_complex():
         raise DataError(f"{what} must be real numbers; got {tensor.dtype}.")
-    return (tensor.clone() if tensor.is_inference() else tensor).detach()
+    if tensor.is_floating_point() and tensor.dtype.itemsize < 2:
+        raise DataError(
+            f"{what} must have a floating type of 16 bits or more; got {tensor.dtype}."
+        )
+    return (tensor.clone() if tensor.is_inference() else tensor).detach().resolve_neg()
 
 
 def floating(kind: Any) -> torch.dtype:
@@ -173,7 +177,9 @@ def _array(values: Any, what: str) -> "np.ndarray[Any, Any]":
     except Exception as error:
         raise DataError(f"{what} must be an array of numbers; got {error!r}.") from error
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{what} must be an array of numbers; got type {array.dtype}.")
+        plain = array.dtype != object or isinstance(values, np.ndarray | list | tuple)
+        kind = f"type {array.dtype}" if plain else f"a {type(values).__name__}"
+        raise DataError(f"{what} must be an array of numbers; got {kind}.")
     if np.ma.is_masked(values):
         raise DataError(
             f"{what} must be an array of numbers; got masked entries. Remove their rows."

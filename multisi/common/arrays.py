@@ -41,6 +41,12 @@ def dense(x: Any, what: str) -> Tensor:
         DataError: `x` is not an array of real numbers.
     """
     tensor = x if isinstance(x, Tensor) else torch.from_numpy(_array(x, what))
+    if not _has_storage(tensor):
+        raise DataError(
+            f"{what} must be a tensor with values; got one that a transform of torch, such as "
+            "torch.func.vmap or grad, passes through a function. Call multisi outside of it: "
+            "all methods take batches, and none computes gradients."
+        )
     plain = tensor.layout == torch.strided and not tensor.is_nested
     if not plain or tensor.is_meta or tensor.is_quantized:
         kind = "a tensor without values" if tensor.is_meta else f"{tensor.layout}, {tensor.dtype}"
@@ -52,6 +58,16 @@ def dense(x: Any, what: str) -> Tensor:
             f"{what} must have a floating type of 16 bits or more; got {tensor.dtype}."
         )
     return (tensor.clone() if tensor.is_inference() else tensor).detach().resolve_neg()
+
+
+def _has_storage(tensor: Tensor) -> bool:
+    """Whether a dense tensor has memory of its own; it has none inside transforms of torch."""
+    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
+        return True
+    try:
+        return tensor.untyped_storage().device == tensor.device
+    except (NotImplementedError, RuntimeError):
+        return False
 
 
 def floating(kind: Any) -> torch.dtype:

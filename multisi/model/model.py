@@ -126,8 +126,9 @@ class Model(Densities):
             target: Where they go, in the same form.
             via: A point to pass through, or a list of points.
             noise: 0 for the flow; a number for $\varepsilon = \mathrm{noise} \cdot w_0$; a
-                schedule of `multisi.noise`; a function of `(t, weights)` that returns $\varepsilon$; or `"auto"`, the constant with the
-                lowest KL bound, after `calibrate`.
+                schedule of `multisi.noise`; a function of `(t, weights)` that returns
+                $\varepsilon$; or `"auto"`, the constant with the lowest KL bound, after
+                `calibrate`.
             seed: Seed of the noise; `None` draws a fresh one.
             path: A path or its name; by default straight from point to point, or bowed towards
                 the noise where `noise` needs that.

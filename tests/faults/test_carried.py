@@ -217,3 +217,51 @@ def test_rare_types_of_torch(people):
     )
     with pytest.raises(DataError, match=r"16 bits or more; got torch.float8_e4m3fn"):
         people[0].transport((x / 1e5).to(torch.float8_e4m3fn), "a", "b")
+
+
+class Listed(torch.utils.data.Dataset):
+    """Rows of an array as a dataset, each time with some noise."""
+
+    def __init__(self, rows, noise=0.0):
+        self.rows, self.noise = rows, noise
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows[index] + self.noise * torch.rand(1).item()
+
+
+def mapped(rows, folder):
+    np.save(folder / "rows.npy", rows)
+    return np.load(folder / "rows.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("value", [0.0, 7.3, -1e20])
+@pytest.mark.parametrize("kind", ["mapped", "listed"])
+def test_column_without_variance_of_samples_in_files(value, kind, tmp_path):
+    rows = np.column_stack([X[:, 0], np.full(len(X), value)])
+    data = mapped(rows, tmp_path) if kind == "mapped" else Listed(rows)
+    model = fit({"a": data, "b": rows + np.array([3.0, 0.0])}, steps=50)
+    assert (model.transport(rows, "a", "b")[:, 1] == value).all()
+    off = rows + np.array([0.0, 1e-6 * (abs(value) + 1)])
+    assert np.array_equal(
+        model.transport(off, "a", "b")[:, 0], model.transport(rows, "a", "b")[:, 0]
+    )
+
+
+def test_column_without_variance_unlike_rows_that_change():
+    rows = np.column_stack([X[:, 0], np.full(len(X), 7.3)])
+    model = fit({"a": Listed(rows, noise=1e-3), "b": X})
+    assert model.standardiser.constants is None
+
+
+@pytest.mark.parametrize("transform", [torch.func.vmap, torch.func.grad, torch.func.jacrev])
+def test_transforms_of_torch(people, transform):
+    x = torch.tensor(PEOPLE.to_numpy()[:3])[:, None]
+    with pytest.raises(
+        DataError, match=r"such as torch\.func.vmap or grad.* Call multisi outside"
+    ):
+        transform(lambda rows: people[0].transport(rows, "a", "b").sum())(x)
+    with pytest.raises(DataError, match="Call multisi outside"):
+        torch.func.vmap(Marginal)(x)

@@ -58,7 +58,8 @@ def of_rows(seed: Any, rows: Any, x: Any, device: torch.device) -> torch.Generat
         )
     except (TypeError, ValueError):
         raise ConfigError(f"rows must be one integer per row; got {rows!r}.") from None
-    if numbers.is_floating_point() or numbers.shape != (count,):
+    kinds = (torch.bool, torch.complex64, torch.complex128)
+    if numbers.is_floating_point() or numbers.dtype in kinds or numbers.shape != (count,):
         raise ConfigError(
             f"rows must be one integer per row, shape ({count},); got {numbers.dtype} of shape "
             f"{tuple(numbers.shape)}."

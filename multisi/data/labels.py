@@ -19,7 +19,7 @@ def label_numbers(labels: Any) -> Tensor:
         DataError: the labels are neither integers nor text, or some are missing.
     """
     values = labels if isinstance(labels, Tensor) else _plain(labels)
-    if isinstance(values, np.ndarray) and values.dtype.kind in "UO":
+    if isinstance(values, np.ndarray) and values.dtype.kind in "UOT":
         return torch.from_numpy(_of_text(values))
     try:
         numbers = dense(values, "labels")

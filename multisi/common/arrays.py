@@ -104,6 +104,11 @@ class Given:
         order = places(frames.names(x, what), features, what)
         return cls(x, rows[:, order], order) if order != sorted(order) else cls(x, rows)
 
+    @property
+    def indexed(self) -> Any:
+        """What the user gave, if it is a table or a column with an index; otherwise the rows."""
+        return self.rows if frames.index_of(self.x) is None else self.x
+
     def back(self, y: Tensor) -> Any:
         """Results as the same kind of array or table; the last axis of `y` may be the features.
 

@@ -228,10 +228,10 @@ class Field:
     def _at(self, x: Any, alpha: Any, condition: Any) -> tuple[Given, Tensor, Tensor]:
         """Rows in data units, the standardised means of all marginals, and weights on the cone."""
         given = self.given(x)
-        weights = named_points.on_cone(alpha, self.marginals, x, "alpha")
+        weights = named_points.on_cone(alpha, self.marginals, given.indexed, "alpha")
         y = self.standardise(given.rows, weights)
         point = (weights / weights.sum(-1, keepdim=True)).to(y)
-        means = self.conditional_means(y, point, self.given_condition(condition, x))
+        means = self.conditional_means(y, point, self.given_condition(condition, given.indexed))
         return given, means, weights
 
     def given(self, x: Any, what: str = "x") -> Given:

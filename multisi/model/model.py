@@ -160,9 +160,9 @@ class Model(Densities):
             PluginError: a part from a plugin breaks its contract.
         """
         states = (given := self.given(x)).rows
-        route = [named_points.resolve(source, self.marginals, x, "source")]
+        route = [named_points.resolve(source, self.marginals, given.indexed, "source")]
         route += [] if via is None else named_points.waypoints(via, self.marginals)
-        route += [named_points.resolve(target, self.marginals, x, "target")]
+        route += [named_points.resolve(target, self.marginals, given.indexed, "target")]
         if isinstance(noise, str) and noise == "auto":
             noise = calibrated_noise(
                 self._calibration, source, target, via, path=path, interpolant=interpolant
@@ -175,7 +175,7 @@ class Model(Densities):
             steps=steps,
             grid=grid,
             noise=noise,
-            condition=self.given_condition(condition, states if condition is None else x),
+            condition=self.given_condition(condition, given.indexed),
             denoise=denoise,
             batch_size=batch_size,
             precision=precision,
@@ -183,7 +183,7 @@ class Model(Densities):
         if options.noise is not None:
             self.check_score("noise > 0")
         self.check_noise(options.interpolant, path)
-        random = seeds.of_rows(seed, rows, x, self.device)
+        random = seeds.of_rows(seed, rows, given.indexed, self.device)
         with torch.no_grad():
             start = checked_weights(options.interpolant, route[0])
             y = self.standardise(states, start)
@@ -230,7 +230,7 @@ class Model(Densities):
             SimplexError: the path is not on the simplex at `t`.
             SolverError: the velocity is not finite.
         """
-        rows, told = (given := self.given(x)).rows, self.given_condition(condition, x)
+        rows, told = (given := self.given(x)).rows, self.given_condition(condition, given.indexed)
         return given.back(velocity(self, rows, path, t, told, interpolant))
 
     @own_state

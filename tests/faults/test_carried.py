@@ -267,3 +267,18 @@ def test_transforms_of_torch(people, transform):
         transform(lambda rows: people[0].transport(rows, "a", "b").sum())(x)
     with pytest.raises(DataError, match="Call multisi outside"):
         torch.func.vmap(Marginal)(x)
+
+
+def test_other_kinds_of_tables_unlike_bare_arrays(people):
+    class Bare:
+        """Nothing but an array: no length, no names."""
+
+        def __array__(self, dtype=None, copy=None):
+            return PEOPLE.to_numpy()
+
+    targets = ["b"] * len(PEOPLE)
+    for call in (
+        lambda x: people[0].transport(x, "a", targets, steps=4),
+        lambda x: people[0].log_prob(x, "a", steps=4),
+    ):
+        assert np.array_equal(call(Bare()), call(PEOPLE.to_numpy()))

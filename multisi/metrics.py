@@ -210,6 +210,7 @@ def gaussian_map(source: Any, target: Any) -> Any:
         tensor([[4.]], dtype=torch.float64)
     """
     a, b = _pair(source, target)
+    features = frames.names(source, "source") if frames.is_frame(source) else None
     unit, scale = _unit(a), _unit(b)
     a, b = a / unit, b / scale
     m0, m1 = a.mean(0), b.mean(0)
@@ -222,7 +223,7 @@ def gaussian_map(source: Any, target: Any) -> Any:
 
     @own_state
     def transport(x: Any) -> Tensor:
-        rows = _rows(x, "x")
+        rows = _rows(x, "x", features)
         if rows.shape[1] != len(m0):
             raise ShapeError(f"x must have rows of {len(m0)} numbers; got {rows.shape[1]}.")
         return (m1 + (rows / unit - m0) @ basis @ matrix @ basis.T) * scale

@@ -62,7 +62,7 @@ class HeldOut:
             )
         self.seed = seeds.check(seed)
         samples = checks.integer(samples, "samples", least=4)
-        data = {name: _aligned(m, features, condition_features) for name, m in data.items()}
+        data = {name: aligned(m, features, condition_features) for name, m in data.items()}
         named = next(iter(data.values())).features if features is None else features
         self.features = None if named is None else tuple(named)
         self.rows = {
@@ -168,10 +168,14 @@ def checked_units(units: Any) -> str:
     return str(units)
 
 
-def _aligned(
+def aligned(
     marginal: Marginal, features: Sequence[str] | None, condition_features: Sequence[str] | None
 ) -> Marginal:
-    """A marginal with the columns of its samples and of its condition in the model's order."""
+    """A marginal with the columns of its samples and of its condition in the model's order.
+
+    Raises:
+        DataError: it has other columns.
+    """
     if features is not None and marginal.features is not None:
         marginal = marginal.aligned(features)
     own = marginal.condition_features

@@ -29,12 +29,12 @@ from torch import Tensor
 from multisi import registry
 from multisi.analysis.likelihood import log_density
 from multisi.analysis.path_states import PathStates, nodes
-from multisi.common import arrays, checks
+from multisi.common import checks
 from multisi.common.estimate import Estimate
 from multisi.common.shapes import flat_heads
 from multisi.dynamics import Dynamics, ProbabilityFlow
 from multisi.dynamics.route import dynamics_along
-from multisi.errors import ConfigError, DataError, ShapeError
+from multisi.errors import ConfigError
 from multisi.field import named_points
 from multisi.field.field import Field
 from multisi.interpolants import Interpolant
@@ -107,7 +107,8 @@ def bounds(
         model: The model whose error is bounded.
         other: The truth, such as a model of `GaussianMixtureMeans`; or a twin: a model that was
             fitted with another seed, whose squared difference is twice the variance of either.
-        samples: Name to samples of the data marginals on the path, each of shape `(n, *event)`.
+        samples: Name to samples of the data marginals on the path, each of shape `(n, *event)`;
+            weights and a condition of a `Marginal` count.
         source: Name of the marginal where samples come from.
         target: Name of the marginal where they go.
         exact: Whether `other` is the truth.
@@ -125,8 +126,9 @@ def bounds(
 
     Raises:
         ScoreError: the model has no score, or the path has none.
-        ConfigError: a name is unknown, an option is out of range, the marginals of the models
-            differ, or `fisher` is true without the truth or the density of the source.
+        ConfigError: a name is unknown, an option is out of range, the marginals, features or
+            units of the models differ, or `fisher` is true without the truth or the density of
+            the source.
         DataError: samples of a marginal on the path are missing, empty or not finite.
         ShapeError: samples have different event shapes.
 
@@ -149,7 +151,6 @@ def bounds(
     along = functools.partial(dynamics_along, route=ends, path=path, interpolant=interpolant)
     reference = along(other.conditional_means)
     judged = along(model.conditional_means, noise=1.0 if noise is None else noise)
-    _check_samples(samples, [model.marginals[k] for k in reference.support if k > 0])
     states = PathStates(model, samples, reference, checks.integer(count, "count", 2), seed)
     half = 1.0 if exact else 0.5  # The difference of two models has twice the variance of one.
     with torch.inference_mode(False), torch.no_grad():
@@ -167,23 +168,31 @@ def bounds(
 
 
 def check_models(model: Any, other: Any) -> None:
-    """Check that two models have the same marginals.
+    """Check that the states of two models mean the same.
 
     Raises:
-        ConfigError: one of them is not a model, or their marginals differ.
+        ConfigError: one of them is not a model, or their marginals, features, shapes or units
+            differ.
     """
-    own = checks.instance(model, Field, "The model").marginals
-    others = checks.instance(other, Field, "The other model, a twin or the truth,").marginals
-    if own != others:
-        raise ConfigError(f"Both models must have the same marginals; got {own} and {others}.")
-
-
-def _check_samples(samples: Mapping[str, Any], names: list[str]) -> None:
-    shapes = {n: tuple(arrays.floats(samples[n], n).shape) for n in names if n in samples}
-    if empty := [name for name, shape in shapes.items() if not shape[0]]:
-        raise DataError(f"Samples of {', '.join(empty)} must have at least one row; got 0 rows.")
-    if len({shape[1:] for shape in shapes.values()}) > 1:
-        raise ShapeError(f"All samples must have one event shape; got the shapes {shapes}.")
+    one = checks.instance(model, Field, "The model")
+    two = checks.instance(other, Field, "The other model, a twin or the truth,")
+    for what, own, others in (
+        ("marginals", one.marginals, two.marginals),
+        ("features in the same order", one.features, two.features),
+        ("event shape", one.event_shape or two.event_shape, two.event_shape or one.event_shape),
+    ):
+        if own != others:
+            raise ConfigError(f"Both models must have the same {what}; got {own} and {others}.")
+    units = [(one.standardiser, two.standardiser)]
+    if one.conditions is not None and two.conditions is not None:
+        units.append((one.conditions.standardiser, two.conditions.standardiser))
+    told = [of and (of.size, of.features) for of in (one.conditions, two.conditions)]
+    if told[0] != told[1] or not all(own.agrees(others) for own, others in units):
+        raise ConfigError(
+            "Both models must have the same units and conditions. Fit the twin on the same "
+            "samples, or create the truth with Model(..., standardiser=model.standardiser, "
+            "conditions=model.conditions)."
+        )
 
 
 def _errors(judged: Dynamics, reference: Dynamics, t: Tensor, states: PathStates) -> Tensor:
@@ -192,8 +201,9 @@ def _errors(judged: Dynamics, reference: Dynamics, t: Tensor, states: PathStates
     Shape `(3, count)`.
     """
     alpha, rate = reference.alpha_and_rate(t)
-    y = states(alpha)
-    error = (judged.means(y, alpha) - reference.means(y, alpha)).cpu().double()
+    y, told = states(alpha)
+    error = judged.given(told).means(y, alpha) - reference.given(told).means(y, alpha)
+    error = error.cpu().double()
     error = flat_heads(error)
     scale = reference.weights(t).sum().item()
     velocity = torch.einsum("k,bkd->bd", rate, error)
@@ -213,13 +223,15 @@ def _fisher(judged: Dynamics, reference: Dynamics, states: PathStates, steps: in
     total: Any = 0.0
     for t, weight in nodes(reference):
         alpha = reference.alpha(t)
-        y = states(alpha)
-        truth = -reference.means(y, alpha)[:, 0] / alpha[0].item()
+        y, told = states(alpha)
+        truth = -reference.given(told).means(y, alpha)[:, 0] / alpha[0].item()
         score = torch.zeros_like(y)
         for i in range(y[0].numel()):
             step = torch.zeros_like(y[0])
             step.view(-1)[i] = _STEP
-            up, down = (_log_density(judged, y + sign * step, t, steps) for sign in (1, -1))
+            up, down = (
+                _log_density(judged.given(told), y + sign * step, t, steps) for sign in (1, -1)
+            )
             score.view(len(y), -1)[:, i] = (up - down) / (2 * _STEP)
         square = (score - truth).flatten(1).square().sum(1)
         total = total + weight * square / reference.weights(t).sum().item() ** 2
@@ -240,6 +252,8 @@ class _Back(Path):
 
 def _log_density(judged: Dynamics, y: Tensor, t: Tensor, steps: int) -> Tensor:
     """Log-density of the flow's law at time `t`, starting from the noise, shape `(b,)`."""
-    back = ProbabilityFlow(judged.conditional_means, _Back(judged.path, t), judged.interpolant)
+    back = ProbabilityFlow(
+        judged.conditional_means, _Back(judged.path, t), judged.interpolant, judged.condition
+    )
     solver = registry.create("solver", "adams", Solver)
     return log_density(back, y, time_grid(back, steps, solver.spread), solver)

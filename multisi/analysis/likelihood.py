@@ -129,8 +129,8 @@ def log_prob(
             f"A likelihood needs a standard-normal marginal to end in; {field} has none. Fit "
             'with one: {"noise": multisi.StandardNormal(), ...}.'
         )
-    rows = field.given(x).rows
-    condition = field.given_condition(condition, x)
+    rows = (users := field.given(x)).rows
+    condition = field.given_condition(condition, users.indexed)
     start = named_points.resolve(marginal, field.marginals, None, "marginal")
     end = named_points.resolve(field.noise, field.marginals, None, "noise")
     if stochastic := not noises.is_zero(noise):

@@ -1,5 +1,6 @@
 """Samples of the true law along a path, drawn without integration."""
 
+import copy
 import itertools
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 from multisi import simplex
+from multisi.analysis.held_out import aligned
 from multisi.common import seeds
+from multisi.data.marginals import Marginal
 from multisi.dynamics import Dynamics
-from multisi.errors import DataError
+from multisi.errors import DataError, ShapeError
 from multisi.field.field import Field
 
 _GAUSS = tuple(torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(16))
@@ -22,13 +25,16 @@ class PathStates:
 
     Arguments:
         field: The field, for its marginals and its standardiser.
-        samples: Name to samples of the data marginals on the path, each of shape `(n, *event)`.
+        samples: Name to samples of the data marginals on the path, each of shape `(n, *event)`;
+            weights and a condition of a `Marginal` count.
         flow: Dynamics along the path.
         count: Number of states at each point.
         seed: Seed of the draws.
 
     Raises:
-        DataError: samples of a marginal on the path are missing or not finite.
+        DataError: samples of a marginal on the path are missing or not finite, or the model takes
+            a condition and no samples have one.
+        ShapeError: samples have different event shapes.
     """
 
     def __init__(
@@ -47,23 +53,58 @@ class PathStates:
                 f"Samples are needed of {', '.join(missing)}, which the path passes; got "
                 f"samples of {', '.join(samples) or 'none'}."
             )
+        self._marginals = _prepared(field, samples)
         self._columns: dict[int, Tensor] = {}
         for k in support:
-            rows = field.given(samples[field.marginals[k]], field.marginals[k]).rows
+            marginal = self._marginals[k]
+            rows = field.given(marginal.look(torch.arange(len(marginal))), marginal.name).rows
             corner = simplex.corner(k, len(field.marginals))
             self._columns[k] = field.standardise(rows, corner)
-        self._event, self._like = next(iter(self._columns.values())).shape[1:], like
-        self._count = count
+        shapes = {field.marginals[k]: tuple(x.shape[1:]) for k, x in self._columns.items()}
+        if len(set(shapes.values())) > 1:
+            raise ShapeError(f"All samples must have one event shape; got the shapes {shapes}.")
+        self._event, self._like = next(iter(shapes.values())), like
+        self._count, self._conditions = count, field.conditions
+        if self._conditions and all(m.condition is None for m in self._marginals.values()):
+            raise DataError(
+                "The model takes a condition, and no samples have one. Give those of one marginal "
+                "as Marginal(samples, condition=...)."
+            )
 
-    def __call__(self, alpha: Tensor) -> Tensor:
-        """States at a point of the simplex, shape `(count, *event)`."""
+    def __call__(self, alpha: Tensor) -> tuple[Tensor, Tensor | None]:
+        """States at a point of the simplex, shape `(count, *event)`, and their conditions."""
         shape = (self._count, *self._event)
         z = torch.randn(shape, generator=self._random, dtype=torch.float64)
         y = alpha[0].item() * z.to(self._like)
+        drawn = {}
         for k, rows in self._columns.items():
-            index = torch.randint(len(rows), (self._count,), generator=self._random)
+            drawn[k] = index = self._marginals[k].draw(self._count, self._random)
             y = y + alpha[k].item() * rows[index.to(rows.device)]
-        return y
+        return y, self._condition(drawn)
+
+    def _condition(self, drawn: Mapping[int, Tensor]) -> Tensor | None:
+        """Standardised conditions of the drawn rows, or drawn where a marginal has them."""
+        for k, marginal in self._marginals.items():
+            if self._conditions is not None and marginal.condition is not None:
+                rows = drawn.get(k)
+                rows = marginal.draw(self._count, self._random) if rows is None else rows
+                return self._conditions.standardise(marginal.condition[rows]).to(self._like)
+        return None
+
+
+def _prepared(field: Field, samples: Mapping[str, Any]) -> dict[int, Marginal]:
+    """Index to samples as a marginal, with the columns in the order of the field."""
+    found, told = {}, None if field.conditions is None else field.conditions.features
+    for k, name in enumerate(field.marginals):
+        if name in samples and k > 0:
+            try:
+                given = samples[name]
+                given = copy.copy(given) if isinstance(given, Marginal) else Marginal(given)
+            except (DataError, ShapeError) as error:
+                raise type(error)(f"Samples of {name!r}: {error}") from error
+            given.name = name
+            found[k] = aligned(given, field.features, told)
+    return found
 
 
 def nodes(flow: Dynamics) -> list[tuple[Tensor, float]]:

@@ -45,7 +45,7 @@ def velocity(
     with torch.no_grad():
         flow = ProbabilityFlow(field.conditional_means, path, chosen)
         weights, rate = value_and_rate(flow.weights, at)
-        weights = named_points.on_cone(weights, field.marginals, len(rows), "alpha")
+        weights = named_points.on_cone(weights, field.marginals, rows, "alpha")
         y = field.standardise(rows, weights)
         flow.condition = condition
         scale = field.standardiser.affine(weights, rows)[1]

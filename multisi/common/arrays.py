@@ -41,13 +41,33 @@ def dense(x: Any, what: str) -> Tensor:
         DataError: `x` is not an array of real numbers.
     """
     tensor = x if isinstance(x, Tensor) else torch.from_numpy(_array(x, what))
+    if not _has_storage(tensor):
+        raise DataError(
+            f"{what} must be a tensor with values; got one that a transform of torch, such as "
+            "torch.func.vmap or grad, passes through a function. Call multisi outside of it: "
+            "all methods take batches, and none computes gradients."
+        )
     plain = tensor.layout == torch.strided and not tensor.is_nested
     if not plain or tensor.is_meta or tensor.is_quantized:
         kind = "a tensor without values" if tensor.is_meta else f"{tensor.layout}, {tensor.dtype}"
         raise DataError(f"{what} must be a plain, dense array; got {kind}.")
     if tensor.is_complex():
         raise DataError(f"{what} must be real numbers; got {tensor.dtype}.")
-    return (tensor.clone() if tensor.is_inference() else tensor).detach()
+    if tensor.is_floating_point() and tensor.dtype.itemsize < 2:
+        raise DataError(
+            f"{what} must have a floating type of 16 bits or more; got {tensor.dtype}."
+        )
+    return (tensor.clone() if tensor.is_inference() else tensor).detach().resolve_neg()
+
+
+def _has_storage(tensor: Tensor) -> bool:
+    """Whether a dense tensor has memory of its own; it has none inside transforms of torch."""
+    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_meta:
+        return True
+    try:
+        return tensor.untyped_storage().device == tensor.device
+    except (NotImplementedError, RuntimeError):
+        return False
 
 
 def floating(kind: Any) -> torch.dtype:
@@ -83,6 +103,11 @@ class Given:
             return cls(x, rows)
         order = places(frames.names(x, what), features, what)
         return cls(x, rows[:, order], order) if order != sorted(order) else cls(x, rows)
+
+    @property
+    def indexed(self) -> Any:
+        """What the user gave, if it is a table or a column with an index; otherwise the rows."""
+        return self.rows if frames.index_of(self.x) is None else self.x
 
     def back(self, y: Tensor) -> Any:
         """Results as the same kind of array or table; the last axis of `y` may be the features.
@@ -173,7 +198,9 @@ def _array(values: Any, what: str) -> "np.ndarray[Any, Any]":
     except Exception as error:
         raise DataError(f"{what} must be an array of numbers; got {error!r}.") from error
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{what} must be an array of numbers; got type {array.dtype}.")
+        plain = array.dtype != object or isinstance(values, np.ndarray | list | tuple)
+        kind = f"type {array.dtype}" if plain else f"a {type(values).__name__}"
+        raise DataError(f"{what} must be an array of numbers; got {kind}.")
     if np.ma.is_masked(values):
         raise DataError(
             f"{what} must be an array of numbers; got masked entries. Remove their rows."

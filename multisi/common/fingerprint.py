@@ -116,7 +116,10 @@ class _Reader:
         return _hash(f"{array.dtype} {array.shape}", np.ascontiguousarray(_some(array)).tobytes())
 
     def _module(self, module: nn.Module) -> Any:
-        parts = [(type(part).__qualname__, part.extra_repr()) for part in _modules(module)]
+        parts = [
+            [type(part).__qualname__, part.extra_repr(), self.read(_settings(part))]
+            for part in _modules(module)
+        ]
         named = weights_of(module)
         found = {
             name: [str(part.dtype), list(part.shape)]
@@ -242,6 +245,20 @@ def _constants(code: types.CodeType) -> list[Any]:
 def _inner(module: nn.Module) -> nn.Module:
     """The module behind `torch.compile`."""
     return getattr(module, "_orig_mod", module)
+
+
+def _settings(part: nn.Module) -> dict[str, Any]:
+    """The plain attributes of a module, such as a factor or an activation."""
+    kinds = (*_PLAIN, np.generic, types.FunctionType, functools.partial)
+
+    def plain(value: Any) -> bool:
+        return isinstance(value, kinds) or (
+            isinstance(value, list | tuple) and all(map(plain, value))
+        )
+
+    hidden = {"training"}
+    found = {n: v for n, v in vars(part).items() if not n.startswith("_") and n not in hidden}
+    return {name: value for name, value in found.items() if plain(value)}
 
 
 def _modules(module: nn.Module) -> Any:

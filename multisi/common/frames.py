@@ -1,6 +1,7 @@
 """Tables, columns and indexes of pandas: their numbers, their names, and the way back."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,14 @@ def plain(value: Any) -> Any:
     if not is_column(value):
         return value
     array, index = np.asarray(value), list(getattr(value, "index", ()))
-    named = bool(index) and all(isinstance(name, str) for name in index)
-    if named and array.dtype.kind in "biuf":
-        return dict(zip(index, array.tolist(), strict=True))
+    if index and not counts(index) and array.dtype.kind in "biuf":
+        return dict(zip(_texts(index), array.tolist(), strict=True))
     return array
+
+
+def counts(labels: Any) -> bool:
+    """Whether labels count from 0 on, as those that pandas makes where there are no names."""
+    return list(labels) == list(range(len(labels)))
 
 
 def names(frame: Any, what: str) -> tuple[str, ...]:
@@ -40,11 +45,14 @@ def names(frame: Any, what: str) -> tuple[str, ...]:
     Raises:
         DataError: a name is repeated.
     """
-    found = [
-        "/".join(map(str, label)) if isinstance(label, tuple) else str(label)
-        for label in frame.columns
-    ]
+    found = _texts(frame.columns)
     return check_features(found, len(found), what)
+
+
+def _texts(labels: Any) -> list[str]:
+    return [
+        "/".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in labels
+    ]
 
 
 def numbers(table: Any, what: str) -> "np.ndarray[Any, Any]":
@@ -84,21 +92,26 @@ def _column(column: Any, what: str) -> "np.ndarray[Any, Any]":
     return column.to_numpy(np.float32 if short else np.float64)  # type: ignore[no-any-return]
 
 
+def index_of(value: Any) -> Any:
+    """The index of a DataFrame or a Series of pandas; `None` for anything else."""
+    pandas = sys.modules.get("pandas")
+    known = pandas is not None and isinstance(value, pandas.Series | pandas.DataFrame)
+    return value.index if known else None
+
+
 def check_index(values: Any, table: Any, what: str) -> None:
     """Check that a Series or DataFrame has the index of the samples it belongs to.
 
     Raises:
         DataError: both have an index, and these differ.
     """
-    pandas = sys.modules.get("pandas")
-    if pandas is None or not isinstance(table, pandas.Series | pandas.DataFrame):
+    own, expected = index_of(values), index_of(table)
+    if own is None or expected is None or len(own) != len(expected) or own.equals(expected):
         return
-    if isinstance(values, pandas.Series | pandas.DataFrame) and len(values) == len(table):
-        if not values.index.equals(table.index):
-            raise DataError(
-                f"{what} must have the index of the samples, since it goes with their rows. Align "
-                f"it: {what}.loc[samples.index], or pass {what}.to_numpy()."
-            )
+    raise DataError(
+        f"{what} must have the index of the samples, since it goes with their rows. Align "
+        f"it: {what}.loc[samples.index], or pass {what}.to_numpy()."
+    )
 
 
 def like(values: "np.ndarray[Any, Any]", table: Any) -> Any:
@@ -152,3 +165,15 @@ def refuse_others(value: Any, what: str) -> None:
             f"{what} must be an array or a DataFrame of pandas; got a {type(value).__module__}."
             f"{type(value).__name__}, whose names would be lost. Call .to_pandas() on it."
         )
+    first = value[0] if isinstance(value, list | tuple) and value else None
+    if _has_names(value) or _has_names(first):
+        raise DataError(
+            f"{what} must be an array or a DataFrame of pandas; got a {type(value).__name__} with "
+            "names, which would be lost. Call pandas.DataFrame on it."
+        )
+
+
+def _has_names(value: Any) -> bool:
+    """Whether a value is a dict, a named tuple or a structured array."""
+    named = isinstance(value, Mapping) or (isinstance(value, tuple) and hasattr(value, "_fields"))
+    return named or getattr(getattr(value, "dtype", None), "names", None) is not None

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
+from multisi.common import frames
 from multisi.errors import ConfigError
 
 WITHOUT_FLOAT64 = {"mps"}
@@ -40,22 +41,25 @@ def generator(*seeds: int, device: torch.device | str = "cpu") -> torch.Generato
     return torch.Generator(device).manual_seed(int(state) >> 1)
 
 
-def of_rows(seed: Any, rows: Any, count: int, device: torch.device) -> torch.Generator:
-    """A generator for a batch of `count` rows, which may be numbered.
+def of_rows(seed: Any, rows: Any, x: Any, device: torch.device) -> torch.Generator:
+    """A generator for the rows of a batch `x`, which may be numbered.
 
     Raises:
         ConfigError: `seed` is invalid, or `rows` is not one integer per row.
+        DataError: `rows` has another index than `x`.
     """
-    seed = check(seed)
+    seed, count = check(seed), len(x)
+    frames.check_index(rows, x, "rows")
     if rows is None:
         return generator(seed, device=device)
     try:
         numbers = torch.as_tensor(
-            np.asarray(rows, dtype=None if len(rows) else np.int64), device="cpu"
+            np.array(rows, dtype=None if len(rows) else np.int64), device="cpu"
         )
     except (TypeError, ValueError):
         raise ConfigError(f"rows must be one integer per row; got {rows!r}.") from None
-    if numbers.is_floating_point() or numbers.shape != (count,):
+    kinds = (torch.bool, torch.complex64, torch.complex128)
+    if numbers.is_floating_point() or numbers.dtype in kinds or numbers.shape != (count,):
         raise ConfigError(
             f"rows must be one integer per row, shape ({count},); got {numbers.dtype} of shape "
             f"{tuple(numbers.shape)}."

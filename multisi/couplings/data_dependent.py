@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from multisi.common import checks
+from multisi.common.arrays import dense
 from multisi.common.seeds import generator
 from multisi.couplings.base import Coupling
 from multisi.couplings.independent import Independent
@@ -32,6 +33,7 @@ class DataDependent(Coupling):
         ConfigError: `made` and `of` are not two different datasets, `corrupt` is not callable, or
             `sigma` is negative or not a number.
         ShapeError: when rows are drawn, `corrupt` does not keep their shape.
+        DataError: when rows are drawn, `corrupt` does not return an array of real numbers.
 
     References:
         Albergo, Goldstein, Boffi, Ranganath, Vanden-Eijnden. Stochastic interpolants with
@@ -70,7 +72,7 @@ class DataDependent(Coupling):
         xs = self._independent.sample(n, seed=seed, step=step)
         source = generator(seed, step, 5)
         x = xs[:, self._of]
-        made = self._corrupt(x, source)
+        made = dense(self._corrupt(x, source), "The result of corrupt").to(x)
         if made.shape != x.shape:
             raise ShapeError(f"corrupt must keep shape {tuple(x.shape)}; got {tuple(made.shape)}.")
         noise = (

@@ -13,13 +13,15 @@ from multisi.errors import DataError
 class Paired(RowCoupling):
     """Row i of one dataset is drawn with row i of every other; noise is drawn independently.
 
-    Rows are drawn with replacement, by the weights of the first dataset that has weights.
+    Rows are drawn with replacement, by their weights, which are those of one dataset or the same
+    in several.
 
     Arguments:
         marginals: The marginals in order; all datasets have the same number of rows.
 
     Raises:
-        DataError: the datasets differ in their number of rows.
+        DataError: the datasets differ in their number of rows, in their weights, or as tables in
+            their index.
 
     Example:
         >>> from multisi import Marginal
@@ -36,6 +38,19 @@ class Paired(RowCoupling):
             raise DataError(
                 "Paired datasets must have the same number of rows; "
                 f"got {', '.join(str(len(m)) for m in self.data)}. Use coupling='independent'."
+            )
+
+        weights = [m.weights for m in self.data if m.weights is not None]
+        if any(not torch.allclose(w, weights[0], rtol=1e-9, atol=0) for w in weights[1:]):
+            raise DataError(
+                "Paired rows are drawn together, so weights must be the same in all datasets that "
+                "have them; these differ. Give the weights of pairs to one dataset."
+            )
+        indexes = [m.index for m in self.data if m.index is not None]
+        if any(not index.equals(indexes[0]) for index in indexes[1:]):
+            raise DataError(
+                "Paired tables must have the same index, row by row; these differ. Align them: "
+                "b.loc[a.index], or pass arrays: b.to_numpy()."
             )
 
     def joint(self, n: int, *, seed: int, step: int) -> Joint:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multisi.common.features import places
 from multisi.common.seeds import generator
 from multisi.couplings.base import Coupling
 from multisi.couplings.plan_pool import Columns, Pool
@@ -19,7 +20,8 @@ class Rectified(Coupling):
 
     $(x_1, \dots, x_K) = (T_{i \to 1}(x_i), \dots, T_{i \to K}(x_i))$, where every marginal in turn
     is the starting marginal $i$. A model that is trained on this coupling has straighter paths,
-    which need fewer steps.
+    which need fewer steps. Columns are aligned with the model by name. A model with a condition
+    moves each row with its own, or with one drawn from the marginal that has conditions.
 
     Arguments:
         marginals: The marginals in order.
@@ -30,7 +32,9 @@ class Rectified(Coupling):
         options: Options of the model's `transport`.
 
     Raises:
-        ConfigError: `model` has other marginals, or a size is not an integer or is too small.
+        ConfigError: `model` has other marginals, or takes a condition where no marginal has one
+            or the other way round; or a size is not an integer or is too small.
+        DataError: `model` has other features.
 
     References:
         Liu, Gong, Liu. Flow straight and fast: learning to generate and transfer data with
@@ -56,12 +60,33 @@ class Rectified(Coupling):
         if names is None or list(names) != own:
             raise ConfigError(f"The model must have the marginals {own}; got {names}.")
         self.noise_independent = len(self.data) == len(marginals)
+        self._conditional = next((m for m in self.data if m.condition is not None), None)
+        told, places_of = getattr(model, "conditions", None), self._places
+        if (told is None) != (self._conditional is None):
+            raise ConfigError(
+                "The model and one of the marginals must have a condition, or neither; got "
+                f"{'none' if told is None else 'one'} in the model."
+            )
+        features = getattr(model, "features", None)
+        self._columns = places_of(self.data[0].features, features, "samples")
+        names = None if self._conditional is None else self._conditional.condition_features
+        self._told = places_of(names, told and told.features, "condition")
         self._model, self._options = model, options
         self._pool = Pool(self._move, rows, reuse, pool, self._numbers())
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, shape `(n, k, *event)`."""
         return self._pool.draw(n, seed, step)[0]
+
+    def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
+        """The conditions of the rows of the same draw, shape `(n, c)`; `None` without any."""
+        drawn = self._pool.draw(n, seed, step)
+        return drawn[1] if len(drawn) > 1 else None
+
+    @staticmethod
+    def _places(own: Any, model: Any, what: str) -> Tensor | None:
+        """The places of the model's features among those of the marginals, if both have names."""
+        return None if own is None or model is None else torch.tensor(places(own, model, what))
 
     def _numbers(self) -> int:
         return len(self.marginals) * math.prod(self.data[0].event_shape)
@@ -70,12 +95,24 @@ class Rectified(Coupling):
         source = generator(seed, number, 2)
         rows = self._pool.rows
         start = self.marginals[number % len(self.marginals)]
+        chosen = None
         if isinstance(start, Marginal):
-            x = start.take(start.draw(rows, source))
+            chosen = start.draw(rows, source)
+            x = start.take(chosen)
         else:
             x = torch.randn(
                 (rows, *self.data[0].event_shape), generator=source, dtype=torch.float32
             )
         name = self._model.marginals[number % len(self.marginals)]
-        options = {"seed": seed, **self._options}
-        return [torch.stack(list(self._model.couple(x, name, **options).values()), 1)]
+        options, condition = {"seed": seed, **self._options}, None
+        if self._conditional is not None and self._conditional.condition is not None:
+            drawn = chosen if start is self._conditional else None
+            drawn = self._conditional.draw(rows, source) if drawn is None else drawn
+            condition = self._conditional.condition[drawn]
+            options["condition"] = condition if self._told is None else condition[:, self._told]
+        if self._columns is not None:
+            x = x[:, self._columns]
+        xs = torch.stack(list(self._model.couple(x, name, **options).values()), 1)
+        if self._columns is not None:
+            xs = xs[..., self._columns.argsort()]
+        return [xs] if condition is None else [xs, condition]

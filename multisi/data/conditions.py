@@ -1,12 +1,15 @@
 """The conditions of a model: their units, their names, and the form that networks take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from multisi.common import frames
 from multisi.common.arrays import Given
+from multisi.common.features import places
 from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.data.standardiser import Standardiser
 from multisi.errors import ShapeError
@@ -39,14 +42,20 @@ class Conditions:
         return self.standardiser.shift.numel()
 
     def standardise(self, rows: Tensor) -> Tensor:
-        """Conditions in standardised units, float64, shape `(n, c)`."""
-        return (rows.double() - self.standardiser.shift) / self.standardiser.scale
+        """Conditions in standardised units, float64, shape `(n, c)`.
+
+        A feature that had one value in training has it here too: the network knows no other.
+        """
+        found = (rows.double() - self.standardiser.shift) / self.standardiser.scale
+        constants = self.standardiser.constants
+        return found if constants is None else torch.where(constants.mask, constants.level, found)
 
     def given(self, value: Any, rows: int, like: Tensor) -> Tensor:
         """A condition of the user in standardised units, with the type and device of `like`.
 
         Arguments:
-            value: One vector for each row, shape `(rows, c)`, or one for all, shape `(c,)`.
+            value: One vector for each row, shape `(rows, c)`, or one for all, shape `(c,)`, which
+                may also be a dict or a Series of names to numbers.
             rows: Number of rows.
             like: A tensor with the type and the device of the network.
 
@@ -54,6 +63,7 @@ class Conditions:
             ShapeError: `value` has another shape.
             DataError: `value` is not an array of finite real numbers, or has other columns.
         """
+        value = self._in_order(frames.plain(value))
         found = Given.of(value, self.features, "condition").rows.cpu()
         if found.ndim == 1:
             found = found[None]
@@ -64,3 +74,12 @@ class Conditions:
                 f"{tuple(Given.of(value, what='condition').rows.shape)}."
             )
         return self.standardise(found).to(like).expand(rows, -1)
+
+    def _in_order(self, value: Any) -> Any:
+        """A dict of names to numbers as a list in the order of the features; others unchanged."""
+        if not isinstance(value, Mapping):
+            return value
+        numbers = list(value.values())
+        if self.features is None:
+            return numbers
+        return [numbers[i] for i in places([*map(str, value)], self.features, "condition")]

@@ -19,7 +19,7 @@ def label_numbers(labels: Any) -> Tensor:
         DataError: the labels are neither integers nor text, or some are missing.
     """
     values = labels if isinstance(labels, Tensor) else _plain(labels)
-    if isinstance(values, np.ndarray) and values.dtype.kind in "UO":
+    if isinstance(values, np.ndarray) and values.dtype.kind in "UOT":
         return torch.from_numpy(_of_text(values))
     try:
         numbers = dense(values, "labels")
@@ -52,7 +52,8 @@ def _of_text(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
             f"labels must be integers or text; got {type(other[0]).__name__} {other[0]!r:.40} "
             f"in {len(other)} of {values.size} rows. Remove these rows, or write them as text."
         )
-    texts, places = np.unique(values.astype(str), return_inverse=True)
-    digests = (hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.tolist())
+    texts, places = np.unique(values.astype(object), return_inverse=True)
+    coded = (str(text).encode("utf-8", "surrogatepass") for text in texts.tolist())
+    digests = (hashlib.blake2b(code, digest_size=8).digest() for code in coded)
     numbers = np.array([int.from_bytes(digest, "big") >> 1 for digest in digests], np.int64)
     return numbers[places].reshape(values.shape)

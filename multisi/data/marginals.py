@@ -44,7 +44,8 @@ class Marginal:
         condition: An extra input of the network, one vector per row, shape `(n, c)`, such as the
             initial state of a forecast; at most one marginal has a condition. It is standardised
             as data are.
-        features: Names of the columns, if samples are vectors; by default those of a DataFrame.
+        features: Names of the columns, if samples are vectors; of a DataFrame, the order in which
+            its columns are taken, by default their own.
 
     Raises:
         DataError: `samples`, `weights` or `condition` are not finite numbers, `labels` are
@@ -85,9 +86,15 @@ class Marginal:
         self.labels = None if labels is None else self._per_row(label_numbers(labels), "labels")
         self.weights = None if weights is None else self._check_weights(weights)
         self.condition = None if condition is None else self._check_condition(condition)
+        self.index = frames.index_of(samples)
         self.condition_features = _names(condition, "condition")
-        names = _names(samples, "samples") if features is None else features
+        names = _names(samples, "samples")
         self.features = None if names is None else self._check_features(names)
+        if features is not None:
+            wanted = self._check_features(features)
+            if self.features is not None:  # By name: a table is not renamed.
+                self._source = columns(self._source, places(self.features, wanted, "samples"))
+            self.features = wanted
 
     def _per_row(self, values: Tensor, what: str) -> Tensor:
         if values.shape != (len(self),):
@@ -106,7 +113,7 @@ class Marginal:
 
     def _check_condition(self, condition: Any) -> Tensor:
         values = floats(condition, "condition").to("cpu", torch.float64)
-        if values.ndim != 2 or len(values) != len(self):
+        if values.ndim != 2 or len(values) != len(self) or not values.shape[1]:
             raise ShapeError(
                 f"condition must have one vector per row, shape ({len(self)}, c); "
                 f"got {tuple(values.shape)}."

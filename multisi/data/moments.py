@@ -10,6 +10,7 @@ from torch import Tensor
 from multisi.common.seeds import generator
 from multisi.common.shapes import leading
 from multisi.data.marginals import Marginal
+from multisi.data.sources import Stream
 from multisi.errors import ConfigError
 
 UNITS = ("auto", "features", "channels", "whole")
@@ -30,7 +31,7 @@ class Moments:
     varies: Tensor
     """Whether a feature varies by more than rounding, within a dataset or between them.
 
-    That is assumed of samples that are not in memory, of which only some are read.
+    That is assumed of samples of which only some are read, or which differ when read again.
     """
     least: Tensor
     """The lowest value."""
@@ -38,7 +39,8 @@ class Moments:
     @classmethod
     def of(cls, data: Sequence[Marginal]) -> "Moments":
         """The moments of the mixture in which all datasets have equal shares."""
-        each = [_moments(marginal) for marginal in data]
+        read = [_rows(marginal) for marginal in data]
+        each = [_moments(rows, weights) for rows, weights, _ in read]
         means, variances, lows, highs = (torch.stack(part) for part in zip(*each, strict=True))
         mean, low = means.mean(0), lows.amin(0)
         variance = (variances + (means - mean) ** 2).mean(0)
@@ -47,8 +49,9 @@ class Moments:
         )
         sizes = torch.maximum(lows.abs(), highs.abs())
         within = (highs - lows > _ULPS * leading(ulps, sizes) * sizes).any(0)
-        varies = within | ~_one_value(lows) | (not all(marginal.in_memory for marginal in data))
-        return cls(torch.where(varies, mean, low), torch.where(varies, variance, 0.0), varies, low)
+        seen = within | ~_one_value(lows)
+        varies = seen | (not all(whole for _, _, whole in read))
+        return cls(torch.where(seen, mean, low), torch.where(seen, variance, 0.0), varies, low)
 
     @property
     def constant(self) -> Tensor | None:
@@ -118,21 +121,29 @@ def _channels(event: tuple[int, ...]) -> tuple[int, ...] | None:
     return (first, *ones) if first <= last else (*ones, last)
 
 
-def _moments(marginal: Marginal) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean, variance, least and largest value of each feature, shape `(*event)`; float64.
+def _rows(marginal: Marginal) -> tuple[Tensor, Tensor, bool]:
+    """Rows that stand for a dataset, their weights, and whether these are all of its rows.
 
-    Samples that are not in memory are estimated from some of the rows.
+    Of samples that are not in memory some rows are drawn, unless they are few.
     """
-    weights, size = marginal.shares, max(1, math.prod(marginal.event_shape))
+    weights = marginal.shares
     if marginal.in_memory:
-        rows = marginal.samples
+        rows, whole = marginal.samples, True
     else:
-        count = min(max(_LEAST, _NUMBERS // size), len(marginal))
-        rows = marginal.look(marginal.draw(count, generator(0)))
-        weights = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
+        most = max(_LEAST, _NUMBERS // max(1, math.prod(marginal.event_shape)))
+        whole = len(marginal) <= most and not isinstance(marginal.source, Stream)
+        count = min(most, len(marginal))
+        chosen = torch.arange(count) if whole else marginal.draw(count, generator(0))
+        rows = marginal.look(chosen)
+        weights = weights if whole else torch.full((count,), 1 / count, dtype=torch.float64)
+        whole = whole and torch.equal(rows[:_LEAST], marginal.look(chosen[:_LEAST]))
     used = weights > 0
-    rows, weights = (rows, weights) if used.all() else (rows[used], weights[used])
-    length = max(1, _PART // size)
+    return (rows, weights, whole) if used.all() else (rows[used], weights[used], whole)
+
+
+def _moments(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean, variance, least and largest value of each feature, shape `(*event)`; float64."""
+    length = max(1, _PART // max(1, math.prod(rows.shape[1:])))
     parts = list(zip(torch.split(rows, length), torch.split(weights, length), strict=True))
     mean = sum(torch.tensordot(w, x.cpu().double(), 1) for x, w in parts)
     mean = torch.as_tensor(mean)

@@ -99,6 +99,15 @@ class Standardiser(nn.Module):
         scale = torch.where(scale == 0, 1.0, scale)
         return cls(shift, scale, noise=len(data) < len(marginals), constant=moments.constant)
 
+    def agrees(self, other: "Standardiser") -> bool:
+        """Whether another standardiser of samples of the same shape is the same, up to rounding.
+
+        Arguments:
+            other: The other standardiser.
+        """
+        gaps = other.shift.cpu() - self.shift.cpu(), other.scale.cpu() - self.scale.cpu()
+        return all(bool((gap.abs() <= 1e-6 * self.scale.cpu()).all()) for gap in gaps)
+
     @functools.cached_property
     def constants(self) -> Constants | None:
         """The constant features in standardised units; `None` without any."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -228,10 +228,10 @@ class Field:
     def _at(self, x: Any, alpha: Any, condition: Any) -> tuple[Given, Tensor, Tensor]:
         """Rows in data units, the standardised means of all marginals, and weights on the cone."""
         given = self.given(x)
-        weights = named_points.on_cone(alpha, self.marginals, len(given.rows), "alpha")
+        weights = named_points.on_cone(alpha, self.marginals, given.indexed, "alpha")
         y = self.standardise(given.rows, weights)
         point = (weights / weights.sum(-1, keepdim=True)).to(y)
-        means = self.conditional_means(y, point, self.given_condition(condition, x))
+        means = self.conditional_means(y, point, self.given_condition(condition, given.indexed))
         return given, means, weights
 
     def given(self, x: Any, what: str = "x") -> Given:
@@ -252,7 +252,8 @@ class Field:
             ShapeError: it is not one vector for each row, or one for all.
             DataError: it is not finite, or has other columns or another index than expected.
         """
-        frames.check_index(value, x, "condition")
+        if not isinstance(frames.plain(value), Mapping):
+            frames.check_index(value, x, "condition")
         like, rows = self.conditional_means.reference, len(x)
         if self.conditions is None or value is None:
             return arrays.condition(value, rows, like)

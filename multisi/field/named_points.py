@@ -26,22 +26,23 @@ def index_of(name: str, names: Sequence[str], what: str = "marginal") -> int:
     raise ConfigError(f"{what}: no marginal is named {name!r}.{hint} Known: {', '.join(names)}.")
 
 
-def resolve(where: Any, names: Sequence[str], rows: int | None, what: str) -> Tensor:
+def resolve(where: Any, names: Sequence[str], x: Any, what: str) -> Tensor:
     """The point or points given by `where`, float64, shape `(k,)` or `(rows, k)`.
 
     Arguments:
-        where: A name; a dict of name to weight; an array of coordinates, `(k,)` or `(rows, k)`;
-            or a list of names, one per row.
+        where: A name; a dict of name to weight; an array of coordinates, `(k,)` or `(rows, k)`,
+            or a DataFrame of them, whose columns are names; or a list of names, one per row.
         names: The names of the marginals in order.
-        rows: Number of rows of the batch; `None` where only one point is allowed.
+        x: The samples whose rows the points go with; `None` where only one point is allowed.
         what: Name of the argument, for errors.
 
     Raises:
         ConfigError: a name is unknown, or `where` has none of these forms.
         ShapeError: the number of points is not the number of rows.
         SimplexError: the coordinates are not on the simplex.
+        DataError: the points have another index than the samples.
     """
-    k, where = len(names), frames.plain(where)
+    k, where = len(names), _plain(where, names, x, what)
     if isinstance(where, str):
         return simplex.corner(index_of(where, names, what), k)
     if isinstance(where, Mapping):
@@ -56,22 +57,22 @@ def resolve(where: Any, names: Sequence[str], rows: int | None, what: str) -> Te
         alpha = simplex.check(_coordinates(where, what), k, what)
     if alpha.ndim == 1:
         return alpha
-    if rows is None or alpha.ndim != 2 or len(alpha) != rows:
-        expected = "one point" if rows is None else f"one point, or one for each of {rows} rows"
+    if x is None or alpha.ndim != 2 or len(alpha) != len(x):
+        expected = "one point" if x is None else f"one point, or one for each of {len(x)} rows"
         raise ShapeError(f"{what} must be {expected}; got shape {tuple(alpha.shape)}.")
     return alpha
 
 
-def on_cone(where: Any, names: Sequence[str], rows: int, what: str) -> Tensor:
+def on_cone(where: Any, names: Sequence[str], x: Any, what: str) -> Tensor:
     """Like `resolve`; coordinates may also be weights of the cone, which need not sum to one."""
-    where = frames.plain(where)
+    where = _plain(where, names, x, what)
     if isinstance(where, str | Mapping) or _is_names(where):
-        return resolve(where, names, rows, what)
+        return resolve(where, names, x, what)
     weights = _coordinates(where, what)
     total = weights.sum(-1, keepdim=True) if weights.ndim else weights
     if not (total > 0).all():
         raise SimplexError(f"{what} must have a positive weight; got {weights.tolist()}.")
-    return resolve(weights / total, names, rows, what) * total
+    return resolve(weights / total, names, x, what) * total
 
 
 def waypoints(via: Any, names: Sequence[str]) -> list[Tensor]:
@@ -79,6 +80,21 @@ def waypoints(via: Any, names: Sequence[str]) -> list[Tensor]:
     via = frames.plain(via)
     several = isinstance(via, list | tuple) and not any(_is_number(item) for item in via)
     return [resolve(point, names, None, "via") for point in (via if several else [via])]
+
+
+def _plain(where: Any, names: Sequence[str], x: Any, what: str) -> Any:
+    """Points without pandas: the columns of a DataFrame by name, as coordinates in order."""
+    plain = frames.plain(where)
+    if not isinstance(plain, Mapping):  # Then it has a row for each sample.
+        frames.check_index(where, x, what)
+    if not frames.is_frame(where):
+        return plain
+    values = frames.numbers(where, what)
+    if frames.counts(where.columns):
+        return values
+    found = np.zeros((len(where), len(names)))
+    found[:, [index_of(name, names, what) for name in frames.names(where, what)]] = values
+    return found
 
 
 def _is_names(where: Any) -> bool:

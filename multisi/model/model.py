@@ -125,10 +125,10 @@ class Model(Densities):
                 `(k,)`; or one for each row, as a list of names or coordinates `(b, k)`.
             target: Where they go, in the same form.
             via: A point to pass through, or a list of points.
-            noise: 0 for the deterministic flow; a number for
-                $\varepsilon = \mathrm{noise} \cdot w_0$; a schedule of `multisi.noise`; a function
-                of `(t, weights)` that returns $\varepsilon$; or `"auto"`, the constant with the
-                lowest KL bound, after `calibrate`.
+            noise: 0 for the flow; a number for $\varepsilon = \mathrm{noise} \cdot w_0$; a
+                schedule of `multisi.noise`; a function of `(t, weights)` that returns
+                $\varepsilon$; or `"auto"`, the constant with the lowest KL bound, after
+                `calibrate`.
             seed: Seed of the noise; `None` draws a fresh one.
             path: A path or its name; by default straight from point to point, or bowed towards
                 the noise where `noise` needs that.
@@ -137,7 +137,8 @@ class Model(Densities):
             solver: A solver or its name; by default `adams` for the flow, `midpoint` with noise.
             steps: Number of solver steps, shared among the legs of the path.
             grid: Times of the path, from 0 to 1, instead of `steps`.
-            condition: An extra input of the network, one vector per row or one for all.
+            condition: An extra input of the network, one vector per row or one for all, which may
+                be a dict of names.
             denoise: Take the last step of an SDE without noise, to the mean of the target.
             rows: An integer for each row; the noise of a row then depends on the seed and its
                 integer alone, not on the batch.
@@ -159,9 +160,9 @@ class Model(Densities):
             PluginError: a part from a plugin breaks its contract.
         """
         states = (given := self.given(x)).rows
-        route = [named_points.resolve(source, self.marginals, len(states), "source")]
+        route = [named_points.resolve(source, self.marginals, given.indexed, "source")]
         route += [] if via is None else named_points.waypoints(via, self.marginals)
-        route += [named_points.resolve(target, self.marginals, len(states), "target")]
+        route += [named_points.resolve(target, self.marginals, given.indexed, "target")]
         if isinstance(noise, str) and noise == "auto":
             noise = calibrated_noise(
                 self._calibration, source, target, via, path=path, interpolant=interpolant
@@ -174,7 +175,7 @@ class Model(Densities):
             steps=steps,
             grid=grid,
             noise=noise,
-            condition=self.given_condition(condition, states if condition is None else x),
+            condition=self.given_condition(condition, given.indexed),
             denoise=denoise,
             batch_size=batch_size,
             precision=precision,
@@ -182,7 +183,7 @@ class Model(Densities):
         if options.noise is not None:
             self.check_score("noise > 0")
         self.check_noise(options.interpolant, path)
-        random = seeds.of_rows(seed, rows, len(states), self.device)
+        random = seeds.of_rows(seed, rows, given.indexed, self.device)
         with torch.no_grad():
             start = checked_weights(options.interpolant, route[0])
             y = self.standardise(states, start)
@@ -229,7 +230,7 @@ class Model(Densities):
             SimplexError: the path is not on the simplex at `t`.
             SolverError: the velocity is not finite.
         """
-        rows, told = (given := self.given(x)).rows, self.given_condition(condition, x)
+        rows, told = (given := self.given(x)).rows, self.given_condition(condition, given.indexed)
         return given.back(velocity(self, rows, path, t, told, interpolant))
 
     @own_state

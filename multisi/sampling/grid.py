@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,7 +48,8 @@ def checked_grid(grid: Any) -> Tensor:
         ConfigError: the times are not finite, do not increase, or do not go from 0 to 1.
     """
     try:
-        times = torch.as_tensor(grid, dtype=torch.float64).cpu()
+        given = grid if isinstance(grid, Tensor) else np.array(grid, np.float64)
+        times = torch.as_tensor(given, dtype=torch.float64).cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"grid must be a list of times: {error}.") from None
     if times.ndim != 1 or len(times) < 2:

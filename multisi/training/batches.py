@@ -105,11 +105,13 @@ class Batches:
         except (DataError, ShapeError) as error:
             raise type(error)(f"At step {step}: {error}") from error
         expected = (self.batch_size, len(self.names), *self.event_shape)
-        if not isinstance(xs, Tensor) or xs.shape != expected or not xs.is_floating_point():
-            shaped = isinstance(xs, Tensor)
-            got = f"{tuple(xs.shape)}, {xs.dtype}" if shaped else type(xs).__name__
+        dense = isinstance(xs, Tensor) and xs.layout == torch.strided and not xs.is_meta
+        if not dense or xs.shape != expected or not xs.is_floating_point():
+            got = type(xs).__name__
+            if isinstance(xs, Tensor):
+                got = f"{tuple(xs.shape)}, {xs.dtype}, {xs.layout} on {xs.device}"
             raise ShapeError(
-                f"The coupling must draw shape {expected}, floating point; got {got}."
+                f"The coupling must draw shape {expected}, floating point and dense; got {got}."
             )
         alpha, of_heads = self._at(step)
         if condition is not None and self.conditions is not None:

@@ -23,7 +23,6 @@ from multisi.training.batches import Batches
 from multisi.training.callbacks import EarlyStopping
 from multisi.training.identity import identity
 from multisi.training.loop import Training
-from multisi.training.objective import Batch
 from multisi.training.rescue import Rescue, say
 from multisi.training.run_folder import RunFolder
 from multisi.training.schedule import Schedule
@@ -141,7 +140,7 @@ def fit(
         )
         stopping = [] if held_out is None else [EarlyStopping(held_out)]
         means = batches.means(network, **checks.options(network_options, "network_options"))
-        _try(means, batches(0))
+        _try(means, batches)
         training = Training(
             means,
             batches,
@@ -154,7 +153,7 @@ def fit(
             shard=shard,
         )
         if shard:
-            _try(training.means, batches(0))
+            _try(training.means, batches)
         parts: dict[str, Any] = {"coupling": coupling, "coupling_options": coupling_options}
         parts |= {"network": network, "network_options": network_options}
         parts |= {"held_out": held_out and prepare(held_out)}
@@ -250,8 +249,11 @@ def _summary(training: Training) -> dict[str, Any]:
     }
 
 
-def _try(means: ConditionalMeans, batch: Batch) -> None:
+def _try(means: ConditionalMeans, batches: Batches) -> None:
     """Call the network once before training: check its shape, finiteness and parameters."""
+    batch = batches(0)
+    if not torch.isfinite(batch.x).all():
+        raise TrainingDivergedError(f"The first batch has NaN or infinity.{batches.blame(0)}")
     try:
         with torch.no_grad():
             heads = means.heads(batch.x, batch.alpha, batch.condition)

@@ -98,6 +98,7 @@ def _known(value: Any) -> Any:
 def _of_data(marginal: Marginal) -> dict[str, Any]:
     """Samples and what comes with them; what is absent is left out."""
     parts = {name: getattr(marginal, name) for name in ("labels", "weights", "condition")}
+    parts |= {"condition_features": marginal.condition_features}
     parts |= {"features": marginal.features, "samples": _samples(marginal)}
     return {name: fingerprint(part) for name, part in parts.items() if part is not None}
 

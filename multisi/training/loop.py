@@ -251,6 +251,11 @@ class Training:
         mine = batch[self.world.share(len(batch))] if self.world.size > 1 else batch
         for part in mine.split(self.accumulate) if self.accumulate > 1 else (mine,):
             value = loss(self._trained, part)
+            if not value.requires_grad:
+                raise ConfigError(
+                    "The network must return values that depend on its parameters; these have no "
+                    "gradients. Do not detach them, or compute them under no_grad."
+                )
             if len(part) < len(batch):
                 value = value * (len(part) / len(batch))
             value.backward()  # type: ignore[no-untyped-call]

@@ -152,7 +152,7 @@ def test_bad_input():
         ({"other": multisi.Model}, ConfigError, "instance, not a class"),
         ({"samples": None}, DataError, "Samples are needed of a"),
         ({"samples": 3}, ConfigError, "samples .*dict"),
-        ({"samples": {"a": torch.zeros(0, 2)}}, DataError, "Samples of a .*at least one row"),
+        ({"samples": {"a": torch.zeros(0, 2)}}, DataError, "Samples of 'a': .*at least 2 rows"),
         ({"path": 3}, ConfigError, "path .*Path"),
         ({"steps": "x"}, ConfigError, "steps .*integer"),
     ],
@@ -170,7 +170,7 @@ def test_samples_are_of_one_shape():
         multisi.GaussianMixtureMeans(one, [torch.zeros(1, 2)] * 3, eye), ["z", "a", "b"], "z"
     )
     data = {"a": torch.zeros(4, 1), "b": torch.zeros(4, 2)}
-    with pytest.raises(ShapeError, match="one event shape"):
+    with pytest.raises(ShapeError, match=r"a must have shape \(b, 2\); got \(4, 1\)"):
         analysis.bounds(model, model, data, "a", "b", exact=True)
 
 

@@ -246,7 +246,7 @@ class Wordless(Dataset):
     [
         (lambda: Items(fails), "item 0 of the dataset cannot be read: ZeroDivisionError"),
         (lambda: Items(lambda i: "cat"), "'b': item 0 .*<U3.*'cat'"),
-        (lambda: Items(lambda i: None), "'b': item 0 .*object.*None"),
+        (lambda: Items(lambda i: None), "'b': item 0 .*a NoneType.*None"),
         (lambda: Items(lambda i: ()), r"'b': .*empty.*\(100, 0\)"),
         (lambda: Wordless(), "must have a length"),
         (lambda: Rows(300, fails), r"after \d+ rows the stream failed: ZeroDivisionError"),

@@ -9,6 +9,7 @@ import stat
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -36,12 +37,13 @@ def weights(model):
 
 
 class Own(nn.Module):
-    def __init__(self, kind=torch.float32):
+    def __init__(self, kind=torch.float32, factor=1.0):
         super().__init__()
         self.layer = nn.Linear(5, 6, dtype=kind)
+        self.factor = factor
 
     def forward(self, x, alpha):
-        return self.layer(torch.cat([x, alpha], 1)).reshape(-1, 3, 2)
+        return self.factor * self.layer(torch.cat([x, alpha], 1)).reshape(-1, 3, 2)
 
 
 def own(**options):
@@ -67,6 +69,10 @@ def changed(x, row=7):
 
 def weighted(last):
     return multisi.Marginal(X, weights=[1.0] * 59 + [last])
+
+
+def told(name):
+    return multisi.Marginal(X, condition=pd.DataFrame({name: X[:, 0].numpy()}))
 
 
 def along(*points):
@@ -118,6 +124,12 @@ OTHER = {
     ),
     "functions": (corrupting(0.5), corrupting(0.6), r"coupling_options\.corrupt\.code: "),
     "network": (own(), own(kind=torch.float64), r"network\.parts: "),
+    "attributes of a network": (own(), own(factor=2.0), r"network\.parts: "),
+    "names of a condition": (
+        {"data": DATA | {"b": told("age")}},
+        {"data": DATA | {"b": told("year")}},
+        r"data\.b\.condition_features: \['age'\] then, \['year'\] now",
+    ),
     "held out": (
         {"held_out": {"a": X, "b": X}},
         {"held_out": {"a": X, "b": changed(X)}},

@@ -129,7 +129,8 @@ def test_couplings_of_a_wrong_shape():
             return torch.zeros(n, 2)
 
     with pytest.raises(
-        ShapeError, match=r"must draw shape \(256, 3, 2\), floating point; got \(256, 2\)"
+        ShapeError,
+        match=r"must draw shape \(256, 3, 2\), floating point and dense; got \(256, 2\)",
     ):
         fit(coupling=Flat())
 

@@ -130,6 +130,11 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         help="samples for early stopping; give two or more",
     )
     parser.add_argument(
+        "--units",
+        default="auto",
+        help="what has a unit of its own: features, channels, whole, or auto (default: auto)",
+    )
+    parser.add_argument(
         "--precision", default=None, help="type to compute the network in, such as bfloat16"
     )
 
@@ -190,6 +195,11 @@ def _add_evaluate(parsers: Any) -> None:
         type=integer,
         default=4000,
         help="largest number of rows to compare (default: 4000)",
+    )
+    parser.add_argument(
+        "--units",
+        default="standardised",
+        help="units of all distances and tests: standardised or data (default: standardised)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(

@@ -109,8 +109,8 @@ def _check_alike(held_out: Mapping[str, Any], marginals: Mapping[str, Any]) -> N
 
 
 _FIT = (
-    *("coupling", "network", "steps", "max_seconds", "batch_size", "learning_rate", "precision"),
-    *("shard", "run_dir", "resume", "save_seconds", "seed", "device"),
+    *("coupling", "network", "steps", "max_seconds", "batch_size", "learning_rate", "units"),
+    *("precision", "shard", "run_dir", "resume", "save_seconds", "seed", "device"),
 )
 """Options that are passed to `multisi.fit` unchanged."""
 
@@ -189,7 +189,9 @@ def evaluate(options: argparse.Namespace) -> None:
     found = inputs.read_all(files, how, options.header)
     inputs.check_found(list(found.values()), how)
     held_out = inputs.marginals_of(found, model.features)
-    report = model.evaluate(held_out, samples=options.samples, **_transport_options(options))
+    report = model.evaluate(
+        held_out, samples=options.samples, units=options.units, **_transport_options(options)
+    )
     print(dumps(report.to_dict(), indent=1) if options.json else report)
     if kind is not None:
         write_whole(checks.path(options.picture, "--picture"), plots.matrix(report, format=kind))

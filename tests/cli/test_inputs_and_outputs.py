@@ -242,6 +242,27 @@ def test_pictures_have_the_format_of_their_names(name, start, files, capsys):
     refused(capsys, "picture must be a file whose name ends in", *evaluate, "p.gif")
 
 
+def test_units_are_chosen(files, capsys):
+    source = np.random.default_rng(0)
+    for name in "ab":
+        np.save(f"{name}.npy", source.normal(size=(50, 2, 4, 4)) * [[[1]], [[1000]]])
+    fit = ("fit", "--marginal", "a=a.npy", "--marginal", "b=b.npy", "--quiet", "--steps", "1")
+    for units, shape in {"whole": (), "channels": (2, 1, 1), "features": (2, 4, 4)}.items():
+        assert run(*fit, "--out", f"{units}.st", "--units", units) == 0
+        assert multisi.load(f"{units}.st").standardiser.scale.shape == shape
+    refused(capsys, "units must be", *fit, "--out", "m.st", "--units", "pixels")
+    capsys.readouterr()
+    evaluate = ("evaluate", "whole.st", *fit[1:6], "--steps", "2", "--json")
+    found = []
+    for units in ("standardised", "data"):
+        assert run(*evaluate, "--units", units) == 0
+        found.append(json.loads(capsys.readouterr().out))
+        assert found[-1]["units"] == units
+    first, second = (report["pairs"][0]["energy_distance"] for report in found)
+    assert first > 100 * abs(second)  # The small channel is wrong, and heard in its own unit.
+    refused(capsys, "units must be", *evaluate, "--units", "pixels")
+
+
 def test_json_is_strict(files, capsys):
     run(*FIT, "--steps", "1", "--out", "m.st")
     capsys.readouterr()

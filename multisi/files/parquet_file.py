@@ -13,7 +13,7 @@ from multisi.errors import DataError, DataWarning
 from multisi.files.numpy_file import check_size
 from multisi.files.regular import open_regular
 from multisi.files.samples import Array, Column, Reading, Samples
-from multisi.files.tables import Roles, complete
+from multisi.files.tables import EXACT, Roles, complete
 
 _OWN = {b"pandas", b"ARROW:schema"}
 """Entries of a file that pandas and pyarrow write and read themselves."""
@@ -61,6 +61,7 @@ def of_frame(path: Any, frame: Any, how: Reading) -> Samples:
     rows = np.empty((len(frame), len(roles.features)), kind)
     for i, place in enumerate(roles.features):
         rows[:, i] = _numbers(path, columns[place], roles, place)
+    roles.warn_of_rounded(path, [p for p in roles.features if _is_rounded(columns[p])])
     given = np.empty((len(frame), len(roles.valued())))
     for i, place in enumerate(roles.valued()):
         given[:, i] = _numbers(path, columns[place], roles, place)
@@ -97,6 +98,15 @@ def _numbers(path: Any, column: Any, roles: Roles, place: int) -> Array:
         )
     numbers: Array = column.to_numpy(dtype=np.float64, na_value=math.nan)
     return numbers
+
+
+def _is_rounded(column: Any) -> bool:
+    """Whether a column has whole numbers that float64 does not hold."""
+    if column.dtype.kind not in "iu":
+        return False
+    return any(
+        int(value) != float(value) for value in column[(column > EXACT) | (column < -EXACT)]
+    )
 
 
 def _only_counts(index: Any, keep: Array | None) -> bool:

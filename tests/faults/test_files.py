@@ -52,6 +52,10 @@ AMBIGUOUS = [
     (",0,1\n0,2.5,3.5\n", "has numbers and ''"),
     ("1.5,,2\n0,2.5,3.5\n", "has numbers and ''"),
     ("NA,nan\n2.5,3.5\n", "neither names nor numbers"),
+    ("2001,2005,2004\n" + "5,2,1\n2,9,4\n" * 6, "numbers far from those of all other lines"),
+    ("125E30_2140933\n", "is the only one and has '125E30_2140933'"),
+    ("10%,2021-05-01\n", "is the only one and has '10%'"),
+    ("dog,NA\n2,3\n", "has 'NA', which may be a missing value"),
 ]
 
 
@@ -63,6 +67,13 @@ def test_ambiguous_header(content, reason, tmp_path):
     found = read_samples(file, Reading(header=True, index=(), missing="drop"))
     assert found.features == tuple(content.splitlines()[0].split(","))
     assert len(found.rows) == content.count("\n") - 1
+
+
+def test_ambiguous_header_unlike_names(tmp_path):
+    glass = text(tmp_path, "RI, Na,Mg ,2020-01-01\n1.5,2,3,4\n2.5,2,1,4\n")
+    assert read_samples(glass).features == ("RI", "Na", "Mg", "2020-01-01")
+    with pytest.raises(DataError, match="different name; repeated: 'a'"):
+        read_samples(text(tmp_path, "a, a\n1,2\n"))
 
 
 def test_ambiguous_header_of_pandas(tmp_path):
@@ -96,6 +107,34 @@ def test_index_column_is_never_guessed(tmp_path):
         with pytest.raises(DataError, match=message):
             read_samples(tmp_path / name)
     assert read_samples(tmp_path / "last.csv", Reading(index=())).rows.shape == (30, 4)
+
+
+IDENTIFIERS = [
+    ("user_id", [40, 7, 7], "has the name of an index"),
+    ("customerId", [40, 7, 9], "has the name of an index"),
+    ("Unnamed: 0", [3, 8, 9], "has the name of an index"),
+    ("n", range(1000, 1030), "counts the rows"),
+    ("n", [*range(57, 20, -2), *range(20, 57, 2)], "counts the rows"),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "reason"), IDENTIFIERS)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_index_column_of_other_numbers(name, values, reason, suffix, tmp_path):
+    frame = pandas.DataFrame({"x": np.linspace(1, 2, len(values)) ** 2, name: values})
+    file = tmp_path / f"t{suffix}"
+    (frame.to_csv if suffix == ".csv" else frame.to_parquet)(file, index=False)
+    with pytest.raises(DataError, match=f"{name}.* {reason}, .*--index "):
+        read_samples(file)
+    assert read_samples(file, Reading(index=("#2",))).features == ("x",)
+    assert read_samples(file, Reading(index=())).rows[:, 1].tolist() == list(values)
+
+
+def test_index_column_unlike_whole_numbers(tmp_path):
+    age = [*range(18, 30), 29, 31, 40]
+    frame = pandas.DataFrame({"age": age, "index": np.linspace(1, 2, 15), "grid": age[::-1]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert read_samples(tmp_path / "t.csv").features == ("age", "index", "grid")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -380,3 +419,42 @@ def test_numbers_of_a_table_are_exact(tmp_path, monkeypatch):
         for name in ("x", "y"):
             found = read_samples(tmp_path / f"{name}.csv").rows
             assert found.tobytes() == x.tobytes(), name
+
+
+BIG = 2**53 + 1
+
+
+@pytest.mark.parametrize("values", [[BIG, 2], [BIG, 0.5], [-BIG, 10**30], [2**63 + 1, 2]])
+def test_whole_numbers_beyond_float(values, tmp_path):
+    file = text(tmp_path, f"a,b\n{values[0]},1.5\n{values[1]},2.5\n")
+    with pytest.warns(DataWarning, match=r"column 'a' .* beyond 2\^53, .* pass --index a "):
+        rows = read_samples(file).rows
+    assert np.array_equal(rows[:, 0], np.array(values, float))
+    aside = read_samples(file, Reading(index=("a",)))
+    assert aside.aside[0].cells == [str(value) for value in values]
+
+
+def test_whole_numbers_beyond_float_in_other_files(tmp_path):
+    frame = pandas.DataFrame({"a": [1.5, 2.5], "b": pandas.array([BIG, 2], dtype="Int64")})
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.warns(DataWarning, match=r"column 'b' .* beyond 2\^53"):
+        read_samples(tmp_path / "t.parquet")
+    np.save(tmp_path / "t.npy", np.array([[BIG], [2]]))
+    with pytest.warns(DataWarning, match=r"the samples have whole numbers beyond 2\^53"):
+        read_samples(tmp_path / "t.npy")
+    exact = text(tmp_path, f"a,b\n{2**60},1e300\n{BIG - 1},2.5\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_samples(exact).rows.tolist() == [[2.0**60, 1e300], [2.0**53, 2.5]]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_whole_numbers_beyond_float_as_labels(suffix, tmp_path):
+    frame = pandas.DataFrame({"a": [1.5, 2.5, 3.5], "l": [BIG, BIG - 1, 3]})
+    file = tmp_path / f"t{suffix}"
+    (frame.to_csv if suffix == ".csv" else frame.to_parquet)(file, index=False)
+    assert read_samples(file, Reading(labels="l")).labels.tolist() == [BIG, BIG - 1, 3]
+    for number in ("1e300", "1.5", str(2**63)):
+        other = text(tmp_path, f"a,l\n1,{number}\n2,3\n")
+        with pytest.raises(DataError, match=r"whole numbers below 2\^63; column 'l' has others"):
+            read_samples(other, Reading(labels="l"))

@@ -74,7 +74,7 @@ def _add_fit(parsers: Any) -> None:
     parser.add_argument("--out", required=True, metavar="MODEL", help="model file to write")
     parser.add_argument(
         "--noise-name",
-        default="noise",
+        default=None,
         metavar="NAME",
         help="name of the noise marginal (default: noise)",
     )

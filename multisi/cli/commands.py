@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multisi.cli.values import pairs
+from multisi.common.printable import printable
 from multisi.errors import ConfigError, DataError, PluginError
 from multisi.files.plain import dumps
 
@@ -52,7 +53,7 @@ def fit(options: argparse.Namespace) -> None:
     )
     if World.found(model.device).first:
         outputs.save(model, out)
-        print(f"{model} is in {out}")
+        print(f"{model} is in {printable(str(out), 4000)}")
 
 
 def _datasets(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -62,7 +63,10 @@ def _datasets(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, An
 
     files = inputs.files_of(options.marginal, "--marginal")
     held_out = inputs.files_of(options.held_out, "--held-out")
-    noise = None if options.no_noise else options.noise_name
+    if options.no_noise and options.noise_name is not None:
+        raise ConfigError("--no-noise and --noise-name exclude each other.")
+    noise = "noise" if options.noise_name is None else options.noise_name
+    noise = None if options.no_noise else noise
     if noise in files:
         raise ConfigError(
             f"A dataset has the name of the noise marginal, {noise!r}. Rename the "
@@ -230,4 +234,5 @@ def new_plugin(options: argparse.Namespace) -> None:
     from multisi.cli.new_plugin import write_package
 
     place = write_package(options.kind, options.name, options.out)
-    print(f"{place} is a package: pip install {place}, then python -m pytest {place}")
+    shown = printable(str(place), 4000)
+    print(f"{shown} is a package: pip install {shown}, then python -m pytest {shown}")

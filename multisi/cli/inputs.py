@@ -22,8 +22,10 @@ def reading(options: argparse.Namespace, names: Collection[str] = ()) -> Reading
     Raises:
         ConfigError: an option is invalid, or names another dataset.
     """
-    for text in options.header:
-        which = text.rpartition("=")[0]
+    given = [text.rpartition("=")[0] for text in options.header]
+    for which in given:
+        if given.count(which) > 1:
+            raise ConfigError(f"--header is given twice{which and f' for {which!r}'}.")
         if which and which not in names:
             raise ConfigError(f"--header: no dataset is named {which!r}.")
     index = options.index

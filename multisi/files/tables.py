@@ -12,6 +12,7 @@ import numpy as np
 
 from multisi.common.features import listed
 from multisi.errors import ConfigError, DataError, DataWarning
+from multisi.files.index_column import like_index
 from multisi.files.samples import Array, Reading
 
 MISSING = frozenset(
@@ -23,12 +24,6 @@ BLANK = " \t"
 
 EXACT = 2**53
 """Beyond it float64 does not hold all whole numbers."""
-_MANY = 10
-"""Rows that it takes to see that a column counts them from any number, or in any order."""
-_INDEX = re.compile(
-    r"index|Index|(.*[\s_.-])?(id|Id|ID)|.*[a-z](Id|ID)|uuid|UUID|level_\d+|Unnamed: \d+"
-)
-"""Names of columns that identify rows; the last two are those of pandas."""
 
 
 @dataclass(frozen=True)
@@ -147,20 +142,12 @@ class Roles:
         if self.settled or len(self.features) + len(self.others) < 2:
             return
         for place, values in zip(self.features, rows.T, strict=True):
-            name = None if self.names is None else self.names[place].strip()
-            if name == "":
-                reason = "has no name"
-            elif _counts(values):
-                reason = "counts the rows"
-            elif name is not None and _INDEX.fullmatch(name) and bool((values % 1 == 0).all()):
-                reason = "has the name of an index"
-            else:
-                continue
-            raise DataError(
-                f"{str(path)!r}: {self.called(place)} {reason}, so it may be an index or a "
-                f"feature. Pass {self.option(place)} to keep it aside, or --index none if it is a "
-                "feature."
-            )
+            if reason := like_index(None if self.names is None else self.names[place], values):
+                raise DataError(
+                    f"{str(path)!r}: {self.called(place)} {reason}, so it may be an index or a "
+                    f"feature. Pass {self.option(place)} to keep it aside, or --index none if it "
+                    "is a feature."
+                )
 
     def warn_of_rounded(self, path: Any, places: Iterable[int]) -> None:
         """Warn of features whose whole numbers float64 does not hold."""
@@ -200,23 +187,6 @@ def _places(texts: Sequence[str], names: Sequence[str] | None, count: int) -> di
 def _called(names: Sequence[str] | None, place: int) -> str:
     named = names is not None and names[place].strip()
     return f"column {names[place]!r}" if names is not None and named else f"column {place + 1}"
-
-
-def _counts(values: Array) -> bool:
-    """Whether values number the rows: 0, 1, 2, … or 1, 2, 3, …, and if many also otherwise.
-
-    Many rows may be counted from any number, and in any order. Missing values may be any.
-    """
-    there = ~np.isnan(values)
-    known = values[there]
-    if len(known) < 3 or known[0] % 1:
-        return False
-    start = known - np.flatnonzero(there)
-    if (start == start[0]).all():
-        return bool(start[0] in (0, 1)) or len(known) >= _MANY
-    if len(known) < _MANY or np.ptp(known) != len(known) - 1:
-        return False
-    return bool((np.diff(np.sort(known)) == 1).all())
 
 
 def shown(cell: str) -> str:

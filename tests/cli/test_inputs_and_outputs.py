@@ -2,6 +2,8 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -172,6 +174,44 @@ def test_no_output_is_an_input(files, capsys):
     refused(capsys, "--picture 'm.png' is the file of MODEL", *evaluate)
 
 
+def test_links_in_a_circle(files, capsys):
+    os.symlink("y.csv", "x.csv")
+    os.symlink("x.csv", "y.csv")
+    refused(capsys, "'x.csv' cannot be read: [Errno", "fit", "--marginal", "a=x.csv", "--marginal",
+            "b=b.csv", "--out", "m.st")  # fmt: skip
+    refused(capsys, "'y.csv' cannot be written: [Errno", *FIT, "--out", "y.csv")
+    refused(capsys, "'y.csv' cannot be written: [Errno", *FIT, "--out", "m.st", "--log", "y.csv")
+
+
+def test_control_characters_of_paths(files, capsys):
+    assert run(*FIT, "--steps", "1", "--out", "\x1b[31m\n.st") == 0
+    assert capsys.readouterr().out.endswith(r" is in \x1b[31m\n.st" + "\n")
+    assert run("new-plugin", "path", "own", "--out", "\x1b[2J") == 0
+    assert r"\x1b[2J/multisi-own is a package" in capsys.readouterr().out
+
+
+def test_options_that_exclude_each_other(files, capsys):
+    fit = (*FIT, "--steps", "1", "--out", "m.st")
+    refused(capsys, "--no-noise and --noise-name", *fit, "--no-noise", "--noise-name", "n")
+    refused(capsys, "--header is given twice.", *fit, "--header", "yes", "--header", "no")
+    twice = ("--header", "a=yes", "--header", "yes", "--header", "a=no")
+    refused(capsys, "--header is given twice for 'a'", *fit, *twice)
+
+
+def test_folder_of_another_package(files, capsys, monkeypatch):
+    pathlib.Path("multisi-own").mkdir()
+    pathlib.Path("multisi-own/README.md").write_text("mine")
+    refused(capsys, "'multisi-own' exists", "new-plugin", "path", "own")
+    assert pathlib.Path("multisi-own/README.md").read_text() == "mine"
+
+    def full(path, data):
+        raise OSError("no room")
+
+    monkeypatch.setattr("multisi.cli.new_plugin.write_whole", full)
+    refused(capsys, "'multisi-new' cannot be written: no room", "new-plugin", "path", "new")
+    assert not pathlib.Path("multisi-new").exists()
+
+
 def test_a_log_that_is_none(files, capsys):
     pathlib.Path("notes.txt").write_text("my notes\n")
     fit = (*FIT, "--steps", "100", "--out", "m.st")
@@ -211,6 +251,20 @@ def test_room_is_looked_for_before_the_work(files, capsys, monkeypatch):
     assert not pathlib.Path("m.st").exists() and not pathlib.Path("l.jsonl").exists()
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
     refused(capsys, "and 0 are free. Make room", *fit)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs posix_fallocate")
+def test_room_is_looked_for_within_the_limits_of_the_process(files):
+    """A limit of 512 bytes stands for a quota: the disk has room, and the user has none."""
+    fit = [sys.executable, "-m", "multisi", *FIT, "--steps", "1", "--out", "m.st"]
+    model = subprocess.run(fit, capture_output=True)
+    assert model.returncode == 0
+    transport = [*fit[:3], "transport", "m.st", "--source", "a", "--target", "b", "a.csv", "o.csv",
+                 "--quiet", "--steps", "1000000"]  # fmt: skip
+    limited = ["sh", "-c", 'ulimit -f 1; "$@"', "sh", *transport]
+    found = subprocess.run(limited, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 2
+    assert "'o.csv' cannot be written" in found.stderr and found.stderr.count("\n") == 1
 
 
 def test_names_of_a_length_that_no_system_takes(files, capsys):

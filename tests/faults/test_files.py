@@ -250,20 +250,49 @@ def picture(tmp_path, mode, name="p.png", **options):
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "PA", "L", "RGB"])
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
 def test_transparent_picture(mode, suffix, tmp_path):
-    options = {"transparency": 3 if mode in "PL" else (1, 2, 3)} if "A" not in mode else {}
-    file = picture(tmp_path, "RGBA" if mode == "PA" else mode, **options)
+    mode = "RGBA" if mode == "PA" else mode
+    with Image.open(picture(tmp_path, mode)) as image:
+        first = image.getpixel((0, 0))
+    file = picture(tmp_path, mode, **({} if "A" in mode else {"transparency": first}))
     with Image.open(file) as image:
         expected = np.asarray(image.convert("RGBA"))
     found = read_samples(file)
     assert np.allclose(found.weights, expected[..., 3].ravel() / 255)
     assert np.allclose(found.rows, expected[..., :3].reshape(-1, 3) / 255)
     with Image.open(rewritten(tmp_path, file, suffix=suffix)) as image:
-        # Pillow writes no alpha band to WebP where all of it is opaque.
-        assert image.mode == "RGBA" or (expected[..., 3] == 255).all()
+        assert image.mode == "RGBA"
         assert np.array_equal(np.asarray(image.convert("RGBA"))[..., 3], expected[..., 3])
     for other in (".jpg", ".bmp"):
         with pytest.raises(ConfigError, match="cannot hold the transparency of the picture"):
             check_writable(tmp_path / f"y{other}", found)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".webp", ".jpg", ".bmp"])
+def test_transparent_picture_that_is_opaque(suffix, tmp_path):
+    image = Image.fromarray(np.full((3, 4, 4), 255, np.uint8))
+    image.save(tmp_path / "p.png")
+    if suffix in (".png", ".tiff"):
+        kept = rewritten(tmp_path, tmp_path / "p.png", suffix=suffix)
+    else:
+        with pytest.warns(DataWarning, match="its alpha band, which is opaque"):
+            kept = rewritten(tmp_path, tmp_path / "p.png", suffix=suffix)
+    with Image.open(kept) as image:
+        assert image.mode == ("RGBA" if suffix in (".png", ".tiff") else "RGB")
+
+
+def test_what_a_picture_holds_beside_of_grey(tmp_path):
+    """The profile of a grey picture is none of colours."""
+    profile = bytes(16) + b"GRAY" + bytes(108)
+    Image.new("L", (4, 3), 7).save(tmp_path / "p.png", icc_profile=profile)
+    with pytest.warns(DataWarning, match="the profile of other colours"):
+        out = rewritten(tmp_path, tmp_path / "p.png")
+    with Image.open(out) as image:
+        assert "icc_profile" not in image.info
+    colours = bytes(16) + b"RGB " + bytes(108)
+    Image.new("RGB", (4, 3)).save(tmp_path / "q.png", icc_profile=colours)
+    for file, lost in (("p.png", "the profile of other colours"), ("q.png", "its colour profile")):
+        with pytest.warns(DataWarning, match=f"npy does not keep .*{lost}"):
+            check_writable(tmp_path / "o.npy", read_samples(tmp_path / file))
 
 
 def test_what_a_picture_holds_beside_is_kept(tmp_path):
@@ -297,6 +326,16 @@ def test_several_pages(suffix, tmp_path):
     pages[0].save(tmp_path / f"p{suffix}", save_all=True, append_images=pages[1:])
     with pytest.raises(DataError, match="has 3 pages or frames; a picture has one"):
         read_samples(tmp_path / f"p{suffix}")
+
+
+def test_damaged_picture(tmp_path):
+    Image.new("RGB", (4, 3)).save(tmp_path / "p.png", "GIF")
+    (tmp_path / "empty.webp").touch()
+    for name in ("p.png", "empty.webp"):
+        with pytest.raises(
+            DataError, match=f"{name}' .* damaged, or none of BMP, JPEG, PNG, TIFF"
+        ):
+            read_samples(tmp_path / name)
 
 
 def test_several_pages_of_a_camera(tmp_path):

@@ -82,11 +82,12 @@ def _datasets(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, An
         outputs.check_log(options.log)
     how = inputs.reading(options, files)
     found = inputs.read_all(files, how, options.header)
-    inputs.check_found(list(found.values()), how)
+    judging = inputs.read_all(held_out, how, options.header)
+    inputs.check_found([*found.values(), *judging.values()], how)
     features = next((s.features for s in found.values() if s.features is not None), None)
     marginals: dict[str, Any] = {} if noise is None else {noise: StandardNormal()}
     marginals |= inputs.marginals_of(found, features)
-    judges = inputs.marginals_of(inputs.read_all(held_out, how, options.header), features)
+    judges = inputs.marginals_of(judging, features)
     _check_alike(judges, marginals)
     return marginals, judges
 
@@ -127,7 +128,6 @@ def _transport_options(options: argparse.Namespace) -> dict[str, Any]:
 def transport(options: argparse.Namespace) -> None:
     """Transport the samples of a file."""
     import numpy as np
-    import torch
 
     from multisi.cli import inputs, outputs
     from multisi.common import arrays
@@ -145,11 +145,12 @@ def transport(options: argparse.Namespace) -> None:
     ordered = inputs.order(samples, model.features, repr(options.input))
     rows = samples.rows if ordered is None else samples.rows[:, ordered]
     condition = samples.condition if one is None else np.tile(one, (len(rows), 1))
+    given = arrays.floats(rows, "IN")  # Torch takes no foreign byte order, and no longdouble.
     world, count = World.found(model.device), len(rows)
     mine = world.share(count)
     # Numbered rows have the same noise for any number of processes.
     moved = model.transport(
-        rows[mine],
+        given[mine],
         _point(options.source, model),
         _point(options.target, model),
         via=[_point(text, model) for text in options.via] if options.via else None,
@@ -157,7 +158,7 @@ def transport(options: argparse.Namespace) -> None:
         condition=None if condition is None else condition[mine],
         **_transport_options(options),
     )
-    whole = arrays.as_given(world.gather(torch.as_tensor(moved), count), rows)
+    whole = arrays.as_given(world.gather(moved, count), rows)
     if world.first:
         placed = whole if ordered is None else whole[:, np.argsort(ordered)]
         write_samples(options.output, placed, samples)

@@ -102,7 +102,12 @@ def order(samples: Samples, features: Sequence[str] | None, what: str) -> list[i
             f"{what} has no names, and the features have: {listed(features)}. If its columns are "
             "in this order, pass --header no."
         )
-    return places(samples.features, features, what)
+    try:
+        return places(samples.features, features, what)
+    except DataError as error:
+        if set(samples.features) <= set(features):
+            raise
+        raise DataError(f"{error} A column that is no feature is kept aside by --index.") from None
 
 
 def marginals_of(
@@ -113,7 +118,18 @@ def marginals_of(
     Raises:
         MultisiError: the samples are no marginal; the message names it.
     """
-    return {name: _marginal(name, samples, features) for name, samples in found.items()}
+    labels = [samples.labels for samples in found.values() if samples.labels is not None]
+    as_text = any(array.dtype.kind == "U" for array in labels)
+    return {
+        name: _marginal(name, _with_text(samples) if as_text else samples, features)
+        for name, samples in found.items()
+    }
+
+
+def _with_text(samples: Samples) -> Samples:
+    """The samples with labels that are text, as those of another file are."""
+    labels = samples.labels
+    return samples if labels is None else replace(samples, labels=labels.astype(str))
 
 
 def _marginal(name: str, samples: Samples, features: Sequence[str] | None) -> Marginal:

@@ -132,6 +132,49 @@ def test_weights_and_labels_of_columns(files, capsys):
     refused(capsys, "--weights: no file has the column 'v'", *evaluate, *options)
 
 
+def test_labels_of_text_in_one_file(files, capsys):
+    """The label 1 is one label, whether or not the other labels of its file are numbers."""
+    source = np.random.default_rng(0)
+    for name, labels in {"a": [1, 2], "b": ["1", "x"]}.items():
+        table = {"x": source.normal(size=40), "kind": labels * 20}
+        pandas.DataFrame(table).to_csv(f"{name}.csv", index=False)
+    fit = (*FIT, "--steps", "1", "--out", "m.st", "--labels", "kind", "--coupling", "class-aware")
+    assert run(*fit) == 0
+
+
+def test_columns_that_only_held_out_tables_have(files, capsys):
+    for name in "ab":
+        pandas.read_csv(f"{name}.csv").assign(n=7).to_csv(f"{name}2.csv", index=False)
+    fit = (
+        *FIT,
+        "--steps",
+        "1",
+        "--out",
+        "m.st",
+        "--held-out",
+        "a=a2.csv",
+        "--held-out",
+        "b=b2.csv",
+    )
+    refused(capsys, "Not expected: 'n'. Select or rename the columns. A column that is no feature "
+            "is kept aside by --index.", *fit)  # fmt: skip
+    assert run(*fit, "--index", "n") == 0
+
+
+@pytest.mark.parametrize("kind", [">f8", ">i4", "longdouble", "float16", "bool"])
+def test_types_of_numbers_that_torch_does_not_take(kind, files):
+    rows = np.random.default_rng(0).integers(0, 2, (40, 2)).astype(kind)
+    for name in "ab":
+        np.save(f"{name}.npy", rows)
+    fit = ("fit", "--marginal", "a=a.npy", "--marginal", "b=b.npy", "--quiet", "--steps", "1")
+    assert run(*fit, "--out", "m.st") == 0
+    transport = ("transport", "m.st", "--source", "a", "--target", "a", "a.npy", "o.npy")
+    assert run(*transport, "--quiet", "--steps", "2") == 0
+    out = np.load("o.npy")
+    assert np.array_equal(out, rows)
+    assert out.dtype == (kind if np.dtype(kind).kind == "f" else out.dtype)
+
+
 def test_a_condition_from_columns_or_for_all(files, capsys):
     frame = pandas.read_csv("a.csv").assign(year=np.linspace(1990, 2025, 300))
     frame.to_csv("c.csv", index=False)

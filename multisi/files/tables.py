@@ -59,7 +59,8 @@ class Roles:
             ConfigError: a column is named for two roles.
         """
         counts = collections.Counter(names)
-        if repeated := sorted(name for name, times in counts.items() if times > 1):
+        # Columns of an index may lack their names, as those of pandas do.
+        if repeated := sorted(name for name, times in counts.items() if times > 1 and name):
             raise DataError(
                 f"{str(path)!r}: each column must have a different name; repeated: "
                 f"{listed(repeated)}. Rename the columns."
@@ -161,9 +162,9 @@ class Roles:
 
     def not_a_number(self, path: Any, line: int, place: int, cell: str) -> DataError:
         """The error for a cell of a feature that is not a number."""
-        hint = ""
+        hint, alone = "", len(self.features) + len(self.others) == 1
         for sign, name in ((";", "';'"), ("\t", "tabs"), ("|", "'|'")):
-            if sign in cell:
+            if sign in cell and alone:
                 hint = f" The file seems to be separated by {name}; separate its cells by commas."
         if not hint and " " in cell.strip() and all(map(is_number, cell.split())):
             hint = " The file seems to be separated by spaces; separate its cells by commas."

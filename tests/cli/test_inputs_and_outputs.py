@@ -235,6 +235,7 @@ def test_control_characters_of_paths(files, capsys):
 
 def test_options_that_exclude_each_other(files, capsys):
     fit = (*FIT, "--steps", "1", "--out", "m.st")
+    refused(capsys, "arguments: --what 1. See multisi fit --help", *fit, "--what", "1")
     refused(capsys, "--no-noise and --noise-name", *fit, "--no-noise", "--noise-name", "n")
     refused(capsys, "--header is given twice.", *fit, "--header", "yes", "--header", "no")
     twice = ("--header", "a=yes", "--header", "yes", "--header", "a=no")
@@ -258,7 +259,10 @@ def test_folder_of_another_package(files, capsys, monkeypatch):
 def test_a_log_that_is_none(files, capsys):
     pathlib.Path("notes.txt").write_text("my notes\n")
     fit = (*FIT, "--steps", "100", "--out", "m.st")
-    refused(capsys, "'notes.txt' exists and has no lines of JSON", *fit, "--log", "notes.txt")
+    pathlib.Path("dataset.json").write_text('{"type": "dataset", "rows": [[1, 2]]}\n')
+    pathlib.Path("number.json").write_text("7\n")
+    for name in ("notes.txt", "dataset.json", "number.json"):
+        refused(capsys, f"'{name}' exists and has no lines of JSON", *fit, "--log", name)
     assert run(*fit, "--log", "l.jsonl") == 0 and run(*fit, "--log", "l.jsonl") == 0
     steps = [json.loads(line)["step"] for line in pathlib.Path("l.jsonl").read_text().splitlines()]
     assert steps == [100, 100]

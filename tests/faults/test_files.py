@@ -130,6 +130,16 @@ def test_index_column_of_other_numbers(name, values, reason, suffix, tmp_path):
     assert read_samples(file, Reading(index=())).rows[:, 1].tolist() == list(values)
 
 
+def test_index_column_of_several_levels(tmp_path):
+    levels = [["x", "x", "y"], [3, 1, 4]]
+    file = tmp_path / "t.csv"
+    pandas.DataFrame(X[:3], levels, columns=list("abc")).to_csv(file)
+    with pytest.raises(DataError, match=r"column 1: 'x' is not a finite number.*--index '#1'"):
+        read_samples(file)
+    out = rewritten(tmp_path, file, Reading(index=("#1", "#2")))
+    assert out.read_text() == file.read_text() and out.read_text().startswith(",,a,b,c")
+
+
 def test_index_column_unlike_whole_numbers(tmp_path):
     age = [*range(18, 30), 29, 31, 40]
     frame = pandas.DataFrame({"age": age, "index": np.linspace(1, 2, 15), "grid": age[::-1]})
@@ -221,6 +231,9 @@ def test_missing_value_in_other_files(tmp_path):
         ('a,b\n1,"2\n', "line 2: unexpected end of data"),
         ('a,b\n1,"2"3\n', "line 2: .*expected after"),
         ("a,b\n1,2\0\n", "line 2, column 'b': .2.x00. is not"),
+        ("a,b\n1,x;5\n", "'x;5' is not a finite number. Mend it"),
+        ("a;b;c\n1,5;2,5;3,0\n", "expected 1 cell; got 4. .* write decimals with points"),
+        ("# a remark\na,b\n1,2\n", "expected 1 cell; got 2. .* a comment, remove it"),
         ("a,b,a\n1,2,3\n", "different name; repeated: 'a'"),
         ("a,id\n1,x\n2,y\n", "line 2, column 'id': 'x' .* keep the column aside by --index id"),
     ],

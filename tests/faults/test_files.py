@@ -109,6 +109,17 @@ def test_index_column_is_never_guessed(tmp_path):
     assert read_samples(tmp_path / "last.csv", Reading(index=())).rows.shape == (30, 4)
 
 
+def test_index_column_of_parquet_tells_which_rows_are_left_out(tmp_path):
+    frame = pandas.DataFrame(X[:5], columns=["a", "b", "c"])
+    frame.iloc[1, 2] = np.nan
+    frame.attrs = {"unit": "kg"}
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.warns(DataWarning, match="1 of 5 rows|PANDAS_ATTRS' are not kept") as told:
+        out = rewritten(tmp_path, tmp_path / "t.parquet", Reading(missing="drop"))
+    assert len(told) == 2
+    assert pandas.read_parquet(out).index.tolist() == [0, 2, 3, 4]
+
+
 IDENTIFIERS = [
     ("user_id", [40, 7, 7], "has the name of an index"),
     ("customerId", [40, 7, 9], "has the name of an index"),

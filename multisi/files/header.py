@@ -41,9 +41,11 @@ def has_header(path: Any, lines: Sequence[Sequence[str]], given: bool | None) ->
         if not reason:
             return True
     if reason:
+        bare = next((i for i, cell in enumerate(first, 1) if not cell.strip(BLANK)), 0)
+        index = f" and --index '#{bare}'" if bare and any(numbers) else ""
         raise DataError(
             f"{str(path)!r}, line 1: it {reason}, so it may have names or samples. Pass "
-            "--header yes if these are the names of the columns, or --header no."
+            f"--header yes{index} if these are the names of the columns, or --header no."
         )
     return False
 
@@ -68,24 +70,35 @@ def _like_names(first: Sequence[str], others: Sequence[Sequence[str]]) -> str:
     if whole and values == [values[0] + i for i in range(len(values))]:
         if len(values) > 1 or values == [0]:
             return "counts the columns"
+    least = min(values)
+    if (
+        len(values) > 2
+        and least in (0, 1)
+        and set(values) == {least + i for i in range(len(values))}
+    ):
+        return "counts the columns, in another order"
     steps = [b - a for a, b in itertools.pairwise(values)]
     even = max(steps, default=0) - min(steps, default=0) <= 1e-9 * max(map(abs, values))
     if len(steps) >= 2 and steps[0] != 0 and even:
         return "has evenly spaced numbers"
     body = [line for line in others if len(line) == len(first) and all(map(is_number, line))]
-    if (
-        whole
-        and body
-        and all(any(_decimal(c) for c in cells) for cells in zip(*body, strict=True))
-    ):
-        return "has whole numbers where all columns have decimals"
+    if whole and body and all(any(map(_decimal, line)) for line in body):
+        if all(any(map(_decimal, cells)) for cells in zip(*body, strict=True)):
+            return "has whole numbers where all columns have decimals"
     if len(body) >= _ENOUGH:
         rest = [[float(cell) for cell in line] for line in body]
         if steps and _increasing(values) and not any(map(_increasing, rest)):
             return "has increasing numbers, as no other line does"
+        if all(map(_shorter, first, zip(*body, strict=True))):
+            return "has numbers of far fewer digits than all other lines"
         if all(map(_far, values, zip(*rest, strict=True))):
             return "has numbers far from those of all other lines"
     return ""
+
+
+def _shorter(cell: str, others: Sequence[str]) -> bool:
+    """Whether a number has less than half of the characters of each of some others."""
+    return 2 * len(cell.strip()) < min(len(other.strip()) for other in others)
 
 
 def _far(value: float, others: Sequence[float]) -> bool:

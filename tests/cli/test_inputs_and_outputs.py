@@ -53,6 +53,15 @@ def test_columns_are_aligned_by_name(files, capsys):
     assert abs(moved["age"].mean() - 45) < 2 and abs(moved["income"].mean() - 60_000) < 2000
 
 
+def test_names_of_features_are_inspected(files, capsys):
+    table = pandas.read_csv("a.csv").assign(year=range(1900, 2200))
+    table.to_csv("a.csv", index=False)
+    assert run(*FIT, "--steps", "1", "--out", "m.st", "--condition", "year") == 0
+    capsys.readouterr()
+    assert run("inspect", "m.st") == 0
+    assert "\nfeatures    'age', 'income'\n" in capsys.readouterr().out
+
+
 def test_columns_are_refused_with_both_lists(files, capsys):
     run(*FIT, "--steps", "1", "--out", "m.st")
     transport = ("transport", "m.st", "--source", "a", "--target", "b")

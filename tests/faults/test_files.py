@@ -53,6 +53,8 @@ AMBIGUOUS = [
     ("1.5,,2\n0,2.5,3.5\n", "has numbers and ''"),
     ("NA,nan\n2.5,3.5\n", "neither names nor numbers"),
     ("2001,2005,2004\n" + "5,2,1\n2,9,4\n" * 6, "numbers far from those of all other lines"),
+    ("2,0,1\n5,2,1\n", "counts the columns, in another order"),
+    ("0.5,1e-1\n" + "0.12345678,-0.87654321\n" * 10, "far fewer digits than all other lines"),
     ("125E30_2140933\n", "is the only one and has '125E30_2140933'"),
     ("10%,2021-05-01\n", "is the only one and has '10%'"),
     ("dog,NA\n2,3\n", "has 'NA', which may be a missing value"),
@@ -76,6 +78,13 @@ def test_ambiguous_header_unlike_names(tmp_path):
         read_samples(text(tmp_path, "a, a\n1,2\n"))
 
 
+def test_ambiguous_header_with_an_index_is_settled_in_one_step(tmp_path):
+    file = table(tmp_path)
+    with pytest.raises(DataError, match="--header yes and --index '#1' if these are the names"):
+        read_samples(file)
+    assert np.array_equal(read_samples(file, Reading(header=True, index=("#1",))).rows, X)
+
+
 def test_ambiguous_header_of_pandas(tmp_path):
     file = table(tmp_path, index=False)
     with pytest.raises(DataError, match="counts the columns"):
@@ -86,7 +95,16 @@ def test_ambiguous_header_of_pandas(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["0.3,-1.2\n1,2\n", "5,3\n2,4\n", "7\n8\n", "1,2.5\n3,4\n", "2.0,2.0,2.0\n1,2,3\n"]
+    "content",
+    [
+        "0.3,-1.2\n1,2\n",
+        "2,0,2\n1,3,4\n",
+        "0,0\n" + "0.5,0.125\n0,0\n" * 9,
+        "5,3\n2,4\n",
+        "7\n8\n",
+        "1,2.5\n3,4\n",
+        "2.0,2.0,2.0\n1,2,3\n",
+    ],
 )
 def test_ambiguous_header_unlike_plain_samples(content, tmp_path):
     found = read_samples(text(tmp_path, content))

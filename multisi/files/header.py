@@ -70,12 +70,7 @@ def _like_names(first: Sequence[str], others: Sequence[Sequence[str]]) -> str:
     if whole and values == [values[0] + i for i in range(len(values))]:
         if len(values) > 1 or values == [0]:
             return "counts the columns"
-    least = min(values)
-    if (
-        len(values) > 2
-        and least in (0, 1)
-        and set(values) == {least + i for i in range(len(values))}
-    ):
+    if len(values) > 2 and sorted(values) in ([*range(len(values))], [*range(1, len(values) + 1)]):
         return "counts the columns, in another order"
     steps = [b - a for a, b in itertools.pairwise(values)]
     even = max(steps, default=0) - min(steps, default=0) <= 1e-9 * max(map(abs, values))

@@ -108,7 +108,7 @@ def test_ambiguous_header_of_pandas(tmp_path):
 )
 def test_ambiguous_header_unlike_plain_samples(content, tmp_path):
     found = read_samples(text(tmp_path, content))
-    assert found.features is None and len(found.rows) == 2 and found.headless
+    assert found.features is None and len(found.rows) == content.count("\n") and found.headless
 
 
 def test_index_column_is_never_guessed(tmp_path):

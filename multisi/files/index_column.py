@@ -36,6 +36,8 @@ def _counts(values: Array) -> bool:
 
     Many rows may be counted from any number, and in any order. Missing values may be any.
     """
+    if len(values) < 3 or values[0] % 1 > 0:  # Most features are seen here.
+        return False
     there = ~np.isnan(values)
     known = values[there]
     if len(known) < 3 or known[0] % 1:

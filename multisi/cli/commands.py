@@ -136,11 +136,14 @@ def transport(options: argparse.Namespace) -> None:
     from multisi.model import load
 
     outputs.check_distinct({"MODEL": options.model, "IN": options.input}, {"OUT": options.output})
-    one, options.condition = inputs.condition_of(options.condition)
+    asked = options.condition
+    one, options.condition = inputs.condition_of(asked)
     how = inputs.reading(options)
     model = load(options.model, device=options.device)
     samples = read_samples(options.input, how)
     inputs.check_found([samples], how)
+    if one is not None:
+        inputs.check_number(asked[0], samples)
     check_writable(options.output, samples)
     ordered = inputs.order(samples, model.features, repr(options.input))
     rows = samples.rows if ordered is None else samples.rows[:, ordered]

@@ -169,6 +169,19 @@ def condition_of(texts: Sequence[str]) -> tuple[list[float] | None, tuple[str, .
     return numbers[0], ()
 
 
+def check_number(text: str, samples: Samples) -> None:
+    """Check that a condition for all rows is not the name of a column too.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if text in (samples.names() or ()):
+        raise ConfigError(
+            f"--condition {text!r} is a number and a column. Name the column by its place, such as "
+            "'#1', or write the number otherwise, such as with '.0'."
+        )
+
+
 def _numbers(text: str) -> list[float] | None:
     try:
         return [float(part) for part in text.split(",")]

@@ -204,6 +204,18 @@ def test_a_condition_from_columns_or_for_all(files, capsys):
             "--condition", "1", "--condition", "year", "c.csv", "z.csv")  # fmt: skip
 
 
+def test_a_condition_that_is_a_number_and_a_column(files, capsys):
+    table = pandas.read_csv("a.csv").assign(**{"2020": np.linspace(0, 1, 300)})
+    table.to_csv("c.csv", index=False)
+    fit = ("fit", "--marginal", "a=c.csv", "--marginal", "b=b.csv", "--quiet", "--steps", "1")
+    header = ("--header", "yes")
+    assert run(*fit, *header, "--out", "m.st", "--condition", "2020") == 0
+    transport = ("transport", "m.st", "--source", "a", "--target", "b", "c.csv", "o.csv", *header)
+    refused(capsys, "'2020' is a number and a column", *transport, "--condition", "2020")
+    assert run(*transport, "--quiet", "--condition", "#3") == 0
+    assert run(*transport, "--quiet", "--condition", "2020.0", "--index", "2020") == 0
+
+
 def test_no_output_is_an_input(files, capsys):
     os.symlink("b.csv", "link.csv")
     os.link("a.csv", "hard.csv")

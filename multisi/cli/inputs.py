@@ -177,8 +177,8 @@ def check_number(text: str, samples: Samples) -> None:
     """
     if text in (samples.names() or ()):
         raise ConfigError(
-            f"--condition {text!r} is a number and a column. Name the column by its place, such as "
-            "'#1', or write the number otherwise, such as with '.0'."
+            f"--condition {text!r} is a number and a column. Name the column by its place, such "
+            "as '#1', or write the number otherwise, such as with '.0'."
         )
 
 

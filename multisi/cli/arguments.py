@@ -74,7 +74,7 @@ def _add_fit(parsers: Any) -> None:
     parser.add_argument("--out", required=True, metavar="MODEL", help="model file to write")
     parser.add_argument(
         "--noise-name",
-        default="noise",
+        default=None,
         metavar="NAME",
         help="name of the noise marginal (default: noise)",
     )
@@ -128,6 +128,11 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=FILE",
         help="samples for early stopping; give two or more",
+    )
+    parser.add_argument(
+        "--units",
+        default="auto",
+        help="what has a unit of its own: features, channels, whole, or auto (default: auto)",
     )
     parser.add_argument(
         "--precision", default=None, help="type to compute the network in, such as bfloat16"
@@ -190,6 +195,11 @@ def _add_evaluate(parsers: Any) -> None:
         type=integer,
         default=4000,
         help="largest number of rows to compare (default: 4000)",
+    )
+    parser.add_argument(
+        "--units",
+        default="standardised",
+        help="units of all distances and tests: standardised or data (default: standardised)",
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(

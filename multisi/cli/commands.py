@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multisi.cli.values import pairs
+from multisi.common.printable import printable
 from multisi.errors import ConfigError, DataError, PluginError
 from multisi.files.plain import dumps
 
@@ -52,7 +53,7 @@ def fit(options: argparse.Namespace) -> None:
     )
     if World.found(model.device).first:
         outputs.save(model, out)
-        print(f"{model} is in {out}")
+        print(f"{model} is in {printable(str(out), 4000)}")
 
 
 def _datasets(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -62,7 +63,10 @@ def _datasets(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, An
 
     files = inputs.files_of(options.marginal, "--marginal")
     held_out = inputs.files_of(options.held_out, "--held-out")
-    noise = None if options.no_noise else options.noise_name
+    if options.no_noise and options.noise_name is not None:
+        raise ConfigError("--no-noise and --noise-name exclude each other.")
+    noise = "noise" if options.noise_name is None else options.noise_name
+    noise = None if options.no_noise else noise
     if noise in files:
         raise ConfigError(
             f"A dataset has the name of the noise marginal, {noise!r}. Rename the "
@@ -78,11 +82,12 @@ def _datasets(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, An
         outputs.check_log(options.log)
     how = inputs.reading(options, files)
     found = inputs.read_all(files, how, options.header)
-    inputs.check_found(list(found.values()), how)
+    judging = inputs.read_all(held_out, how, options.header)
+    inputs.check_found([*found.values(), *judging.values()], how)
     features = next((s.features for s in found.values() if s.features is not None), None)
     marginals: dict[str, Any] = {} if noise is None else {noise: StandardNormal()}
     marginals |= inputs.marginals_of(found, features)
-    judges = inputs.marginals_of(inputs.read_all(held_out, how, options.header), features)
+    judges = inputs.marginals_of(judging, features)
     _check_alike(judges, marginals)
     return marginals, judges
 
@@ -109,8 +114,8 @@ def _check_alike(held_out: Mapping[str, Any], marginals: Mapping[str, Any]) -> N
 
 
 _FIT = (
-    *("coupling", "network", "steps", "max_seconds", "batch_size", "learning_rate", "precision"),
-    *("shard", "run_dir", "resume", "save_seconds", "seed", "device"),
+    *("coupling", "network", "steps", "max_seconds", "batch_size", "learning_rate", "units"),
+    *("precision", "shard", "run_dir", "resume", "save_seconds", "seed", "device"),
 )
 """Options that are passed to `multisi.fit` unchanged."""
 
@@ -123,7 +128,6 @@ def _transport_options(options: argparse.Namespace) -> dict[str, Any]:
 def transport(options: argparse.Namespace) -> None:
     """Transport the samples of a file."""
     import numpy as np
-    import torch
 
     from multisi.cli import inputs, outputs
     from multisi.common import arrays
@@ -132,20 +136,24 @@ def transport(options: argparse.Namespace) -> None:
     from multisi.model import load
 
     outputs.check_distinct({"MODEL": options.model, "IN": options.input}, {"OUT": options.output})
-    one, options.condition = inputs.condition_of(options.condition)
+    asked = options.condition
+    one, options.condition = inputs.condition_of(asked)
     how = inputs.reading(options)
     model = load(options.model, device=options.device)
     samples = read_samples(options.input, how)
     inputs.check_found([samples], how)
+    if one is not None:
+        inputs.check_number(asked[0], samples)
     check_writable(options.output, samples)
     ordered = inputs.order(samples, model.features, repr(options.input))
     rows = samples.rows if ordered is None else samples.rows[:, ordered]
     condition = samples.condition if one is None else np.tile(one, (len(rows), 1))
+    given = arrays.floats(rows, "IN")  # Torch takes no foreign byte order, and no longdouble.
     world, count = World.found(model.device), len(rows)
     mine = world.share(count)
     # Numbered rows have the same noise for any number of processes.
     moved = model.transport(
-        rows[mine],
+        given[mine],
         _point(options.source, model),
         _point(options.target, model),
         via=[_point(text, model) for text in options.via] if options.via else None,
@@ -153,7 +161,7 @@ def transport(options: argparse.Namespace) -> None:
         condition=None if condition is None else condition[mine],
         **_transport_options(options),
     )
-    whole = arrays.as_given(world.gather(torch.as_tensor(moved), count), rows)
+    whole = arrays.as_given(world.gather(moved, count), rows)
     if world.first:
         placed = whole if ordered is None else whole[:, np.argsort(ordered)]
         write_samples(options.output, placed, samples)
@@ -189,7 +197,9 @@ def evaluate(options: argparse.Namespace) -> None:
     found = inputs.read_all(files, how, options.header)
     inputs.check_found(list(found.values()), how)
     held_out = inputs.marginals_of(found, model.features)
-    report = model.evaluate(held_out, samples=options.samples, **_transport_options(options))
+    report = model.evaluate(
+        held_out, samples=options.samples, units=options.units, **_transport_options(options)
+    )
     print(dumps(report.to_dict(), indent=1) if options.json else report)
     if kind is not None:
         write_whole(checks.path(options.picture, "--picture"), plots.matrix(report, format=kind))
@@ -228,4 +238,5 @@ def new_plugin(options: argparse.Namespace) -> None:
     from multisi.cli.new_plugin import write_package
 
     place = write_package(options.kind, options.name, options.out)
-    print(f"{place} is a package: pip install {place}, then python -m pytest {place}")
+    shown = printable(str(place), 4000)
+    print(f"{shown} is a package: pip install {shown}, then python -m pytest {shown}")

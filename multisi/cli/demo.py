@@ -11,6 +11,7 @@ from multisi.analysis import plots
 from multisi.analysis.report import Report
 from multisi.cli import outputs
 from multisi.common import checks, devices, seeds
+from multisi.common.printable import printable
 from multisi.data.marginals import StandardNormal
 from multisi.errors import ConfigError, DataError
 from multisi.files.atomic import write_whole
@@ -82,7 +83,8 @@ def run(
     outputs.save(model, written["the model"])
     write_whole(written["the picture"], _grid(model, pictures))
     report = model.evaluate(held_out, units="data", steps=64)
-    print(f"{report}\n\nPicture: {written['the picture']}\nModel: {written['the model']}")
+    shown = {what: printable(str(place), 4000) for what, place in written.items()}
+    print(f"{report}\n\nPicture: {shown['the picture']}\nModel: {shown['the model']}")
     return report
 
 

@@ -22,8 +22,10 @@ def reading(options: argparse.Namespace, names: Collection[str] = ()) -> Reading
     Raises:
         ConfigError: an option is invalid, or names another dataset.
     """
-    for text in options.header:
-        which = text.rpartition("=")[0]
+    given = [text.rpartition("=")[0] for text in options.header]
+    for which in given:
+        if given.count(which) > 1:
+            raise ConfigError(f"--header is given twice{which and f' for {which!r}'}.")
         if which and which not in names:
             raise ConfigError(f"--header: no dataset is named {which!r}.")
     index = options.index
@@ -100,7 +102,12 @@ def order(samples: Samples, features: Sequence[str] | None, what: str) -> list[i
             f"{what} has no names, and the features have: {listed(features)}. If its columns are "
             "in this order, pass --header no."
         )
-    return places(samples.features, features, what)
+    try:
+        return places(samples.features, features, what)
+    except DataError as error:
+        if set(samples.features) <= set(features):
+            raise
+        raise DataError(f"{error} A column that is no feature is kept aside by --index.") from None
 
 
 def marginals_of(
@@ -111,7 +118,18 @@ def marginals_of(
     Raises:
         MultisiError: the samples are no marginal; the message names it.
     """
-    return {name: _marginal(name, samples, features) for name, samples in found.items()}
+    labels = [samples.labels for samples in found.values() if samples.labels is not None]
+    as_text = any(array.dtype.kind == "U" for array in labels)
+    return {
+        name: _marginal(name, _with_text(samples) if as_text else samples, features)
+        for name, samples in found.items()
+    }
+
+
+def _with_text(samples: Samples) -> Samples:
+    """The samples with labels that are text, as those of another file are."""
+    labels = samples.labels
+    return samples if labels is None else replace(samples, labels=labels.astype(str))
 
 
 def _marginal(name: str, samples: Samples, features: Sequence[str] | None) -> Marginal:
@@ -149,6 +167,19 @@ def condition_of(texts: Sequence[str]) -> tuple[list[float] | None, tuple[str, .
             f"{' and '.join(map(repr, texts))}."
         )
     return numbers[0], ()
+
+
+def check_number(text: str, samples: Samples) -> None:
+    """Check that a condition for all rows is not the name of a column too.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if text in (samples.names() or ()):
+        raise ConfigError(
+            f"--condition {text!r} is a number and a column. Name the column by its place, such "
+            "as '#1', or write the number otherwise, such as with '.0'."
+        )
 
 
 def _numbers(text: str) -> list[float] | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from multisi.common.features import listed
 from multisi.common.printable import printable
 from multisi.files import checkpoint
 from multisi.model.description import check
@@ -40,6 +41,7 @@ def text(found: dict[str, Any]) -> str:
     lines = [
         f"format      {found['format']}, written by multisi {found['version']}",
         *(f"marginal    {_marginal(name, found['noise'], sizes)}" for name in found["marginals"]),
+        *(f"{what:<11} {listed(found[key])}" for what, key in _NAMED.items() if found.get(key)),
         *(f"{name:<11} {value}" for name, value in found["units"].items()),
         f"network     {_network(network)}, {found['weights']:,} weights",
     ]
@@ -57,6 +59,7 @@ def text(found: dict[str, Any]) -> str:
 
 _LONG = ("marginals", "order", "units", "data", "held_out")
 """Options of a run that are shown with the marginals, or only serve to compare runs."""
+_NAMED = {"features": "features", "condition": "condition_features"}
 _PLUGIN = ("kind", "name", "distribution", "version")
 
 

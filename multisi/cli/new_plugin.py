@@ -3,10 +3,12 @@
 import keyword
 import pathlib
 import re
+import shutil
 import textwrap
 from typing import Any
 
 from multisi._version import __version__
+from multisi.common import checks
 from multisi.errors import ConfigError
 from multisi.files.atomic import write_whole
 from multisi.registry import KINDS, installed
@@ -193,18 +195,31 @@ def write_package(kind: str, name: str, folder: Any = ".") -> pathlib.Path:
         "use": _USE[kind].format(plugin=name),
     }
     words["code"] = textwrap.dedent(_CODE[kind]).strip().format(**words) + "\n"
-    place = pathlib.Path(folder) / words["project"]
+    place = checks.path(folder, "--out") / words["project"]
     try:
-        (place / "tests").mkdir(parents=True)
-        for file, template in (
-            ("pyproject.toml", _PROJECT),
-            ("README.md", _README),
-            (f"{words['module']}.py", _MODULE),
-            (f"tests/test_{words['module'].removeprefix('multisi_')}.py", _TEST),
-        ):
-            write_whole(place / file, template.format(**words).encode())
-    except FileExistsError:
-        raise ConfigError(f"{str(place)!r} exists; choose another name or folder.") from None
+        place.mkdir(parents=True)
     except OSError as error:
-        raise ConfigError(f"{str(place)!r} cannot be written: {error}.") from None
+        if isinstance(error, FileExistsError):
+            raise ConfigError(f"{str(place)!r} exists; choose another name or folder.") from None
+        raise _unwritable(place, error) from None
+    try:
+        _write(place, words)
+    except OSError as error:
+        shutil.rmtree(place, ignore_errors=True)
+        raise _unwritable(place, error) from None
     return place
+
+
+def _write(place: pathlib.Path, words: dict[str, str]) -> None:
+    (place / "tests").mkdir()
+    for file, template in (
+        ("pyproject.toml", _PROJECT),
+        ("README.md", _README),
+        (f"{words['module']}.py", _MODULE),
+        (f"tests/test_{words['module'].removeprefix('multisi_')}.py", _TEST),
+    ):
+        write_whole(place / file, template.format(**words).encode())
+
+
+def _unwritable(place: pathlib.Path, error: OSError) -> ConfigError:
+    return ConfigError(f"{str(place)!r} cannot be written: {error}.")

@@ -72,13 +72,14 @@ def check_log(path: Any) -> None:
             lines = file.read(2**16).split(b"\n")
         if not os.access(path, os.W_OK):
             raise OSError("it is read-only")
-        if lines != [b""] and not isinstance(json.loads(lines[0]), dict):
+        if lines != [b""] and not {"step", "loss"} <= set(json.loads(lines[0])):
             raise ValueError
     except OSError as error:
         raise DataError(f"The log {str(path)!r} cannot be written: {error}.") from None
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):
         raise DataError(
-            f"The log {str(path)!r} exists and has no lines of JSON. Choose another path."
+            f"The log {str(path)!r} exists and has no lines of JSON with step and loss. Choose "
+            "another path."
         ) from None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from multisi.cli import arguments
-from multisi.errors import DataWarning, MultisiError
+from multisi.errors import ConfigError, DataWarning, MultisiError
 
 _LONGEST = 2000
 """Characters of a message; values of users may be longer."""
@@ -37,7 +37,9 @@ def main(given: Sequence[str] | None = None) -> int:
 def _run(parser: arguments.Parser, given: Sequence[str], name: str) -> int:
     """Run a command; errors are one line."""
     try:
-        options = parser.parse_args(given)
+        options, unknown = parser.parse_known_args(given)
+        if unknown:
+            raise ConfigError(f"unrecognized arguments: {' '.join(unknown)}. See {name} --help.")
         options.run(options)
         if sys.stdout is not None:  # It is None if the process started with it closed.
             sys.stdout.flush()

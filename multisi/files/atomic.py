@@ -60,9 +60,9 @@ def check_room(path: Any, size: int = 0) -> None:
 
 def _target(path: Any) -> tuple[pathlib.Path, os.stat_result | None]:
     """The file to write, behind any links, and what it is now, if it exists."""
-    path = pathlib.Path(path).resolve()  # A link is kept; its target is replaced.
+    path = pathlib.Path(os.path.realpath(path))  # A link is kept; its target is replaced.
     try:
-        before = os.stat(path)
+        before = os.stat(path)  # Fails for links that lead to each other.
     except FileNotFoundError:
         return path, None
     if not stat.S_ISREG(before.st_mode):

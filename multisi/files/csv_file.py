@@ -19,7 +19,7 @@ from multisi.errors import DataError
 from multisi.files.header import LOOKED_AT, has_header
 from multisi.files.regular import open_regular
 from multisi.files.samples import Array, Column, Reading, Samples
-from multisi.files.tables import BLANK, Roles, complete, is_missing, is_number
+from multisi.files.tables import BLANK, EXACT, Roles, complete, is_missing, is_number, is_rounded
 
 
 def read(path: Any, how: Reading) -> Samples:
@@ -44,7 +44,8 @@ def _read(path: Any, file: BinaryIO, how: Reading) -> Samples:
         raise DataError(f"{str(path)!r} must hold samples; got an empty file.")
     first = [cells for _, cells in numbered]
     header = has_header(path, first, how.header)
-    roles = Roles.of(path, tuple(first[0]) if header else None, len(first[0]), how)
+    names = tuple(cell.strip(BLANK) for cell in first[0]) if header else None
+    roles = Roles.of(path, names, len(first[0]), how)
     body = first[1:] if header else first
     plain = bool(body) and all(is_number(body[0][i]) for i in roles.features if i < len(body[0]))
     found = _fast(file, header, roles) if plain else None
@@ -143,7 +144,8 @@ def _fast(file: BinaryIO, header: bool, roles: Roles) -> _Parsed | None:
             raise
         except Exception:  # Whatever it is, the exact way finds it, and says where it is.
             return None
-    whole = frame.shape[1] == count and np.isfinite(rows).all()
+    # Infinities, and whole numbers that may be rounded, are seen in the texts.
+    whole = frame.shape[1] == count and bool((np.abs(rows) < EXACT).all())
     # A short line is filled up, with empty texts where its last columns are texts.
     whole = whole and all(map(all, texts.values()))
     whole = whole and all(is_number(cell) for i in roles.valued() for cell in texts[i])
@@ -153,7 +155,7 @@ def _fast(file: BinaryIO, header: bool, roles: Roles) -> _Parsed | None:
 
 def _exact(path: Any, file: BinaryIO, header: bool, roles: Roles) -> _Parsed:
     """Numbers, NaN where one is missing, and texts; line by line."""
-    numbers, numbered = array.array("d"), array.array("q")
+    numbers, numbered, rounded = array.array("d"), array.array("q"), set[int]()
     count = len(roles.features) + len(roles.others)
     texts: dict[int, list[str]] = {place: [] for place in roles.others}
     with _lines(path, file) as lines:
@@ -161,16 +163,29 @@ def _exact(path: Any, file: BinaryIO, header: bool, roles: Roles) -> _Parsed:
             next(lines)
         for number, cells in lines:
             if len(cells) != count:
-                raise DataError(
-                    f"{str(path)!r}, line {number}: expected {count} cells; got {len(cells)}."
-                )
+                raise _ragged(path, number, cells, count)
             for place, kept in texts.items():
                 kept.append(cells[place])
             chosen = [cells[place] for place in roles.features] if texts else cells
-            numbers.extend(_numbers(path, number, chosen, roles.features, roles))
+            values = _numbers(path, number, chosen, roles.features, roles)
+            if max(map(abs, values)) >= EXACT:
+                found = map(is_rounded, chosen, values)
+                rounded.update(itertools.compress(roles.features, found))
+            numbers.extend(values)
             numbered.append(number)
+    roles.warn_of_rounded(path, rounded)
     rows = np.frombuffer(numbers, dtype=np.float64) if numbers else np.empty(0)
     return _Parsed(rows.reshape(-1, len(roles.features)), texts, numbered)
+
+
+def _ragged(path: Any, line: int, cells: Sequence[str], count: int) -> DataError:
+    """The error for a line of another number of cells than the first."""
+    hint = "Each line must have as many cells as the first."
+    if count == 1:
+        hint += " If the first is a comment, remove it; if the file is not separated by commas, "
+        hint += "separate its cells so, and write decimals with points."
+    expected = f"{count} cell{'s' * (count > 1)}"
+    return DataError(f"{str(path)!r}, line {line}: expected {expected}; got {len(cells)}. {hint}")
 
 
 def _numbers(

@@ -124,8 +124,9 @@ def _lost(like: Samples, suffix: str) -> list[str]:
         beside = ("labels", "weights", "condition")
         lost += [f"the {name}" for name in beside if getattr(like, name) is not None]
     if like.picture is not None:
-        lost += ["the alpha band"] if like.picture.alpha is not None else []
-        lost += [*like.picture.kept, *like.picture.lost]
+        lost += ["its alpha band"] if like.picture.alpha is not None else []
+        lost += [picture_file.SAID[name] for name in like.picture.kept]
+        lost += map(repr, like.picture.lost)
     return lost
 
 

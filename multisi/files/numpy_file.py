@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import warnings
 import zipfile
 from typing import Any, BinaryIO
 
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.lib import format as numpy_format
 
 from multisi.common.features import check_features
-from multisi.errors import DataError
+from multisi.errors import DataError, DataWarning
 from multisi.files.regular import open_regular
 from multisi.files.samples import Array, Reading, Samples
-from multisi.files.tables import complete, whole_numbers
+from multisi.files.tables import EXACT, complete, whole_numbers
 
 _BESIDE = ("features", "labels", "weights", "condition")
 
@@ -127,6 +128,12 @@ def _complete(
                 f"{str(path)!r}: {name} must have one entry for each of {len(rows)} rows; got "
                 f"{len(array)}."
             )
+    if rows.dtype.kind in "iu" and (rows > EXACT).any() | (rows < -EXACT).any():
+        warnings.warn(
+            f"{str(path)!r}: the samples have whole numbers beyond 2^53, which may be rounded.",
+            DataWarning,
+            stacklevel=2,
+        )
     missing = np.zeros(len(rows), bool)
     for array in arrays.values():
         if array.dtype.kind == "f" and array.size:

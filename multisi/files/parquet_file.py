@@ -13,7 +13,7 @@ from multisi.errors import DataError, DataWarning
 from multisi.files.numpy_file import check_size
 from multisi.files.regular import open_regular
 from multisi.files.samples import Array, Column, Reading, Samples
-from multisi.files.tables import Roles, complete
+from multisi.files.tables import EXACT, Roles, complete
 
 _OWN = {b"pandas", b"ARROW:schema"}
 """Entries of a file that pandas and pyarrow write and read themselves."""
@@ -61,6 +61,7 @@ def of_frame(path: Any, frame: Any, how: Reading) -> Samples:
     rows = np.empty((len(frame), len(roles.features)), kind)
     for i, place in enumerate(roles.features):
         rows[:, i] = _numbers(path, columns[place], roles, place)
+    roles.warn_of_rounded(path, [p for p in roles.features if _is_rounded(columns[p])])
     given = np.empty((len(frame), len(roles.valued())))
     for i, place in enumerate(roles.valued()):
         given[:, i] = _numbers(path, columns[place], roles, place)
@@ -81,7 +82,7 @@ def of_frame(path: Any, frame: Any, how: Reading) -> Samples:
         rows,
         roles.named(),
         aside=tuple(Column(place, names[place], frame.iloc[:, place]) for place in roles.others),
-        index=None if _only_counts(frame.index, keep) else frame.index,
+        index=None if keep is None and _only_counts(frame.index) else frame.index,
         found=roles.found,
         **roles.values(path, given, () if roles.labels is None else frame.iloc[:, roles.labels]),
     )
@@ -99,12 +100,19 @@ def _numbers(path: Any, column: Any, roles: Roles, place: int) -> Array:
     return numbers
 
 
-def _only_counts(index: Any, keep: Array | None) -> bool:
+def _is_rounded(column: Any) -> bool:
+    """Whether a column has whole numbers that float64 does not hold."""
+    if column.dtype.kind not in "iu":
+        return False
+    return any(
+        int(value) != float(value) for value in column[(column > EXACT) | (column < -EXACT)]
+    )
+
+
+def _only_counts(index: Any) -> bool:
     """Whether an index holds nothing but the numbers of the rows."""
-    count = len(index) if keep is None else len(keep)
     plain = index.nlevels == 1 and index.name is None and index.dtype.kind in "iu"
-    expected = np.arange(count) if keep is None else np.arange(count)[keep]
-    return plain and bool(np.array_equal(index, expected))
+    return plain and bool(np.array_equal(index, np.arange(len(index))))
 
 
 def write(rows: Array, like: Samples) -> bytes:

@@ -33,7 +33,7 @@ _HELD = {
     "dpi": ("PNG", "JPEG", "TIFF", "BMP"),
 }
 """What is kept, and the formats that can hold it."""
-_SAID = {"icc_profile": "its colour profile", "exif": "its EXIF data", "dpi": "its resolution"}
+SAID = {"icc_profile": "its colour profile", "exif": "its EXIF data", "dpi": "its resolution"}
 _TECHNICAL = {
     *("adobe", "adobe_transform", "aspect", "background", "bbox", "compression", "default_image"),
     *("duration", "interlace", "jfif", "jfif_density", "jfif_unit", "jfif_version", "loop"),
@@ -69,7 +69,7 @@ def _pixels(path: Any, how: Reading) -> tuple[Array, dict[str, Any], tuple[str, 
 
     with open_regular(path) as opened, _alone(Image):
         size = os.fstat(opened.fileno()).st_size
-        with Image.open(opened, formats=sorted(set(FORMATS.values()))) as image:
+        with _opened(path, opened) as image:
             bands = len(image.getbands()) if image.mode in _MODES else 4
             check_size(path, 4 * max(bands, 3) * image.width * image.height, size, how)
             _check(path, image, opened)
@@ -79,6 +79,18 @@ def _pixels(path: Any, how: Reading) -> tuple[Array, dict[str, Any], tuple[str, 
             mode = "RGBA" if image.has_transparency_data else "RGB"
             plain = image if image.mode == mode else image.convert(mode)
             return np.asarray(plain), _kept(image), lost
+
+
+def _opened(path: Any, opened: Any) -> Any:
+    from PIL import Image, UnidentifiedImageError
+
+    kinds = sorted(set(FORMATS.values()))
+    try:
+        return Image.open(opened, formats=kinds)
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{str(path)!r} cannot be read: it is damaged, or none of {', '.join(kinds)}."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -159,12 +171,21 @@ def _kept(image: Any) -> dict[str, Any]:
                 describing[tag] = dict(exif.get_ifd(tag)) if nested else exif[tag]
         exif = describing
     kept = {name: image.info[name] for name in ("icc_profile", "dpi") if image.info.get(name)}
+    if _of_other_colours(image):
+        del kept["icc_profile"]
     return kept | ({"exif": exif.tobytes()} if len(exif) else {})
+
+
+def _of_other_colours(image: Any) -> bool:
+    """Whether the colour profile is none of RGB, and so wrong for the colours that are written."""
+    profile: bytes = image.info.get("icc_profile") or b""
+    return profile[16:20] in (b"GRAY", b"CMYK", b"Lab ")
 
 
 def _lost(image: Any) -> tuple[str, ...]:
     """The names of what a picture holds and nobody writes again."""
     names = {name for name in image.info if isinstance(name, str)} - _TECHNICAL
+    names |= {"the profile of other colours"} if _of_other_colours(image) else set()
     if image.format == "TIFF":
         tags = set(image.tag_v2) - _STRUCTURAL - {*_DESCRIBING}
         names |= {f"tag {tag}" for tag in tags}
@@ -181,12 +202,14 @@ def check(path: Any, like: Samples, suffix: str) -> None:
         raise ConfigError(
             f"{str(path)!r}: only samples from an image can be written as an image. Write .npy."
         )
-    kind = FORMATS[suffix]
-    if like.picture.alpha is not None and kind in _OPAQUE:
+    kind, alpha = FORMATS[suffix], like.picture.alpha
+    opaque = alpha is not None and bool((alpha == 255).all())
+    if alpha is not None and kind in _OPAQUE and not opaque:
         raise ConfigError(
             f"{str(path)!r}: {suffix} cannot hold the transparency of the picture. Write .png."
         )
-    lost = [_SAID[name] for name in like.picture.kept if kind not in _HELD[name]]
+    lost = [SAID[name] for name in like.picture.kept if kind not in _HELD[name]]
+    lost += ["its alpha band, which is opaque"] if opaque and kind in (*_OPAQUE, "WEBP") else []
     lost += [repr(name) for name in like.picture.lost]
     if lost:
         warnings.warn(
@@ -203,7 +226,7 @@ def write(rows: Array, like: Samples, suffix: str) -> bytes:
 
     picture = like.picture or Picture((0, 0))
     pixels = np.rint(rows.reshape(*picture.size, 3).clip(0, 1) * 255).astype(np.uint8)
-    if picture.alpha is not None:
+    if picture.alpha is not None and FORMATS[suffix] not in _OPAQUE:
         pixels = np.concatenate([pixels, picture.alpha[..., None]], 2)
     kind = FORMATS[suffix]
     kept = {name: value for name, value in picture.kept.items() if kind in _HELD[name]}

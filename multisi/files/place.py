@@ -1,11 +1,13 @@
 """The place of a file that will be written after long work: whatever may fail is tried before."""
 
+import os
+import pathlib
 import shutil
-import tempfile
 from typing import Any
 
 from multisi.common import checks
 from multisi.errors import DataError
+from multisi.files.atomic import check_room
 
 
 def check_place(path: Any, room: int = 0) -> None:
@@ -21,7 +23,7 @@ def check_place(path: Any, room: int = 0) -> None:
     """
     path = checks.path(path, "A file")
     try:
-        folder = path.resolve().parent  # A link is kept; its target is replaced.
+        folder = pathlib.Path(os.path.realpath(path)).parent  # A link is kept; its target is not.
         if not path.parent.is_dir() or not folder.is_dir():
             raise DataError(
                 f"{str(path)!r}: the folder {str(path.parent)!r} does not exist. Create it."
@@ -30,8 +32,9 @@ def check_place(path: Any, room: int = 0) -> None:
             raise DataError(f"{str(path)!r} is a folder. Choose a file.")
         if path.exists() and not path.is_file():
             raise DataError(f"{str(path)!r} is not a regular file. Choose another.")
-        with tempfile.TemporaryFile(dir=folder, prefix="."):
-            free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(folder).free
+        if free > room:
+            check_room(path, room)  # Quotas and limits of a process count too.
     except OSError as error:  # Such as a name that is too long, or a folder that is read-only.
         raise DataError(f"{str(path)!r} cannot be written: {error}. Choose another.") from None
     if free <= room:

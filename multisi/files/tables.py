@@ -1,9 +1,10 @@
 """Tables: which column is what, and what must never be guessed."""
 
 import collections
+import contextlib
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from multisi.common.features import listed
 from multisi.errors import ConfigError, DataError, DataWarning
+from multisi.files.index_column import like_index
 from multisi.files.samples import Array, Reading
 
 MISSING = frozenset(
@@ -19,6 +21,9 @@ MISSING = frozenset(
 """Cells that mean that there is no value, in lower case."""
 BLANK = " \t"
 """What may surround a number; Python takes more characters for blank ones."""
+
+EXACT = 2**53
+"""Beyond it float64 does not hold all whole numbers."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class Roles:
             ConfigError: a column is named for two roles.
         """
         counts = collections.Counter(names)
-        if repeated := sorted(name for name, times in counts.items() if times > 1):
+        # Columns of an index may lack their names, as those of pandas do.
+        if repeated := sorted(name for name, times in counts.items() if times > 1 and name):
             raise DataError(
                 f"{str(path)!r}: each column must have a different name; repeated: "
                 f"{listed(repeated)}. Rename the columns."
@@ -110,7 +116,7 @@ class Roles:
             texts = [str(cell) for cell in labels]
             found["labels"] = np.array(texts)
             if all(map(is_number, texts)):
-                numbers = np.array(texts, np.float64)
+                numbers = np.array([_exact(text) for text in texts], object)
                 found["labels"] = whole_numbers(path, numbers, self.called(self.labels))
         if self.weights is not None:
             found["weights"] = next(columns)
@@ -132,28 +138,33 @@ class Roles:
         """Refuse a table with a column that may be an index, if the options say nothing of it.
 
         Raises:
-            DataError: a column has no name, or counts the rows.
+            DataError: a column has no name, has that of an index, or counts the rows.
         """
         if self.settled or len(self.features) + len(self.others) < 2:
             return
         for place, values in zip(self.features, rows.T, strict=True):
-            if self.names is not None and not self.names[place].strip():
-                reason = "has no name"
-            elif len(rows) >= 3 and _counts(values):
-                reason = "counts the rows"
-            else:
-                continue
-            raise DataError(
-                f"{str(path)!r}: {self.called(place)} {reason}, so it may be an index or a "
-                f"feature. Pass {self.option(place)} to keep it aside, or --index none if it is a "
-                "feature."
+            if reason := like_index(None if self.names is None else self.names[place], values):
+                raise DataError(
+                    f"{str(path)!r}: {self.called(place)} {reason}, so it may be an index or a "
+                    f"feature. Pass {self.option(place)} to keep it aside, or --index none if it "
+                    "is a feature."
+                )
+
+    def warn_of_rounded(self, path: Any, places: Iterable[int]) -> None:
+        """Warn of features whose whole numbers float64 does not hold."""
+        for place in sorted(places):
+            warnings.warn(
+                f"{str(path)!r}: {self.called(place)} has whole numbers beyond 2^53, which are "
+                f"rounded. If they identify rows, pass {self.option(place)} to keep it aside.",
+                DataWarning,
+                stacklevel=2,
             )
 
     def not_a_number(self, path: Any, line: int, place: int, cell: str) -> DataError:
         """The error for a cell of a feature that is not a number."""
-        hint = ""
+        hint, alone = "", len(self.features) + len(self.others) == 1
         for sign, name in ((";", "';'"), ("\t", "tabs"), ("|", "'|'")):
-            if sign in cell:
+            if sign in cell and alone:
                 hint = f" The file seems to be separated by {name}; separate its cells by commas."
         if not hint and " " in cell.strip() and all(map(is_number, cell.split())):
             hint = " The file seems to be separated by spaces; separate its cells by commas."
@@ -179,15 +190,6 @@ def _called(names: Sequence[str] | None, place: int) -> str:
     return f"column {names[place]!r}" if names is not None and named else f"column {place + 1}"
 
 
-def _counts(values: Array) -> bool:
-    """Whether values are 0, 1, 2, … or 1, 2, 3, …; missing ones may be either."""
-    if not (np.isnan(values[0]) or values[0] in (0, 1)):
-        return False
-    start = values - np.arange(len(values))
-    start = start[~np.isnan(start)]
-    return len(start) >= 3 and start[0] in (0, 1) and bool((start == start[0]).all())
-
-
 def shown(cell: str) -> str:
     """A cell for a message, at most forty characters of it."""
     return repr(cell if len(cell) <= 40 else f"{cell[:40]}…")
@@ -206,6 +208,11 @@ def is_number(cell: str) -> bool:
 def is_missing(cell: str) -> bool:
     """Whether a cell means that there is no value."""
     return cell.strip(BLANK).lower() in MISSING
+
+
+def is_rounded(cell: str, value: float) -> bool:
+    """Whether a cell is a whole number that differs from the float that it is read as."""
+    return bool(re.fullmatch(r"[+-]?[0-9]+", cell.strip(BLANK))) and int(cell) != value
 
 
 def complete(path: Any, missing: Array, how: Reading, first: str) -> Array | None:
@@ -242,8 +249,13 @@ def whole_numbers(path: Any, values: Array, what: str) -> Array:
     Raises:
         DataError: a label is not a whole number.
     """
-    with np.errstate(invalid="ignore"):
-        labels = values.astype(np.int64)
-    if not np.array_equal(labels, values):
-        raise DataError(f"{str(path)!r}: labels must be whole numbers; {what} has others.")
-    return labels
+    with np.errstate(invalid="ignore"), contextlib.suppress(OverflowError, ValueError):
+        labels: Array = values.astype(np.int64)
+        if np.array_equal(labels, values):
+            return labels
+    raise DataError(f"{str(path)!r}: labels must be whole numbers below 2^63; {what} has others.")
+
+
+def _exact(text: str) -> int | float:
+    """The number of a text, exact if it is a whole one."""
+    return int(text) if text.strip(BLANK).lstrip("+-").isdecimal() else float(text)

@@ -2,6 +2,8 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -49,6 +51,15 @@ def test_columns_are_aligned_by_name(files, capsys):
     expected = model.transport(given[["age", "income"]].to_numpy(), "b", "a")
     assert np.allclose(moved[["age", "income"]], expected)
     assert abs(moved["age"].mean() - 45) < 2 and abs(moved["income"].mean() - 60_000) < 2000
+
+
+def test_names_of_features_are_inspected(files, capsys):
+    table = pandas.read_csv("a.csv").assign(year=range(1900, 2200))
+    table.to_csv("a.csv", index=False)
+    assert run(*FIT, "--steps", "1", "--out", "m.st", "--condition", "year") == 0
+    capsys.readouterr()
+    assert run("inspect", "m.st") == 0
+    assert "\nfeatures    'age', 'income'\n" in capsys.readouterr().out
 
 
 def test_columns_are_refused_with_both_lists(files, capsys):
@@ -130,6 +141,49 @@ def test_weights_and_labels_of_columns(files, capsys):
     refused(capsys, "--weights: no file has the column 'v'", *evaluate, *options)
 
 
+def test_labels_of_text_in_one_file(files, capsys):
+    """The label 1 is one label, whether or not the other labels of its file are numbers."""
+    source = np.random.default_rng(0)
+    for name, labels in {"a": [1, 2], "b": ["1", "x"]}.items():
+        table = {"x": source.normal(size=40), "kind": labels * 20}
+        pandas.DataFrame(table).to_csv(f"{name}.csv", index=False)
+    fit = (*FIT, "--steps", "1", "--out", "m.st", "--labels", "kind", "--coupling", "class-aware")
+    assert run(*fit) == 0
+
+
+def test_columns_that_only_held_out_tables_have(files, capsys):
+    for name in "ab":
+        pandas.read_csv(f"{name}.csv").assign(n=7).to_csv(f"{name}2.csv", index=False)
+    fit = (
+        *FIT,
+        "--steps",
+        "1",
+        "--out",
+        "m.st",
+        "--held-out",
+        "a=a2.csv",
+        "--held-out",
+        "b=b2.csv",
+    )
+    refused(capsys, "Not expected: 'n'. Select or rename the columns. A column that is no feature "
+            "is kept aside by --index.", *fit)  # fmt: skip
+    assert run(*fit, "--index", "n") == 0
+
+
+@pytest.mark.parametrize("kind", [">f8", ">i4", "longdouble", "float16", "bool"])
+def test_types_of_numbers_that_torch_does_not_take(kind, files):
+    rows = np.random.default_rng(0).integers(0, 2, (40, 2)).astype(kind)
+    for name in "ab":
+        np.save(f"{name}.npy", rows)
+    fit = ("fit", "--marginal", "a=a.npy", "--marginal", "b=b.npy", "--quiet", "--steps", "1")
+    assert run(*fit, "--out", "m.st") == 0
+    transport = ("transport", "m.st", "--source", "a", "--target", "a", "a.npy", "o.npy")
+    assert run(*transport, "--quiet", "--steps", "2") == 0
+    out = np.load("o.npy")
+    assert np.array_equal(out, rows)
+    assert out.dtype == (kind if np.dtype(kind).kind == "f" else out.dtype)
+
+
 def test_a_condition_from_columns_or_for_all(files, capsys):
     frame = pandas.read_csv("a.csv").assign(year=np.linspace(1990, 2025, 300))
     frame.to_csv("c.csv", index=False)
@@ -148,6 +202,18 @@ def test_a_condition_from_columns_or_for_all(files, capsys):
     assert np.allclose(np.load("y.npy"), expected)
     refused(capsys, "--condition must be columns, or one condition", *transport,
             "--condition", "1", "--condition", "year", "c.csv", "z.csv")  # fmt: skip
+
+
+def test_a_condition_that_is_a_number_and_a_column(files, capsys):
+    table = pandas.read_csv("a.csv").assign(**{"2020": np.linspace(0, 1, 300)})
+    table.to_csv("c.csv", index=False)
+    fit = ("fit", "--marginal", "a=c.csv", "--marginal", "b=b.csv", "--quiet", "--steps", "1")
+    header = ("--header", "yes")
+    assert run(*fit, *header, "--out", "m.st", "--condition", "2020") == 0
+    transport = ("transport", "m.st", "--source", "a", "--target", "b", "c.csv", "o.csv", *header)
+    refused(capsys, "'2020' is a number and a column", *transport, "--condition", "2020")
+    assert run(*transport, "--quiet", "--condition", "#3") == 0
+    assert run(*transport, "--quiet", "--condition", "2020.0", "--index", "2020") == 0
 
 
 def test_no_output_is_an_input(files, capsys):
@@ -172,10 +238,52 @@ def test_no_output_is_an_input(files, capsys):
     refused(capsys, "--picture 'm.png' is the file of MODEL", *evaluate)
 
 
+def test_links_in_a_circle(files, capsys):
+    os.symlink("y.csv", "x.csv")
+    os.symlink("x.csv", "y.csv")
+    refused(capsys, "'x.csv' cannot be read: [Errno", "fit", "--marginal", "a=x.csv", "--marginal",
+            "b=b.csv", "--out", "m.st")  # fmt: skip
+    refused(capsys, "'y.csv' cannot be written: [Errno", *FIT, "--out", "y.csv")
+    refused(capsys, "'y.csv' cannot be written: [Errno", *FIT, "--out", "m.st", "--log", "y.csv")
+
+
+def test_control_characters_of_paths(files, capsys):
+    assert run(*FIT, "--steps", "1", "--out", "\x1b[31m\n.st") == 0
+    assert capsys.readouterr().out.endswith(r" is in \x1b[31m\n.st" + "\n")
+    assert run("new-plugin", "path", "own", "--out", "\x1b[2J") == 0
+    assert r"\x1b[2J/multisi-own is a package" in capsys.readouterr().out
+
+
+def test_options_that_exclude_each_other(files, capsys):
+    fit = (*FIT, "--steps", "1", "--out", "m.st")
+    refused(capsys, "arguments: --what 1. See multisi fit --help", *fit, "--what", "1")
+    refused(capsys, "--no-noise and --noise-name", *fit, "--no-noise", "--noise-name", "n")
+    refused(capsys, "--header is given twice.", *fit, "--header", "yes", "--header", "no")
+    twice = ("--header", "a=yes", "--header", "yes", "--header", "a=no")
+    refused(capsys, "--header is given twice for 'a'", *fit, *twice)
+
+
+def test_folder_of_another_package(files, capsys, monkeypatch):
+    pathlib.Path("multisi-own").mkdir()
+    pathlib.Path("multisi-own/README.md").write_text("mine")
+    refused(capsys, "'multisi-own' exists", "new-plugin", "path", "own")
+    assert pathlib.Path("multisi-own/README.md").read_text() == "mine"
+
+    def full(path, data):
+        raise OSError("no room")
+
+    monkeypatch.setattr("multisi.cli.new_plugin.write_whole", full)
+    refused(capsys, "'multisi-new' cannot be written: no room", "new-plugin", "path", "new")
+    assert not pathlib.Path("multisi-new").exists()
+
+
 def test_a_log_that_is_none(files, capsys):
     pathlib.Path("notes.txt").write_text("my notes\n")
     fit = (*FIT, "--steps", "100", "--out", "m.st")
-    refused(capsys, "'notes.txt' exists and has no lines of JSON", *fit, "--log", "notes.txt")
+    pathlib.Path("dataset.json").write_text('{"type": "dataset", "rows": [[1, 2]]}\n')
+    pathlib.Path("number.json").write_text("7\n")
+    for name in ("notes.txt", "dataset.json", "number.json"):
+        refused(capsys, f"'{name}' exists and has no lines of JSON", *fit, "--log", name)
     assert run(*fit, "--log", "l.jsonl") == 0 and run(*fit, "--log", "l.jsonl") == 0
     steps = [json.loads(line)["step"] for line in pathlib.Path("l.jsonl").read_text().splitlines()]
     assert steps == [100, 100]
@@ -213,6 +321,20 @@ def test_room_is_looked_for_before_the_work(files, capsys, monkeypatch):
     refused(capsys, "and 0 are free. Make room", *fit)
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs posix_fallocate")
+def test_room_is_looked_for_within_the_limits_of_the_process(files):
+    """A limit of 512 bytes stands for a quota: the disk has room, and the user has none."""
+    fit = [sys.executable, "-m", "multisi", *FIT, "--steps", "1", "--out", "m.st"]
+    model = subprocess.run(fit, capture_output=True)
+    assert model.returncode == 0
+    transport = [*fit[:3], "transport", "m.st", "--source", "a", "--target", "b", "a.csv", "o.csv",
+                 "--quiet", "--steps", "1000000"]  # fmt: skip
+    limited = ["sh", "-c", 'ulimit -f 1; "$@"', "sh", *transport]
+    found = subprocess.run(limited, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 2
+    assert "'o.csv' cannot be written" in found.stderr and found.stderr.count("\n") == 1
+
+
 def test_names_of_a_length_that_no_system_takes(files, capsys):
     refused(capsys, "cannot be written: [Errno 36]", *FIT, "--out", "x" * 300)
 
@@ -240,6 +362,27 @@ def test_pictures_have_the_format_of_their_names(name, start, files, capsys):
     assert run(*evaluate, name) == 0
     assert pathlib.Path(name).read_bytes().startswith(start)
     refused(capsys, "picture must be a file whose name ends in", *evaluate, "p.gif")
+
+
+def test_units_are_chosen(files, capsys):
+    source = np.random.default_rng(0)
+    for name in "ab":
+        np.save(f"{name}.npy", source.normal(size=(50, 2, 4, 4)) * [[[1]], [[1000]]])
+    fit = ("fit", "--marginal", "a=a.npy", "--marginal", "b=b.npy", "--quiet", "--steps", "1")
+    for units, shape in {"whole": (), "channels": (2, 1, 1), "features": (2, 4, 4)}.items():
+        assert run(*fit, "--out", f"{units}.st", "--units", units) == 0
+        assert multisi.load(f"{units}.st").standardiser.scale.shape == shape
+    refused(capsys, "units must be", *fit, "--out", "m.st", "--units", "pixels")
+    capsys.readouterr()
+    evaluate = ("evaluate", "whole.st", *fit[1:6], "--steps", "2", "--json")
+    found = []
+    for units in ("standardised", "data"):
+        assert run(*evaluate, "--units", units) == 0
+        found.append(json.loads(capsys.readouterr().out))
+        assert found[-1]["units"] == units
+    first, second = (report["pairs"][0]["energy_distance"] for report in found)
+    assert first > 100 * abs(second)  # The small channel is wrong, and heard in its own unit.
+    refused(capsys, "units must be", *evaluate, "--units", "pixels")
 
 
 def test_json_is_strict(files, capsys):

@@ -54,6 +54,7 @@ GRAMMAR = {
             "--batch-size": [*WHOLE, "1000000000000"],
             "--learning-rate": REAL,
             "--held-out": ["a=a.csv", "c=a.csv", "a", *DATA],
+            "--units": ["", "x", "standardised", "Channels"],
             "--precision": ["half", "", "float8"],
             "--log": [".", "", "no/l", "a.csv", "link.csv", "pipe.npy", "new.st", "damaged.npz"],
             "--run": ["", "a.csv", "new.st", "text.csv"],
@@ -76,6 +77,7 @@ GRAMMAR = {
         {
             "--marginal": [*DATA, "a=a.csv", "c=a.csv"],
             "--samples": [*WHOLE, "3"],
+            "--units": ["", "x", "whole"],
             "--picture": [".", "", "no/p.png", "p.gif", "p", "a.csv", "m.st", "x" * 300 + ".png"],
             **READING, **COLUMNS, **TRANSPORT, **COMMON,
         },

@@ -52,6 +52,12 @@ AMBIGUOUS = [
     (",0,1\n0,2.5,3.5\n", "has numbers and ''"),
     ("1.5,,2\n0,2.5,3.5\n", "has numbers and ''"),
     ("NA,nan\n2.5,3.5\n", "neither names nor numbers"),
+    ("2001,2005,2004\n" + "5,2,1\n2,9,4\n" * 6, "numbers far from those of all other lines"),
+    ("2,0,1\n5,2,1\n", "counts the columns, in another order"),
+    ("0.5,1e-1\n" + "0.12345678,-0.87654321\n" * 10, "far fewer digits than all other lines"),
+    ("125E30_2140933\n", "is the only one and has '125E30_2140933'"),
+    ("10%,2021-05-01\n", "is the only one and has '10%'"),
+    ("dog,NA\n2,3\n", "has 'NA', which may be a missing value"),
 ]
 
 
@@ -65,6 +71,20 @@ def test_ambiguous_header(content, reason, tmp_path):
     assert len(found.rows) == content.count("\n") - 1
 
 
+def test_ambiguous_header_unlike_names(tmp_path):
+    glass = text(tmp_path, "RI, Na,Mg ,2020-01-01\n1.5,2,3,4\n2.5,2,1,4\n")
+    assert read_samples(glass).features == ("RI", "Na", "Mg", "2020-01-01")
+    with pytest.raises(DataError, match="different name; repeated: 'a'"):
+        read_samples(text(tmp_path, "a, a\n1,2\n"))
+
+
+def test_ambiguous_header_with_an_index_is_settled_in_one_step(tmp_path):
+    file = table(tmp_path)
+    with pytest.raises(DataError, match="--header yes and --index '#1' if these are the names"):
+        read_samples(file)
+    assert np.array_equal(read_samples(file, Reading(header=True, index=("#1",))).rows, X)
+
+
 def test_ambiguous_header_of_pandas(tmp_path):
     file = table(tmp_path, index=False)
     with pytest.raises(DataError, match="counts the columns"):
@@ -75,11 +95,20 @@ def test_ambiguous_header_of_pandas(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["0.3,-1.2\n1,2\n", "5,3\n2,4\n", "7\n8\n", "1,2.5\n3,4\n", "2.0,2.0,2.0\n1,2,3\n"]
+    "content",
+    [
+        "0.3,-1.2\n1,2\n",
+        "2,0,2\n1,3,4\n",
+        "0,0\n" + "0.5,0.125\n0,0\n" * 9,
+        "5,3\n2,4\n",
+        "7\n8\n",
+        "1,2.5\n3,4\n",
+        "2.0,2.0,2.0\n1,2,3\n",
+    ],
 )
 def test_ambiguous_header_unlike_plain_samples(content, tmp_path):
     found = read_samples(text(tmp_path, content))
-    assert found.features is None and len(found.rows) == 2 and found.headless
+    assert found.features is None and len(found.rows) == content.count("\n") and found.headless
 
 
 def test_index_column_is_never_guessed(tmp_path):
@@ -96,6 +125,55 @@ def test_index_column_is_never_guessed(tmp_path):
         with pytest.raises(DataError, match=message):
             read_samples(tmp_path / name)
     assert read_samples(tmp_path / "last.csv", Reading(index=())).rows.shape == (30, 4)
+
+
+def test_index_column_of_parquet_tells_which_rows_are_left_out(tmp_path):
+    frame = pandas.DataFrame(X[:5], columns=["a", "b", "c"])
+    frame.iloc[1, 2] = np.nan
+    frame.attrs = {"unit": "kg"}
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.warns(DataWarning, match="1 of 5 rows|PANDAS_ATTRS' are not kept") as told:
+        out = rewritten(tmp_path, tmp_path / "t.parquet", Reading(missing="drop"))
+    assert len(told) == 2
+    assert pandas.read_parquet(out).index.tolist() == [0, 2, 3, 4]
+
+
+IDENTIFIERS = [
+    ("user_id", [40, 7, 7], "has the name of an index"),
+    ("customerId", [40, 7, 9], "has the name of an index"),
+    ("Unnamed: 0", [3, 8, 9], "has the name of an index"),
+    ("n", range(1000, 1030), "counts the rows"),
+    ("n", [*range(57, 20, -2), *range(20, 57, 2)], "counts the rows"),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "reason"), IDENTIFIERS)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_index_column_of_other_numbers(name, values, reason, suffix, tmp_path):
+    frame = pandas.DataFrame({"x": np.linspace(1, 2, len(values)) ** 2, name: values})
+    file = tmp_path / f"t{suffix}"
+    (frame.to_csv if suffix == ".csv" else frame.to_parquet)(file, index=False)
+    with pytest.raises(DataError, match=f"{name}.* {reason}, .*--index "):
+        read_samples(file)
+    assert read_samples(file, Reading(index=("#2",))).features == ("x",)
+    assert read_samples(file, Reading(index=())).rows[:, 1].tolist() == list(values)
+
+
+def test_index_column_of_several_levels(tmp_path):
+    levels = [["x", "x", "y"], [3, 1, 4]]
+    file = tmp_path / "t.csv"
+    pandas.DataFrame(X[:3], levels, columns=list("abc")).to_csv(file)
+    with pytest.raises(DataError, match=r"column 1: 'x' is not a finite number.*--index '#1'"):
+        read_samples(file)
+    out = rewritten(tmp_path, file, Reading(index=("#1", "#2")))
+    assert out.read_text() == file.read_text() and out.read_text().startswith(",,a,b,c")
+
+
+def test_index_column_unlike_whole_numbers(tmp_path):
+    age = [*range(18, 30), 29, 31, 40]
+    frame = pandas.DataFrame({"age": age, "index": np.linspace(1, 2, 15), "grid": age[::-1]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert read_samples(tmp_path / "t.csv").features == ("age", "index", "grid")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -182,6 +260,9 @@ def test_missing_value_in_other_files(tmp_path):
         ('a,b\n1,"2\n', "line 2: unexpected end of data"),
         ('a,b\n1,"2"3\n', "line 2: .*expected after"),
         ("a,b\n1,2\0\n", "line 2, column 'b': .2.x00. is not"),
+        ("a,b\n1,x;5\n", "'x;5' is not a finite number. Mend it"),
+        ("a;b;c\n1,5;2,5;3,0\n", "expected 1 cell; got 4. .* write decimals with points"),
+        ("# a remark\na,b\n1,2\n", "expected 1 cell; got 2. .* a comment, remove it"),
         ("a,b,a\n1,2,3\n", "different name; repeated: 'a'"),
         ("a,id\n1,x\n2,y\n", "line 2, column 'id': 'x' .* keep the column aside by --index id"),
     ],
@@ -211,20 +292,49 @@ def picture(tmp_path, mode, name="p.png", **options):
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "PA", "L", "RGB"])
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
 def test_transparent_picture(mode, suffix, tmp_path):
-    options = {"transparency": 3 if mode in "PL" else (1, 2, 3)} if "A" not in mode else {}
-    file = picture(tmp_path, "RGBA" if mode == "PA" else mode, **options)
+    mode = "RGBA" if mode == "PA" else mode
+    with Image.open(picture(tmp_path, mode)) as image:
+        first = image.getpixel((0, 0))
+    file = picture(tmp_path, mode, **({} if "A" in mode else {"transparency": first}))
     with Image.open(file) as image:
         expected = np.asarray(image.convert("RGBA"))
     found = read_samples(file)
     assert np.allclose(found.weights, expected[..., 3].ravel() / 255)
     assert np.allclose(found.rows, expected[..., :3].reshape(-1, 3) / 255)
     with Image.open(rewritten(tmp_path, file, suffix=suffix)) as image:
-        # Pillow writes no alpha band to WebP where all of it is opaque.
-        assert image.mode == "RGBA" or (expected[..., 3] == 255).all()
+        assert image.mode == "RGBA"
         assert np.array_equal(np.asarray(image.convert("RGBA"))[..., 3], expected[..., 3])
     for other in (".jpg", ".bmp"):
         with pytest.raises(ConfigError, match="cannot hold the transparency of the picture"):
             check_writable(tmp_path / f"y{other}", found)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".webp", ".jpg", ".bmp"])
+def test_transparent_picture_that_is_opaque(suffix, tmp_path):
+    image = Image.fromarray(np.full((3, 4, 4), 255, np.uint8))
+    image.save(tmp_path / "p.png")
+    if suffix in (".png", ".tiff"):
+        kept = rewritten(tmp_path, tmp_path / "p.png", suffix=suffix)
+    else:
+        with pytest.warns(DataWarning, match="its alpha band, which is opaque"):
+            kept = rewritten(tmp_path, tmp_path / "p.png", suffix=suffix)
+    with Image.open(kept) as image:
+        assert image.mode == ("RGBA" if suffix in (".png", ".tiff") else "RGB")
+
+
+def test_what_a_picture_holds_beside_of_grey(tmp_path):
+    """The profile of a grey picture is none of colours."""
+    profile = bytes(16) + b"GRAY" + bytes(108)
+    Image.new("L", (4, 3), 7).save(tmp_path / "p.png", icc_profile=profile)
+    with pytest.warns(DataWarning, match="the profile of other colours"):
+        out = rewritten(tmp_path, tmp_path / "p.png")
+    with Image.open(out) as image:
+        assert "icc_profile" not in image.info
+    colours = bytes(16) + b"RGB " + bytes(108)
+    Image.new("RGB", (4, 3)).save(tmp_path / "q.png", icc_profile=colours)
+    for file, lost in (("p.png", "the profile of other colours"), ("q.png", "its colour profile")):
+        with pytest.warns(DataWarning, match=f"npy does not keep .*{lost}"):
+            check_writable(tmp_path / "o.npy", read_samples(tmp_path / file))
 
 
 def test_what_a_picture_holds_beside_is_kept(tmp_path):
@@ -258,6 +368,16 @@ def test_several_pages(suffix, tmp_path):
     pages[0].save(tmp_path / f"p{suffix}", save_all=True, append_images=pages[1:])
     with pytest.raises(DataError, match="has 3 pages or frames; a picture has one"):
         read_samples(tmp_path / f"p{suffix}")
+
+
+def test_damaged_picture(tmp_path):
+    Image.new("RGB", (4, 3)).save(tmp_path / "p.png", "GIF")
+    (tmp_path / "empty.webp").touch()
+    for name in ("p.png", "empty.webp"):
+        with pytest.raises(
+            DataError, match=f"{name}' .* damaged, or none of BMP, JPEG, PNG, TIFF"
+        ):
+            read_samples(tmp_path / name)
 
 
 def test_several_pages_of_a_camera(tmp_path):
@@ -380,3 +500,42 @@ def test_numbers_of_a_table_are_exact(tmp_path, monkeypatch):
         for name in ("x", "y"):
             found = read_samples(tmp_path / f"{name}.csv").rows
             assert found.tobytes() == x.tobytes(), name
+
+
+BIG = 2**53 + 1
+
+
+@pytest.mark.parametrize("values", [[BIG, 2], [BIG, 0.5], [-BIG, 10**30], [2**63 + 1, 2]])
+def test_whole_numbers_beyond_float(values, tmp_path):
+    file = text(tmp_path, f"a,b\n{values[0]},1.5\n{values[1]},2.5\n")
+    with pytest.warns(DataWarning, match=r"column 'a' .* beyond 2\^53, .* pass --index a "):
+        rows = read_samples(file).rows
+    assert np.array_equal(rows[:, 0], np.array(values, float))
+    aside = read_samples(file, Reading(index=("a",)))
+    assert aside.aside[0].cells == [str(value) for value in values]
+
+
+def test_whole_numbers_beyond_float_in_other_files(tmp_path):
+    frame = pandas.DataFrame({"a": [1.5, 2.5], "b": pandas.array([BIG, 2], dtype="Int64")})
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.warns(DataWarning, match=r"column 'b' .* beyond 2\^53"):
+        read_samples(tmp_path / "t.parquet")
+    np.save(tmp_path / "t.npy", np.array([[BIG], [2]]))
+    with pytest.warns(DataWarning, match=r"the samples have whole numbers beyond 2\^53"):
+        read_samples(tmp_path / "t.npy")
+    exact = text(tmp_path, f"a,b\n{2**60},1e300\n{BIG - 1},2.5\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_samples(exact).rows.tolist() == [[2.0**60, 1e300], [2.0**53, 2.5]]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_whole_numbers_beyond_float_as_labels(suffix, tmp_path):
+    frame = pandas.DataFrame({"a": [1.5, 2.5, 3.5], "l": [BIG, BIG - 1, 3]})
+    file = tmp_path / f"t{suffix}"
+    (frame.to_csv if suffix == ".csv" else frame.to_parquet)(file, index=False)
+    assert read_samples(file, Reading(labels="l")).labels.tolist() == [BIG, BIG - 1, 3]
+    for number in ("1e300", "1.5", str(2**63)):
+        other = text(tmp_path, f"a,l\n1,{number}\n2,3\n")
+        with pytest.raises(DataError, match=r"whole numbers below 2\^63; column 'l' has others"):
+            read_samples(other, Reading(labels="l"))

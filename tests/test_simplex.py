@@ -55,7 +55,7 @@ def test_points_off_the_simplex(alpha, message):
         (lambda: simplex.barycenter(None), ConfigError, "marginals .*integer.* None"),
         (lambda: simplex.check("x", 3), SimplexError, "alpha .*numbers.*<U1"),
         (lambda: simplex.check([1j, 0, 0], 3), SimplexError, "alpha .*numbers.*complex128"),
-        (lambda: simplex.check(None, 3), SimplexError, "alpha .*numbers.*object"),
+        (lambda: simplex.check(None, 3), SimplexError, "alpha .*numbers.*NoneType"),
         (lambda: simplex.check([[1], [1, 0]], 2), SimplexError, "alpha .*array of numbers"),
         (
             lambda: simplex.check(torch.ones(3, device="meta"), 3),

@@ -78,7 +78,7 @@ class Pair:
             'a to b: age (mean +0.35, spread × 1.8)'
         """
         each = zip(self.wrong_features, self.wrong_shifts, self.wrong_spreads, strict=True)
-        texts = [f"{name} (mean {d:+.2g}, spread × {r:.2g})" for name, d, r in each][:shown]
+        texts = [f"{name} (mean {d:+.2g}, {_spread(r)})" for name, d, r in each][:shown]
         more = self.wrong_count - len(texts)
         texts += [f"{more} more"] if more else []
         return f"{self.source} to {self.target}: {', '.join(texts)}"
@@ -153,6 +153,10 @@ class Report:
             row = (cells.get((source, target), "-") for target in self.names)
             lines.append("".join(text.rjust(width) for text in (source, *row)))
         return "\n".join(lines)
+
+
+def _spread(ratio: float) -> str:
+    return f"spread × {ratio:.2g}" if math.isfinite(ratio) else "constant in the target"
 
 
 def _plain(value: Any) -> Any:

@@ -64,6 +64,12 @@ def numbers(table: Any, what: str) -> "np.ndarray[Any, Any]":
     if not is_frame(table):
         column = table if hasattr(table, "to_numpy") else sys.modules["pandas"].Series(table)
         return _column(column, what)
+    kinds = set(table.dtypes)
+    if len(kinds) == 1 and isinstance(kind := next(iter(kinds)), np.dtype) and kind.kind in "iuf":
+        names(table, what)
+        array = table.to_numpy()
+        if array.dtype.kind != "f" or not np.isnan(array).any():
+            return array  # type: ignore[no-any-return]
     found = [
         _column(table.iloc[:, i], f"{what}, column {name!r}")
         for i, name in enumerate(names(table, what))
@@ -129,11 +135,12 @@ def like(values: "np.ndarray[Any, Any]", table: Any) -> Any:
         return pandas.Series(values, index, dtype=_kept(kind), **named)
     if values.shape != table.shape:
         return values
-    columns = [
-        pandas.Series(values[:, i], index, dtype=_kept(table.dtypes.iloc[i]))
-        for i in range(table.shape[1])
-    ]
-    made = pandas.concat(columns, axis=1) if columns else pandas.DataFrame(index=index)
+    made, kinds = pandas.DataFrame(values, index), [_kept(kind) for kind in table.dtypes]
+    if len(set(kinds)) == 1:
+        made = made.astype(kinds[0])
+    elif kinds:
+        parts = [made[i].astype(kind) for i, kind in enumerate(kinds)]
+        made = pandas.concat(parts, axis=1)
     made.columns = table.columns
     made.attrs = dict(table.attrs)
     return made

@@ -144,7 +144,7 @@ def _check_size(weights: int) -> None:
         ConfigError: they do not.
     """
     memory = devices.memory()
-    if memory is not None and 4 * weights > memory:
+    if memory is not None and 8 * weights > memory:  # Training holds them several times.
         raise ConfigError(
             f"A network of this size has about {weights:.3g} weights, {4 * weights:.3g} bytes; "
             f"this machine has {memory:.3g}. Use a smaller width, depth or number of frequencies."

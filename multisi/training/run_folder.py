@@ -125,7 +125,7 @@ class RunFolder:
         if found and not resume:
             raise CheckpointError(
                 f"{str(self.folder)!r} holds a run up to {found[-1].stem}. Resume it with "
-                "resume=True, or choose another folder."
+                "resume=True (--resume), or choose another folder."
             )
         reasons = []
         for path in reversed(found):

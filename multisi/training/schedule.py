@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass
 
 from multisi.common import checks
+from multisi.errors import ConfigError
+
+MOST_STEPS = 10**12
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,8 @@ class Schedule:
         learning_rate: The peak learning rate.
 
     Raises:
-        ConfigError: `steps` or `batch_size` is not a positive integer, or `max_seconds` or
-            `learning_rate` is not a positive number.
+        ConfigError: `steps` or `batch_size` is not a positive integer, `steps` is above 10^12, or
+            `max_seconds` or `learning_rate` is not a positive number.
 
     Example:
         >>> Schedule(steps=100, learning_rate=1e-3).rate(0.5)
@@ -31,7 +34,8 @@ class Schedule:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        checks.integer(self.steps, "steps")
+        if checks.integer(self.steps, "steps") > MOST_STEPS:
+            raise ConfigError(f"steps must be at most {MOST_STEPS:,}; got {self.steps:,}.")
         checks.integer(self.batch_size, "batch_size")
         checks.number(self.learning_rate, "learning_rate", positive=True)
         if self.max_seconds is not None:

@@ -29,6 +29,7 @@ def fit(data=DATA, **options):
 OPTIONS = [
     ({"steps": 0}, ConfigError, "steps .*integer.* 0"),
     ({"steps": -1}, ConfigError, "steps .*integer.* -1"),
+    ({"steps": 10**30}, ConfigError, "steps must be at most 1,000,000,000,000; got 1,0"),
     ({"steps": True}, ConfigError, "steps .*integer.* True"),
     ({"steps": "9"}, ConfigError, "steps .*integer.* '9'"),
     ({"steps": NAN}, ConfigError, "steps .*integer.* nan"),

@@ -3,6 +3,7 @@
 import pathlib
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -90,9 +91,9 @@ def fit(
         seed: The seed of all random numbers. The state of global generators is restored.
         device: A device, or `"auto"`.
         progress: Show a progress bar if standard error is a terminal.
-        rescue: File for the model when training is interrupted, diverges or fails, or if the last
-            checkpoint cannot be written; if it exists, a number is added to its name, and if it
-            cannot be written, the folder for temporary files is used.
+        rescue: File for the model when training is interrupted, by Ctrl-C or SIGTERM, diverges
+            or fails, or if the last checkpoint cannot be written; if it exists, a number is added
+            to its name, and if it cannot be written, the folder for temporary files is used.
         run_dir: Folder for checkpoints, from which the run can be resumed. SIGINT, SIGTERM and
             SIGUSR1 then end the run after the current step, with a checkpoint.
         resume: Resume the run in `run_dir` if there is one, which must have the same data and
@@ -189,6 +190,7 @@ def _train(
         if folder is None:
             rescue.check()
             _check_callbacks(training)
+            _end_on_termination()
             training.run(progress)
         else:
             _train_in(folder, training, resume, progress)
@@ -216,6 +218,17 @@ def _tell(error: BaseException, training: Training, place: str) -> None:
         return
     steps = training.schedule.steps
     print(f"Interrupted at step {training.step} of {steps}. {place}", file=sys.stderr)
+
+
+def _end_on_termination() -> None:
+    """Let SIGTERM end the process by an exception, unless it has another handler already."""
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, end)
 
 
 def _check_callbacks(training: Training) -> None:

@@ -162,7 +162,8 @@ def test_help_imports_no_torch(command):
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_the_model_and_exits_130(files):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stop_signal_without_a_run_saves_the_model(files, number, status):
     command = [sys.executable, "-u", "-m", "multisi", *FIT[:5], "--steps", "1000000"]
     process = subprocess.Popen(
         [*command, "--out", "m.safetensors", "--log", "l.jsonl"],
@@ -173,9 +174,9 @@ def test_ctrl_c_saves_the_model_and_exits_130(files):
     while not (log.exists() and log.read_text()):  # Until it trains.
         assert process.poll() is None
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     error = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode == status
     place = files / "m-interrupted.safetensors"
     assert f"The model so far is in {place}." in error and "Traceback" not in error
     assert multisi.load(place).marginals == ("noise", "a", "b")

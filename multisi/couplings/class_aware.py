@@ -68,7 +68,8 @@ class ClassAware(RowCoupling):
         rows = []
         for labels, weights, shares in zip(self._labels, self._weights, self._shares, strict=True):
             rest = (shares - self._common).clamp_min(0)
-            own = choose(rest.cumsum(0), n, source) if rest.sum() > 0 else common
+            # Numbers are drawn in any case: a sum of zero is a matter of rounding.
+            own = choose((rest if rest.sum() > 0 else shares).cumsum(0), n, source)
             rows.append(_within(torch.where(together, common, own), labels, weights, source))
         return rows
 

@@ -128,7 +128,7 @@ def test_index_column_is_never_guessed(tmp_path):
 
 
 def test_index_column_of_parquet_tells_which_rows_are_left_out(tmp_path):
-    frame = pandas.DataFrame(X[:5], columns=["a", "b", "c"])
+    frame = pandas.DataFrame(X[:5].copy(), columns=["a", "b", "c"])
     frame.iloc[1, 2] = np.nan
     frame.attrs = {"unit": "kg"}
     frame.to_parquet(tmp_path / "t.parquet")
@@ -412,7 +412,8 @@ def test_picture_of_another_mode(tmp_path):
         read_samples(tmp_path / "deep.png")
     for mode in ("CMYK", "YCbCr"):
         Image.new(mode, (3, 3)).save(tmp_path / "x.tif")
-        with pytest.raises(DataError, match=f"must be RGB, grey .* got mode {mode}"):
+        # Old versions of Pillow cannot read what they wrote.
+        with pytest.raises(DataError, match=f"must be RGB, grey .* got mode {mode}|truncated"):
             read_samples(tmp_path / "x.tif")
     for mode in ("1", "L"):
         assert read_samples(picture(tmp_path, mode)).rows.shape == (30, 3)

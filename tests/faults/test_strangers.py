@@ -18,6 +18,7 @@ import multisi
 from multisi.cli.parser import main
 from multisi.errors import CheckpointError, PluginError
 from multisi.files import checkpoint
+from tests.closed_forms import files_hold_complex
 
 ROOT = pathlib.Path(multisi.__file__).parents[1]
 X = torch.linspace(-1, 1, 12).reshape(6, 2)
@@ -197,8 +198,9 @@ def weight(change):
     return lambda tensors: {n: change(t) for n, t in tensors.items() if n.endswith("heads.weight")}
 
 
+COMPLEX = {"complex": (weight(lambda t: t.to(torch.complex64)), "torch.complex64")}
 TYPES = {
-    "complex": (weight(lambda t: t.to(torch.complex64)), "torch.complex64"),
+    **(COMPLEX if files_hold_complex() else {}),
     "integer": (weight(lambda t: t.to(torch.int32)), "torch.int32"),
     "mixed": (weight(lambda t: t.double()), "torch.float"),
     "short": (weight(lambda t: t.to(torch.float8_e4m3fn)), "torch.float8_e4m3fn"),

@@ -18,8 +18,9 @@ from multisi.registry import manager
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     alone = manager.Registry()
-    monkeypatch.setattr(manager, "installed", lambda: alone)
+    # The face first: it would find the other one in the room, and keep it for ever.
     monkeypatch.setattr(registry, "installed", lambda: alone)
+    monkeypatch.setattr(manager, "installed", lambda: alone)
     return alone
 
 

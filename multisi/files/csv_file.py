@@ -1,6 +1,7 @@
 """CSV files: a fast way for plain numbers, and an exact one that says what is wrong where."""
 
 import array
+import codecs
 import contextlib
 import csv
 import importlib
@@ -48,7 +49,7 @@ def _read(path: Any, file: BinaryIO, how: Reading) -> Samples:
     roles = Roles.of(path, names, len(first[0]), how)
     body = first[1:] if header else first
     plain = bool(body) and all(is_number(body[0][i]) for i in roles.features if i < len(body[0]))
-    found = _fast(file, header, roles) if plain else None
+    found = _fast(file, numbered[0][0] if header else 0, roles) if plain else None
     return _assembled(path, found or _exact(path, file, header, roles), roles, how)
 
 
@@ -60,11 +61,18 @@ class _Parsed(NamedTuple):
     lines: Sequence[int] = ()
 
 
+def _rewind(file: BinaryIO) -> None:
+    """Go to the start of the text, after a byte order mark."""
+    file.seek(0)
+    if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+        file.seek(0)
+
+
 @contextlib.contextmanager
 def _text(file: BinaryIO) -> Iterator[io.TextIOWrapper]:
-    """The text of a file from its start; the file stays open."""
-    file.seek(0)
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    """The text of a file from its start, after a byte order mark; the file stays open."""
+    _rewind(file)
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     try:
         yield text
     finally:
@@ -97,24 +105,31 @@ def _lines(path: Any, file: BinaryIO) -> Iterator[Iterator[tuple[int, list[str]]
 
 
 class _Watched:
-    """A text that is no longer plain where it has a null character, which pandas may drop."""
+    """Bytes that are no longer plain where one is zero, which pandas may drop.
 
-    def __init__(self, text: io.TextIOWrapper) -> None:
-        self._text = text
+    It is no file of Python's, so pandas takes the bytes as they are, without decoding them first.
+    """
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._text)
+    def __init__(self, file: BinaryIO, skipped: int) -> None:
+        self._file = file
+        for _ in range(skipped):
+            line = file.readline()
+            if b"\r" in line.rstrip(b"\r\n"):
+                raise ValueError("another end of lines")
 
-    def read(self, count: int = -1) -> str:
-        """Read some characters."""
-        characters = self._text.read(count)
-        if "\0" in characters:
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._file)
+
+    def read(self, count: int = -1) -> bytes:
+        """Read some bytes."""
+        found = self._file.read(count)
+        if b"\0" in found:
             raise ValueError("a null character")
-        return characters
+        return found
 
 
-def _fast(file: BinaryIO, header: bool, roles: Roles) -> _Parsed | None:
-    """Numbers and texts by the parser of pandas; `None` if anything is not plain."""
+def _fast(file: BinaryIO, skipped: int, roles: Roles) -> _Parsed | None:
+    """Numbers and texts by the parser of pandas, after the header; `None` if not plain."""
     try:
         pandas = importlib.import_module("pandas")
     except ImportError:
@@ -122,13 +137,12 @@ def _fast(file: BinaryIO, header: bool, roles: Roles) -> _Parsed | None:
     count = len(roles.features) + len(roles.others)
     exact = Version(pandas.__version__) >= Version("3.1")  # Its default; the option goes away.
     options = {} if exact else {"float_precision": "round_trip"}
-    with _text(file) as text, warnings.catch_warnings():
+    _rewind(file)
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            if header:
-                next(line for line in csv.reader(text) if any(c.strip(BLANK) for c in line))
             frame = pandas.read_csv(
-                _Watched(text),
+                _Watched(file, skipped),
                 header=None,
                 na_filter=False,
                 skip_blank_lines=count > 1,

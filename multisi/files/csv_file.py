@@ -159,7 +159,7 @@ def _fast(file: BinaryIO, skipped: int, roles: Roles) -> _Parsed | None:
         except Exception:  # Whatever it is, the exact way finds it, and says where it is.
             return None
     # Infinities, and whole numbers that may be rounded, are seen in the texts.
-    whole = frame.shape[1] == count and bool((np.abs(rows) < EXACT).all())
+    whole = frame.shape[1] == count and bool(rows.max() < EXACT and rows.min() > -EXACT)
     # A short line is filled up, with empty texts where its last columns are texts.
     whole = whole and all(map(all, texts.values()))
     whole = whole and all(is_number(cell) for i in roles.valued() for cell in texts[i])

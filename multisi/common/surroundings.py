@@ -26,7 +26,7 @@ _FIRST = {
 
 
 @contextlib.contextmanager
-def kept() -> Iterator[list[str]]:
+def restored() -> Iterator[list[str]]:
     """Restore at the end, also after an error, what was changed inside.
 
     These are signal handlers, warning filters, the working folder, generators of random numbers,
@@ -39,7 +39,7 @@ def kept() -> Iterator[list[str]]:
 
     Example:
         >>> import numpy
-        >>> with kept() as changed:
+        >>> with restored() as changed:
         ...     numpy.random.seed(3)
         >>> changed
         ["numpy's random numbers"]

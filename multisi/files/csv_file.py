@@ -146,7 +146,7 @@ def _fast(file: BinaryIO, skipped: int, roles: Roles) -> _Parsed | None:
                 header=None,
                 na_filter=False,
                 skip_blank_lines=count > 1,
-                dtype=dict.fromkeys(roles.others, object),  # Numbers are read faster unasked.
+                dtype=dict.fromkeys(roles.others, object) or None,  # A dict costs time.
                 **options,
             )
             texts = {place: frame[place].tolist() for place in roles.others}

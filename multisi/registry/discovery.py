@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from multisi._version import __version__
 from multisi.common.printable import printable, shown, told
-from multisi.common.surroundings import kept
+from multisi.common.surroundings import restored
 from multisi.errors import PluginError
 from multisi.registry.hookspecs import PROJECT
 from multisi.registry.plugin import Plugin
@@ -142,7 +142,7 @@ def _listening() -> Any:
     notes: list[str] = []
     output, start = io.StringIO(), time.perf_counter()
     with (
-        kept() as changed,
+        restored() as changed,
         warnings.catch_warnings(record=True) as warned,
         contextlib.redirect_stdout(output),
         contextlib.redirect_stderr(output),

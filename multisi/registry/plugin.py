@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from multisi.common.printable import printable, told
-from multisi.common.surroundings import kept
+from multisi.common.surroundings import restored
 from multisi.errors import ConfigError, MultisiError, PluginError
 from multisi.registry.hookspecs import Factory
 
@@ -64,7 +64,7 @@ class Plugin:
             return self.factory  # type: ignore[return-value]
         module, _, attribute = self.factory.partition(":")
         try:
-            with contextlib.nullcontext() if module in sys.modules else kept():
+            with contextlib.nullcontext() if module in sys.modules else restored():
                 found = getattr(importlib.import_module(module), attribute)
         except KeyboardInterrupt:
             raise

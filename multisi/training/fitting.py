@@ -13,7 +13,7 @@ from torch import nn
 
 from multisi.common import checks, devices, seeds
 from multisi.common.processes import World
-from multisi.common.surroundings import kept
+from multisi.common.surroundings import restored
 from multisi.common.torch_state import own_state
 from multisi.couplings import Coupling
 from multisi.data.prepare import prepare
@@ -128,7 +128,7 @@ def fit(
     rescue, run_dir = checks.path(rescue, "rescue"), _run_dir(run_dir, resume, shard)
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
     seed, device = seeds.check(seed), devices.choose(device)
-    with seeds.global_generators(seed, device), kept():
+    with seeds.global_generators(seed, device), restored():
         batches = Batches(
             marginals,
             coupling=coupling,

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 
 import multisi
@@ -200,13 +201,12 @@ class Sparse:
 
 
 def test_other_kinds_of_tables():
-    scipy_sparse = pytest.importorskip("scipy.sparse")
     for x, message in (
         (
-            scipy_sparse.csr_matrix(np.eye(4)),
+            scipy.sparse.csr_matrix(np.eye(4)),
             r"sparse csr_matrix of shape \(4, 4\). Call .toarray",
         ),
-        (scipy_sparse.coo_array(np.eye(4)), "Call .toarray"),
+        (scipy.sparse.coo_array(np.eye(4)), "Call .toarray"),
         (Sparse(), r"needs 8e\+02 GB"),
         (Table(), "whose names would be lost. Call .to_pandas"),
         (torch.eye(4).to_sparse(), "plain, dense array"),

@@ -85,7 +85,8 @@ def _column(column: Any, what: str) -> "np.ndarray[Any, Any]":
     if not is_number or pandas.api.types.is_complex_dtype(kind):
         raise DataError(
             f"{what} must hold numbers; got {kind}. Turn it into numbers, such as by "
-            "pandas.get_dummies(frame), drop it, or make it the index by frame.set_index."
+            "frame.astype(float) or pandas.get_dummies(frame), drop it, or make it the index by "
+            "frame.set_index."
         )
     if missing := np.flatnonzero(column.isna()).tolist():
         raise DataError(

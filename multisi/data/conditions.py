@@ -12,7 +12,7 @@ from multisi.common.arrays import Given
 from multisi.common.features import places
 from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.data.standardiser import Standardiser
-from multisi.errors import ShapeError
+from multisi.errors import DataError, ShapeError
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,18 @@ class Conditions:
 
     @classmethod
     def of(cls, marginals: Sequence[AnyMarginal]) -> "Conditions | None":
-        """Those of the marginal that has a condition; `None` without any."""
+        """Those of the marginal that has a condition; `None` without any.
+
+        Raises:
+            DataError: a feature of the condition is too large or too small.
+        """
         for m in marginals:
             if isinstance(m, Marginal) and m.condition is not None:
                 rows = Marginal(m.condition, weights=m.weights)
-                return cls(Standardiser.of([rows]), m.condition_features)
+                try:
+                    return cls(Standardiser.of([rows]), m.condition_features)
+                except DataError as error:
+                    raise DataError(f"The condition of {m.name!r}: {error}") from None
         return None
 
     @property

@@ -7,7 +7,7 @@ import torch
 import multisi
 from multisi import Marginal, StandardNormal
 from multisi.data import Standardiser
-from multisi.errors import ConfigError, ShapeError
+from multisi.errors import ConfigError, DataError, ShapeError
 
 RNG = np.random.default_rng(0)
 SMALL = {"width": 8, "depth": 1}
@@ -32,6 +32,12 @@ def test_units_of_a_condition(low, high):
     for side in (-1, 1):
         moved = model.transport(z, "z", "y", condition=[middle + 0.8 * side * half])
         assert abs(moved.mean() - 1.6 * side) < 0.15
+
+
+def test_units_of_a_condition_that_float32_cannot_hold():
+    x = RNG.normal(size=(30, 2))
+    with pytest.raises(DataError, match="The condition of 'a': The standard deviation .* units"):
+        fit({"z": StandardNormal(), "a": Marginal(x, condition=x * [1, 1e40])})
 
 
 def test_units_of_a_condition_in_the_coupling():

@@ -36,7 +36,7 @@ def test_units_of_a_condition(low, high):
 
 def test_units_of_a_condition_that_float32_cannot_hold():
     x = RNG.normal(size=(30, 2))
-    with pytest.raises(DataError, match="The condition of 'a': The standard deviation .* units"):
+    with pytest.raises(DataError, match=r"The condition of 'a': The standard deviation .* units"):
         fit({"z": StandardNormal(), "a": Marginal(x, condition=x * [1, 1e40])})
 
 

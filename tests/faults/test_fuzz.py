@@ -4,6 +4,8 @@ import contextlib
 import io
 import math
 import random
+import resource
+import time
 
 import numpy as np
 import pytest
@@ -202,6 +204,21 @@ def test_any_command_line(arguments, tmp_path_factory):
     assert code in (0, 2) and (code == 0 or err.getvalue().strip()), (code, err.getvalue())
 
 
+@contextlib.contextmanager
+def within_bounds():
+    """At most five seconds of processor time, and one GiB of growth of the memory."""
+    start, before = time.process_time(), peak()
+    try:
+        yield
+    finally:
+        assert time.process_time() - start < 5 and peak() - before < 2**20
+
+
+def peak():
+    """The largest memory so far, in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def mutated(data, source):
     """One of the ways in which files change: bits, bytes, blocks, lengths, and their header."""
     data = bytearray(data)
@@ -249,8 +266,9 @@ def test_changed_bytes_in_two_thousand_files(part, tmp_path):
     for _ in range(500):
         file.write_bytes(mutated(data, source))
         try:
-            found, told = checkpoint.read(file)
-            multisi.load(file)
+            with within_bounds():
+                found, told = checkpoint.read(file)
+                multisi.load(file)
         except CheckpointError:
             refused += 1
             continue

@@ -4,7 +4,6 @@ import copy
 import json
 import random
 import sys
-import time
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from multisi.registry.manager import Registry
 from multisi.training import Batches, Schedule, Training
 from multisi.training.run_folder import RunFolder
 from tests.closed_forms import files_hold_complex
-from tests.faults.test_fuzz import mutated
+from tests.faults.test_fuzz import mutated, within_bounds
 
 X = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
 DATA = {"z": multisi.StandardNormal(), "a": X, "b": X + 1}
@@ -55,16 +54,16 @@ def equal(one, other):
 
 def resumed(training, folder):
     """Whether the run was resumed; if not, nothing may have changed."""
-    before, start = state(training), time.process_time()
+    before = state(training)
     generator = torch.get_rng_state()
     try:
-        folder.restore(training, resume=True)
+        with within_bounds():
+            folder.restore(training, resume=True)
     except (CheckpointError, ConfigError):
         assert equal(before, state(training))
         return False
     finally:
         torch.set_rng_state(generator)
-        assert time.process_time() - start < 5
     return True
 
 
@@ -140,16 +139,15 @@ def test_signed_nonsense_in_a_thousand_files(part, run):
         else:
             odd_tensor(changed, source)
         checkpoint.write(file, changed, told)
-        start = time.process_time()
         try:
-            shown = inspect.text(inspect.description(file))
+            with within_bounds():
+                shown = inspect.text(inspect.description(file))
+                model = multisi.load(file)
             assert all(line.isprintable() for line in shown.splitlines())
-            model = multisi.load(file)
             assert torch.isfinite(model.transport(X, *model.marginals[:2], steps=2)).all()
         except CheckpointError as error:
             assert str(error).isprintable()
             refused += 1
-        assert time.process_time() - start < 5
         resumed(training, folder)
         assert all(t.isfinite().all() for t in training.average.means.state_dict().values())
     assert refused > 80
@@ -176,13 +174,12 @@ def test_damaged_metadata_in_two_thousand_files(name, tmp_path, monkeypatch):
     assert "own" in {p.name for p in Registry().plugins()}
     source, found = random.Random(0), 0
     for _ in range(1000):
-        start = time.process_time()
         whole = len(texts[name]).to_bytes(8, "little") + texts[name].encode()
         (info / name).write_bytes(mutated(whole, source)[8:])
-        plugins = Registry().plugins()
+        with within_bounds():
+            plugins = Registry().plugins()
         assert builtin <= {p.name for p in plugins if p.distribution == "multisi"}
         assert all("".join(p.to_dict().values()).isprintable() for p in plugins)
         json.dumps([plugin.to_dict() for plugin in plugins])
         found += len(plugins) > len(builtin)
-        assert time.process_time() - start < 5
     assert found > 300

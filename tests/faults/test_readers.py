@@ -3,8 +3,6 @@
 import contextlib
 import io
 import random
-import resource
-import time
 import warnings
 
 import numpy as np
@@ -15,7 +13,7 @@ from PIL import Image
 
 from multisi.errors import DataWarning, MultisiError
 from multisi.files.formats import read_samples
-from tests.faults.test_fuzz import mutated
+from tests.faults.test_fuzz import mutated, within_bounds
 
 SOURCE = np.random.default_rng(0)
 # Until then the numbers of pandas were not exact unless asked for.
@@ -56,11 +54,6 @@ FILES = {
 }  # fmt: skip
 
 
-def peak():
-    """The largest memory so far, in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def by_others(kind, file):
     """The numbers that numpy, pandas or Pillow read from a file."""
     if kind == "npy":
@@ -87,15 +80,14 @@ def test_changed_file_of_samples(kind, tmp_path):
     for i in range(2000):
         data = mutated(FILES[kind][i % len(FILES[kind])], source)
         file.write_bytes(data)
-        start, before, found = time.monotonic(), peak(), None
+        found = None
         try:
-            with warnings.catch_warnings():
+            with within_bounds(), warnings.catch_warnings():
                 warnings.simplefilter("ignore", DataWarning)
                 found = read_samples(file).rows
         except MultisiError as error:
             refused += 1
             assert str(file) in str(error)
-        assert time.monotonic() - start < 5 and peak() - before < 2**20
         if found is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

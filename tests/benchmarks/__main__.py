@@ -1,17 +1,24 @@
 """`python -m tests.benchmarks [NAME ...]`: print the tables of the documentation, all or some."""
 
+import argparse
 import importlib
-import sys
+import os
 
 NAMES = (
     *("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo"),
     *("pairs", "moons", "plans", "steps", "memory", "stall", "evaluate", "csv"),
+    *("fonts",),
 )
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or NAMES
-    if unknown := set(wanted) - set(NAMES):
-        sys.exit(f"No benchmark {', '.join(sorted(unknown))}. Known: {', '.join(NAMES)}.")
-    for name in wanted:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--data", metavar="DIR", help="folder of data that are not in the package")
+    options = parser.parse_args()
+    if options.data:
+        os.environ["DATA"] = options.data
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; known: {', '.join(NAMES)}.")
+    for name in options.names or NAMES:
         importlib.import_module(f"tests.benchmarks.{name}").run()

@@ -1,10 +1,46 @@
 """What the benchmarks of training measure: distances after all directed pairs of sets."""
 
+import contextlib
+import json
+import os
 import statistics
 
 import torch
 
+import multisi
+from multisi import training
 from multisi.metrics import mean_distance, wasserstein
+
+
+def arms(known):
+    """Name to options of each arm that is run.
+
+    `ARMS` in the environment has names of known arms, or a JSON object of others:
+    `ARMS='{"wide": {"network_options": {"width": 512}, "law": {"bows": 0}}}'`.
+    """
+    given = os.environ.get("ARMS", "")
+    if given.startswith("{"):
+        return json.loads(given)
+    return {name: known[name] for name in given.split(",")} if given else known
+
+
+def train(data, law=None, **options):
+    """`fit`, as long as it may last, with a law of points that may be given by its options."""
+    law = training.SimplexLaw(**law) if isinstance(law, dict) else law
+    if "max_seconds" in options:
+        options = {"steps": 10**7} | options
+    return multisi.fit(data, law=law, progress=False, **options)
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Let torch use one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Judge:

@@ -92,5 +92,6 @@ def _within(x):
 def spread(values):
     """Mean and all of them, as text."""
     values = list(values)
-    each = ", ".join(f"{value:.4f}" for value in values)
-    return f"{statistics.fmean(values):.4f} ({each})"
+    digits = 0 if all(isinstance(value, int) for value in values) else 4
+    each = ", ".join(f"{value:.{digits}f}" for value in values)
+    return f"{statistics.fmean(values):.{digits}f} ({each})"

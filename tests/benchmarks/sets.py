@@ -1,4 +1,6 @@
-"""Five laws in the plane: the comparison that has been made elsewhere."""
+"""Laws in the plane: the five of a comparison that has been made elsewhere, and four others."""
+
+import functools
 
 import numpy as np
 
@@ -23,3 +25,39 @@ def draw(n, seed, thin=False):
     roll = np.stack([turn * np.cos(turn), turn * np.sin(turn)], 1) / 3
     roll += 0.0 if thin else rng.normal(size=(n, 2)) / 6
     return {"gaussians": gaussians, "moons": moons, "checkers": checkers, "roll": roll}
+
+
+def others(n, seed):
+    """`n` samples of each of four other laws, whose root mean square radius is 4."""
+    rng = np.random.default_rng(seed)
+    return {name: law(n, rng) * _scale(name) for name, law in _OTHERS.items()}
+
+
+@functools.cache
+def _scale(name):
+    x = _OTHERS[name](10**6, np.random.default_rng(0))
+    return 4 / np.sqrt(np.square(x).sum(1).mean())
+
+
+def _ring(n, rng):
+    angle, radius = rng.uniform(0, 2 * np.pi, n), rng.normal(4, 0.2, n)
+    return np.stack([np.cos(angle), np.sin(angle)], 1) * radius[:, None]
+
+
+def _grid(n, rng):
+    return 2 * rng.integers(-2, 3, size=(n, 2)) + rng.normal(size=(n, 2)) * 0.15
+
+
+def _curve(n, rng):
+    t = rng.uniform(-1.5 * np.pi, 1.5 * np.pi, n)
+    s = np.stack([np.sin(t), np.sign(t) * (np.cos(t) - 1)], 1)
+    return s + rng.normal(size=(n, 2)) * 0.06
+
+
+def _spirals(n, rng):
+    angle, side = 3 * np.pi * np.sqrt(rng.uniform(size=n)), rng.choice([-1, 1], n)
+    arms = np.stack([np.cos(angle), np.sin(angle)], 1) * (side * angle)[:, None]
+    return arms + rng.normal(size=(n, 2)) * 0.2
+
+
+_OTHERS = {"ring": _ring, "grid": _grid, "curve": _curve, "spirals": _spirals}

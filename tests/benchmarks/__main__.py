@@ -7,7 +7,7 @@ import os
 NAMES = (
     *("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo"),
     *("pairs", "moons", "plans", "steps", "memory", "stall", "evaluate", "csv"),
-    *("fonts", "defaults", "maps"),
+    *("fonts", "defaults", "maps", "study"),
 )
 
 

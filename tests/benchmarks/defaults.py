@@ -35,7 +35,7 @@ def run():
         for arm, options in arms(ARMS).items():
             found = {}
             for seed in SEEDS:
-                model = fit(case, seed, max_seconds=SECONDS, **options)
+                model = fit(case, seed, **{"max_seconds": SECONDS, **options})
                 found.setdefault("steps", []).append(model.card["training"]["steps"])
                 for figure, value in judge(model, case, seed).items():
                     found.setdefault(figure, []).append(value)

@@ -48,7 +48,7 @@ def run():
         for name, options in arms(ARMS).items():
             found = {}
             for seed in SEEDS:
-                model = fit(max_seconds=SECONDS, seed=seed, **options)
+                model = fit(**{"max_seconds": SECONDS, "seed": seed, **options})
                 found.setdefault("steps", []).append(model.card["training"]["steps"])
                 for figure, value in judge(model).items():
                     found.setdefault(figure, []).append(value)

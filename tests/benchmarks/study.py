@@ -76,8 +76,9 @@ def judge(model, case, seed=0):
     """Name of a figure to its mean over ordered pairs; distances are unbiased energy distances.
 
     `flow of data` leaves out the pairs with noise. `inner` is the distance between the images, at
-    the barycentre, of different sets: zero if all land on one law. `cost` is that of the map over that of the exact plan to its image, for pairs
-    of data. `labels` is the share of rows that keep their label.
+    the barycentre, of different sets: zero if all land on one law. `cost` is that of the map over
+    that of the exact plan to its image, for pairs of data. `labels` is the share of rows that keep
+    their label.
     """
     mine = CASES[case]
     judge = Judge(lambda s: mine.samples(SAMPLES, s), seed)

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import statistics
+import sys
 import time
 
 import numpy as np
@@ -41,6 +42,8 @@ def run():
         limit = {"max_seconds": float(os.environ["SECONDS"])}
     seeds = [int(seed) for seed in os.environ.get("SEEDS", "0").split(",")]
     names = os.environ.get("CASES", ",".join(CASES)).split(",")
+    if unknown := set(names) - set(CASES):
+        sys.exit(f"No case {', '.join(sorted(unknown))}. Known: {', '.join(CASES)}.")
     runs = [
         (case, arm, {**limit, **options}, seed)
         for seed in seeds
@@ -131,10 +134,10 @@ def _cost(x, moved):
 
 
 def _arms(case):
-    known = ARMS | (LABELLED if CASES[case].centres else {})
-    if not CASES[case].noise:
-        known = {name: arm for name, arm in known.items() if name != "ot matched"}
-    return arms(known)
+    """The arms that make sense for a case."""
+    no = set() if CASES[case].centres else set(LABELLED)
+    no |= set() if CASES[case].noise else {"ot matched"}
+    return {name: arm for name, arm in arms(ARMS | LABELLED).items() if name not in no}
 
 
 def _all(runs, jobs):

@@ -1,3 +1,5 @@
+from .automatic import Choice as Choice
+from .automatic import choose as choose
 from .base import Coupling as Coupling
 from .class_aware import ClassAware as ClassAware
 from .data_dependent import DataDependent as DataDependent

@@ -35,6 +35,24 @@ class Coupling(ABC):
         """
         return None
 
+    def draw(self, alpha: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor | None]:
+        """Joint samples for given points of the simplex, and their condition.
+
+        By default these are `sample` and `condition`. A coupling may join the marginals that have
+        a weight in another way at each face of the simplex, as long as it is one joint law for
+        all points of a path that samples are moved along.
+
+        Arguments:
+            alpha: Points of the simplex, shape `(n, k)`, on the CPU.
+            seed: Seed of the run.
+            step: Number of the training step.
+
+        Returns:
+            `xs` of shape `(n, k, *event)`, and vectors of shape `(n, c)` or `None`.
+        """
+        n = len(alpha)
+        return self.sample(n, seed=seed, step=step), self.condition(n, seed=seed, step=step)
+
     @abstractmethod
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, data in data units, noise from the standard normal.

@@ -35,7 +35,7 @@ class ClassAware(RowCoupling):
 
     def __init__(self, marginals: Sequence[AnyMarginal]) -> None:
         super().__init__(marginals)
-        self._blocks = RowBlocks(self._draw)
+        self._blocks = RowBlocks(self.rows)
         if bare := [i for i, marginal in enumerate(marginals) if _bare(marginal)]:
             raise DataError(
                 f"A class-aware coupling needs labels for every dataset; marginals {bare} have "
@@ -58,20 +58,21 @@ class ClassAware(RowCoupling):
                 "none. Check the labels, or use coupling='independent'."
             )
 
-    def joint(self, n: int, *, seed: int, step: int) -> Joint:
+    def joint(self, n: int, *, seed: int, step: int, alpha: Tensor | None = None) -> Joint:
         """The rows and the noise of one draw."""
         return Joint(self._blocks(n, seed, step), self.noise(n, seed, step, 1))
 
-    def _draw(self, n: int, source: torch.Generator) -> list[Tensor]:
+    def rows(self, n: int, source: torch.Generator) -> list[Tensor]:
+        """The rows of `n` joint draws, one index of shape `(n,)` for each dataset."""
         together = torch.rand(n, generator=source, dtype=torch.float64) < self._common.sum()
         common = choose(self._common.cumsum(0), n, source)
-        rows = []
+        found = []
         for labels, weights, shares in zip(self._labels, self._weights, self._shares, strict=True):
             rest = (shares - self._common).clamp_min(0)
             # Numbers are drawn in any case: a sum of zero is a matter of rounding.
             own = choose((rest if rest.sum() > 0 else shares).cumsum(0), n, source)
-            rows.append(_within(torch.where(together, common, own), labels, weights, source))
-        return rows
+            found.append(_within(torch.where(together, common, own), labels, weights, source))
+        return found
 
 
 def _bare(marginal: AnyMarginal) -> bool:

@@ -30,7 +30,7 @@ class Independent(RowCoupling):
         super().__init__(marginals)
         self._blocks = RowBlocks(self._draw)
 
-    def joint(self, n: int, *, seed: int, step: int) -> Joint:
+    def joint(self, n: int, *, seed: int, step: int, alpha: Tensor | None = None) -> Joint:
         """The rows and the noise of one draw."""
         return Joint(self._blocks(n, seed, step), self.noise(n, seed, step, 1))
 

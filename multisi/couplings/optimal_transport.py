@@ -1,5 +1,6 @@
 """Couplings by optimal transport between minibatches of all marginals."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from multisi.common import checks
 from multisi.common.assignment import assign
 from multisi.common.seeds import generator
 from multisi.common.shapes import flat
+from multisi.couplings.class_aware import ClassAware
 from multisi.couplings.plan_pool import Columns, Pool
 from multisi.couplings.rows import Joint, RowCoupling
 from multisi.data.conditions import Conditions
@@ -24,6 +26,7 @@ PLANS: dict[str, Callable[[list[Tensor]], Tensor]] = {
     "chain": lambda matched: matched[-1],
 }
 """The reference that the next marginal is matched with, given the marginals matched so far."""
+_PAIRS = "pairs"
 
 
 class OptimalTransport(RowCoupling):
@@ -85,9 +88,9 @@ class OptimalTransport(RowCoupling):
         noise: bool = True,
     ) -> None:
         super().__init__(marginals)
-        if plan not in PLANS:
-            raise ConfigError(f"plan must be one of {', '.join(PLANS)}; got {plan!r}.")
-        self._reference = PLANS[plan]
+        if plan not in (_PAIRS, *PLANS):
+            raise ConfigError(f"plan must be one of {_PAIRS}, {', '.join(PLANS)}; got {plan!r}.")
+        self._reference = PLANS["barycentric" if plan == _PAIRS else plan]
         self.sweeps = checks.integer(sweeps, "sweeps", least=0)
         self.entropy = checks.number(entropy, "entropy")
         self.weight = checks.number(condition, "condition")
@@ -98,22 +101,43 @@ class OptimalTransport(RowCoupling):
                 "none. Give Marginal(samples, labels=...), or leave out labels=True."
             )
         self.within_labels = labels
+        self._draw = ClassAware(self.data).rows if labels else self._drawn
         self.matches_noise = noise and len(self.data) < len(marginals)
         self.noise_independent = not self.matches_noise
         self._units = Standardiser.of(marginals if self.matches_noise else self.data)
         numbers = math.prod(self.data[0].event_shape) if self.matches_noise else 1
         self._conditions = Conditions.of(self.data)
-        self._pool = Pool(self.solve, rows, reuse, pool, numbers)
+        sides = len(self.data) + self.matches_noise
+        self._pairs = list(itertools.combinations(range(sides), 2)) if plan == _PAIRS else []
+        self._pairs = self._pairs if sides > 2 else []  # One pair is the plan of all.
+        uses = checks.integer(reuse, "reuse") * max(1, len(self._pairs))
+        self._pool = Pool(self.solve, rows, uses, pool, numbers + 2 * len(self._pairs))
 
-    def joint(self, n: int, *, seed: int, step: int) -> Joint:
-        """The rows and the noise of one draw."""
-        *rows, noise = self._pool.draw(n, seed, step)
+    def joint(self, n: int, *, seed: int, step: int, alpha: Tensor | None = None) -> Joint:
+        """The rows and the noise of one draw, for points of shape `(n, k)` if they are given."""
+        *rows, noise, pairs = self._pool.draw(n, seed, step)
+        if self._pairs and alpha is not None:
+            rows = self._between(rows, pairs, alpha)
         return Joint(rows, noise if self.matches_noise else self.noise(n, seed, step, 1))
+
+    def _between(self, rows: list[Tensor], pairs: Tensor, alpha: Tensor) -> list[Tensor]:
+        """The rows, with those of a pair's own plan where only this pair has a weight."""
+        sides = len(self.data) + self.matches_noise
+        there = alpha[:, -sides:] > 0
+        two = there.sum(1) == 2
+        of_noise, rows = int(self.matches_noise), list(rows)
+        for place, ends in enumerate(self._pairs):
+            here = two & there[:, ends[0]] & there[:, ends[1]]
+            for side, matched in zip(ends, pairs[:, place].unbind(1), strict=True):
+                if side >= of_noise:
+                    k = side - of_noise
+                    rows[k] = torch.where(here, matched, rows[k])
+        return rows
 
     def solve(self, seed: int, number: int) -> Columns:
         """One plan: the indices of the matched rows of every dataset, and their noise."""
         source, count = generator(seed, number, 2), self._pool.rows
-        rows = [marginal.draw(count, source) for marginal in self.data]
+        rows = self._draw(count, source)
         noise = (
             self.noise(count, seed, number, 4)
             if self.matches_noise
@@ -128,9 +152,28 @@ class OptimalTransport(RowCoupling):
         if self.matches_noise:
             sides[0].condition = sides[1].condition
         order = self._match(sides, source)
+        pairs = self._match_pairs(sides, rows, source)
         if self.matches_noise:
             noise = noise[order.pop(0)]
-        return [*(row[i] for row, i in zip(rows, order, strict=True)), noise]
+        return [*(row[i] for row, i in zip(rows, order, strict=True)), noise, pairs]
+
+    def _drawn(self, n: int, source: torch.Generator) -> list[Tensor]:
+        return [marginal.draw(n, source) for marginal in self.data]
+
+    def _match_pairs(
+        self, sides: "list[_Side]", rows: list[Tensor], source: torch.Generator
+    ) -> Tensor:
+        """The rows of every pair that its own plan matches, shape `(rows, pairs, 2)`."""
+        index = [torch.arange(len(rows[0]))] * self.matches_noise + rows
+        columns = [torch.empty(len(rows[0]), 0, 2, dtype=torch.int64)]
+        told = {i for i, m in enumerate(self.data, self.matches_noise) if m.condition is not None}
+        for i, j in self._pairs:
+            pair = [sides[i], sides[j]]
+            if not told & {i, j}:  # Then the condition is that of a row of another dataset.
+                pair = [_Side(side.x, labels=side.labels) for side in pair]
+            order = self._assign(pair[0].x, pair[0].labels, pair, 1, source)
+            columns.append(torch.stack([index[i], index[j][order]], 1)[:, None])
+        return torch.cat(columns, 1)
 
     def _mark(self, sides: "list[_Side]", rows: list[Tensor], source: torch.Generator) -> None:
         """Set the labels and the conditions of every side, where they are used."""

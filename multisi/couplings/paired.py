@@ -53,7 +53,7 @@ class Paired(RowCoupling):
                 "b.loc[a.index], or pass arrays: b.to_numpy()."
             )
 
-    def joint(self, n: int, *, seed: int, step: int) -> Joint:
+    def joint(self, n: int, *, seed: int, step: int, alpha: Tensor | None = None) -> Joint:
         """The rows and the noise of one draw."""
         return Joint(self._blocks(n, seed, step), self.noise(n, seed, step, 1))
 

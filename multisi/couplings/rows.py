@@ -36,12 +36,25 @@ class RowCoupling(Coupling):
         self.data = [m for m in marginals if isinstance(m, Marginal)]
 
     @abstractmethod
-    def joint(self, n: int, *, seed: int, step: int) -> Joint:
-        """The rows and the noise of one draw."""
+    def joint(self, n: int, *, seed: int, step: int, alpha: Tensor | None = None) -> Joint:
+        """The rows and the noise of one draw, for points of shape `(n, k)` if they are given."""
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, shape `(n, k, *event)`."""
-        joint = self.joint(n, seed=seed, step=step)
+        return self._samples(self.joint(n, seed=seed, step=step))
+
+    def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
+        """The conditions of the rows of the same draw, shape `(n, c)`; `None` without any."""
+        if all(marginal.condition is None for marginal in self.data):
+            return None
+        return self._condition(self.joint(n, seed=seed, step=step))
+
+    def draw(self, alpha: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor | None]:
+        """Joint samples for given points of the simplex, and their condition."""
+        joint = self.joint(len(alpha), seed=seed, step=step, alpha=alpha)
+        return self._samples(joint), self._condition(joint)
+
+    def _samples(self, joint: Joint) -> Tensor:
         rows = iter(joint.rows)
         columns = [
             marginal.take(next(rows)) if isinstance(marginal, Marginal) else joint.noise
@@ -49,14 +62,9 @@ class RowCoupling(Coupling):
         ]
         return torch.stack(columns, 1)
 
-    def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
-        """The conditions of the rows of the same draw, shape `(n, c)`; `None` without any."""
-        if all(marginal.condition is None for marginal in self.data):
-            return None
-        rows = self.joint(n, seed=seed, step=step).rows
-        return next(
-            m.condition[i] for m, i in zip(self.data, rows, strict=True) if m.condition is not None
-        )
+    def _condition(self, joint: Joint) -> Tensor | None:
+        told = zip(self.data, joint.rows, strict=True)
+        return next((m.condition[i] for m, i in told if m.condition is not None), None)
 
     def noise(self, n: int, *seeds: int) -> Tensor:
         """Standard-normal rows, a function of `seeds`; shape `(n, 0)` without a noise marginal."""

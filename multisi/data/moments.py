@@ -18,6 +18,9 @@ _PART, _LEAST, _NUMBERS = 2**24, 256, 2**24
 """Most numbers per chunk; for samples out of memory, fewest rows and most numbers read."""
 _SMALL = 0.25
 """A channel has its own unit if its standard deviation is this share of that of the whole."""
+_MANY, _SPREAD = 16, 0.5
+"""Vectors may have one unit from so many features on, if half of these have this share of the
+largest range."""
 _ULPS = 4
 """A feature varies in a dataset if its range exceeds so many rounding errors of its values."""
 
@@ -35,6 +38,10 @@ class Moments:
     """
     least: Tensor
     """The lowest value."""
+    span: Tensor
+    """The highest value less the lowest."""
+    idle: Tensor
+    """The share of samples with the lowest or the highest value, whichever is more frequent."""
 
     @classmethod
     def of(cls, data: Sequence[Marginal]) -> "Moments":
@@ -42,7 +49,7 @@ class Moments:
         read = [_rows(marginal) for marginal in data]
         each = [_moments(rows, weights) for rows, weights, _ in read]
         means, variances, lows, highs = (torch.stack(part) for part in zip(*each, strict=True))
-        mean, low = means.mean(0), lows.amin(0)
+        mean, low, high = means.mean(0), lows.amin(0), highs.amax(0)
         variance = (variances + (means - mean) ** 2).mean(0)
         ulps = torch.tensor(
             [torch.finfo(marginal.dtype).eps for marginal in data], dtype=torch.float64
@@ -51,7 +58,10 @@ class Moments:
         within = (highs - lows > _ULPS * leading(ulps, sizes) * sizes).any(0)
         seen = within | ~_one_value(lows)
         varies = seen | (not all(whole for _, _, whole in read))
-        return cls(torch.where(seen, mean, low), torch.where(seen, variance, 0.0), varies, low)
+        mean, variance = torch.where(seen, mean, low), torch.where(seen, variance, 0.0)
+        ends = [_at_ends(rows, weights, low, high) for rows, weights, _ in read]
+        idle = torch.stack(ends).mean(0).amax(0)
+        return cls(mean, variance, varies, low, high - low, idle)
 
     @property
     def constant(self) -> Tensor | None:
@@ -95,7 +105,9 @@ def scale_shape(units: str, moments: Moments) -> tuple[int, ...]:
     event = tuple(moments.mean.shape)
     if units not in UNITS:
         raise ConfigError(f"units must be one of {', '.join(UNITS)}; got {units!r}.")
-    if units == "features" or (units == "auto" and len(event) == 1):
+    if units == "auto" and len(event) == 1:
+        return () if _alike(moments) else event
+    if units == "features":
         return event
     channels = _channels(event)
     if units == "channels":
@@ -108,6 +120,21 @@ def scale_shape(units: str, moments: Moments) -> tuple[int, ...]:
         if (own < _SMALL**2 * whole).any():
             return channels
     return ()
+
+
+def _alike(moments: Moments) -> bool:
+    """Whether the features of vectors are of one kind, as the pixels of a picture are.
+
+    Half of them have about the largest range, and one of small variance has one value mostly: it
+    varies little because it rarely varies, and not because its unit is another.
+    """
+    varies = moments.varies
+    if int(varies.sum()) < _MANY:
+        return False
+    span, variance = moments.span[varies], moments.variance[varies]
+    small = variance < _SMALL**2 * variance.mean()
+    ranges = bool(span.median() >= _SPREAD * span.max())
+    return ranges and bool((moments.idle[varies][small] > 0.5).all())
 
 
 def _channels(event: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -139,6 +166,17 @@ def _rows(marginal: Marginal) -> tuple[Tensor, Tensor, bool]:
         whole = whole and torch.equal(rows[:_LEAST], marginal.look(chosen[:_LEAST]))
     used = weights > 0
     return (rows, weights, whole) if used.all() else (rows[used], weights[used], whole)
+
+
+def _at_ends(rows: Tensor, weights: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """The shares of rows at the lowest and at the highest value, shape `(2, *event)`."""
+    length = max(1, _PART // max(1, math.prod(rows.shape[1:])))
+    parts = zip(torch.split(rows, length), torch.split(weights, length), strict=True)
+    shares = [
+        torch.stack([torch.tensordot(w, (x.cpu() == end).double(), 1) for end in (low, high)])
+        for x, w in parts
+    ]
+    return torch.stack(shares).sum(0)
 
 
 def _moments(rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -10,6 +10,8 @@ from multisi.errors import ConfigError, ShapeError
 
 PRESETS = {"small": (64, 3, 32), "medium": (128, 3, 64), "large": (512, 4, 128)}
 """The width, the depth and the units of the embedding, by name."""
+_MANY = 32
+"""Number of features from which on waves make a network rough, and noise keeps it smooth."""
 _LAYER = 2**14
 """What a layer needs besides its weights, as a number of weights."""
 _NEAR = 1e-3
@@ -24,15 +26,22 @@ class MLP(nn.Module):
     layer are the state $x$, the waves $\sin B x$ and $\cos B x$ with learned frequencies $B$, and
     the condition.
 
+    Samples of many features are few for their dimension. A network then learns single samples by
+    heart, unless it is kept smooth: it gets no waves, and in training the state is blurred by
+    normal noise. What the noise covers is left where it is by a transport.
+
     Arguments:
         event_shape: Shape of one sample, `event`; samples other than vectors are flattened.
         marginals: Number of marginals; there is one head per marginal.
         width: Units of each hidden layer; `None` for that of the preset.
         depth: Number of hidden layers; `None` for that of the preset.
         embedding: Units of the embedding of alpha; `None` for those of the preset.
-        frequencies: Number of frequencies, 0 for none.
+        frequencies: Number of frequencies, 0 for none; `None` for 32, or none from 32 features on.
         condition: Number of features of the condition, 0 without one.
-        preset: The sizes to use where none are given: `"small"`, `"medium"` or `"large"`.
+        preset: The sizes to use where none are given: `"small"`, `"medium"` or `"large"`; `None`
+            for a size that suits the number of features.
+        blur: Standard deviation of the noise that blurs the state in training, in standardised
+            units; `None` for 0, or .3 from 32 features on.
 
     Raises:
         ConfigError: a size is not an integer, is too small, or needs more memory than there is;
@@ -51,23 +60,25 @@ class MLP(nn.Module):
         width: int | None = None,
         depth: int | None = None,
         embedding: int | None = None,
-        frequencies: int = 32,
+        frequencies: int | None = None,
         condition: int = 0,
-        preset: str = "medium",
+        preset: str | None = None,
+        blur: float | None = None,
     ) -> None:
         super().__init__()
-        if preset not in PRESETS:
-            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}.")
+        size = math.prod(event_shape)
         given = {"width": width, "depth": depth, "embedding": embedding}
         width, depth, embedding = (
-            checks.integer(default if size is None else size, name)
-            for (name, size), default in zip(given.items(), PRESETS[preset], strict=True)
+            checks.integer(default if value is None else value, name)
+            for (name, value), default in zip(given.items(), _sizes(preset, size), strict=True)
         )
         self.event_shape = tuple(event_shape)
         self.marginals = marginals
         self.condition = checks.integer(condition, "condition", least=0)
-        size = math.prod(self.event_shape)
-        waves = checks.integer(frequencies, "frequencies", least=0)
+        many = size >= _MANY
+        waves = (0 if many else 32) if frequencies is None else frequencies
+        waves = checks.integer(waves, "frequencies", least=0)
+        self.blur = checks.number((0.3 if many else 0.0) if blur is None else blur, "blur")
         each = width * (width + 2 * embedding) + _LAYER
         _check_size(width * (size + 2 * waves) + depth * each + size * (waves + marginals * width))
         self.frequencies = nn.Linear(size, waves, bias=False) if waves else None
@@ -128,6 +139,8 @@ class MLP(nn.Module):
                 f"The network takes a condition of {self.condition} features; got {got}."
             )
         h = x.reshape(len(x), math.prod(self.event_shape))
+        if self.training and self.blur:
+            h = h + self.blur * torch.randn_like(h)
         parts = [h]
         if self.frequencies is not None:
             waves = self.frequencies(h)
@@ -135,6 +148,15 @@ class MLP(nn.Module):
         if condition is not None:
             parts.append(condition.to(h))
         return torch.cat(parts, 1) if len(parts) > 1 else h
+
+
+def _sizes(preset: str | None, size: int) -> tuple[int, int, int]:
+    """Width, depth and units of the embedding, by preset or for a number of features."""
+    if preset is None:
+        return PRESETS["medium"] if size < 2 * _MANY else (256, 4, 128)
+    if preset not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}.")
+    return PRESETS[preset]
 
 
 def _check_size(weights: int) -> None:

@@ -1,5 +1,6 @@
 """Batches of training: a function of seed and step, from a coupling and a law of points."""
 
+import logging
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor
 from multisi import registry
 from multisi.common import checks, devices, seeds
 from multisi.couplings import Coupling
+from multisi.couplings.automatic import choose
 from multisi.data.conditions import Conditions
 from multisi.data.marginals import Marginal, StandardNormal
 from multisi.data.prepare import prepare
@@ -21,6 +23,7 @@ from multisi.model.model import Model
 from multisi.training.objective import Batch
 from multisi.training.simplex_law import SimplexLaw
 
+_LOG = logging.getLogger("multisi")
 _TOGETHER = 64
 """Number of steps whose points of the simplex are drawn in one call."""
 
@@ -30,7 +33,8 @@ class Batches:
 
     Arguments:
         marginals: Name to samples `(n, *event)`, `Marginal` or `StandardNormal()`.
-        coupling: The joint law of the marginals: a name, or a `Coupling` in data units.
+        coupling: The joint law of the marginals: a name, a `Coupling` in data units, or
+            `"auto"` for what `couplings.choose` chooses.
         coupling_options: Options of a coupling that is given by name.
         law: The law of the simplex points; `SimplexLaw()` by default.
         batch_size: Joint draws per step.
@@ -55,7 +59,7 @@ class Batches:
         self,
         marginals: Mapping[str, Any],
         *,
-        coupling: str | Coupling = "independent",
+        coupling: str | Coupling = "auto",
         coupling_options: Mapping[str, Any] | None = None,
         law: SimplexLaw | None = None,
         batch_size: int = 256,
@@ -82,12 +86,16 @@ class Batches:
                 "coupling_options are only for a coupling that is given by name; got "
                 f"coupling={coupling!r}."
             )
+        self.choice = choose(list(ready.values())) if coupling == "auto" else None
+        if self.choice is not None:
+            coupling, options = self.choice.name, {**self.choice.options, **options}
+            _LOG.info("coupling='auto' is %r %s: %s.", coupling, options, self.choice.reason)
         self.coupling = registry.create(
             "coupling", coupling, Coupling, list(ready.values()), **options
         )
         self.plugins = _records("coupling", coupling)
         self.dtype = torch.float32
-        self._points: tuple[int, Tensor, Tensor] | None = None
+        self._points: tuple[int, list[Tensor]] | None = None
 
     def __call__(self, step: int) -> Batch:
         """The batch of a step, in standardised units, on the device.
@@ -99,9 +107,9 @@ class Batches:
             DataError: a row is missing or not finite.
             ShapeError: a row or a draw of the coupling has the wrong shape.
         """
+        points, alpha, of_heads = self._at(step)
         try:
-            xs = self.coupling.sample(self.batch_size, seed=self.seed, step=step)
-            condition = self.coupling.condition(self.batch_size, seed=self.seed, step=step)
+            xs, condition = self.coupling.draw(points, seed=self.seed, step=step)
         except (DataError, ShapeError) as error:
             raise type(error)(f"At step {step}: {error}") from error
         expected = (self.batch_size, len(self.names), *self.event_shape)
@@ -113,7 +121,6 @@ class Batches:
             raise ShapeError(
                 f"The coupling must draw shape {expected}, floating point and dense; got {got}."
             )
-        alpha, of_heads = self._at(step)
         if condition is not None and self.conditions is not None:
             condition = self.conditions.standardise(condition)
         condition = None if condition is None else condition.to(self.device, self.dtype)
@@ -172,18 +179,18 @@ class Batches:
                 return f" The draws of {name!r} are not finite at step {step}."
         return ""
 
-    def _at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Points of the simplex and coefficients of the heads for a step."""
+    def _at(self, step: int) -> list[Tensor]:
+        """Points of the simplex, the same on the device, and coefficients of the heads."""
         block, place = divmod(step, _TOGETHER)
         if self._points is None or self._points[0] != block:
             source = seeds.generator(self.seed, block, 1)
             count, noise = _TOGETHER * self.batch_size, self.noise is not None
             alpha, v = self.law.draw(count, self.names, noise, source)
             of_heads = projected_combination(alpha, v)[0]
-            alpha, of_heads = (part.to(self.device, self.dtype) for part in (alpha, of_heads))
-            self._points = block, alpha, of_heads
+            ready = (part.to(self.device, self.dtype) for part in (alpha, of_heads))
+            self._points = block, [alpha, *ready]
         rows = slice(place * self.batch_size, (place + 1) * self.batch_size)
-        return self._points[1][rows], self._points[2][rows]
+        return [part[rows] for part in self._points[1]]
 
 
 def _check_memory(batch_size: int, marginals: int, event_shape: tuple[int, ...]) -> None:

@@ -6,6 +6,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ from multisi.training.simplex_law import SimplexLaw
 def fit(
     marginals: Mapping[str, Any],
     *,
-    coupling: str | Coupling = "independent",
+    coupling: str | Coupling = "auto",
     coupling_options: Mapping[str, Any] | None = None,
     network: str | nn.Module = "mlp",
     network_options: Mapping[str, Any] | None = None,
@@ -66,7 +67,9 @@ def fit(
     Arguments:
         marginals: Name to samples `(n, *event)`, `Marginal` or `StandardNormal()`; the standard
             normal becomes marginal 0.
-        coupling: The joint law of the marginals: a name, or a `Coupling` in data units.
+        coupling: The joint law of the marginals: a name, a `Coupling` in data units, or `"auto"`:
+            optimal transport wherever rows can be matched, as `multisi.couplings.choose` says. The
+            choice is in the log and on the model's card.
         coupling_options: Options of a coupling that is given by name.
         network: A name, or a module `(x, alpha) -> (b, k, *event)`, which is trained in place.
         network_options: Options of a network that is given by name.
@@ -254,12 +257,14 @@ def _train_in(folder: RunFolder, training: Training, resume: bool, progress: boo
 
 def _summary(training: Training) -> dict[str, Any]:
     """How training went, for the card of the model."""
-    return {
+    found = {
         "steps": training.step,
         "seconds": round(training.seconds, 1),
         "loss": training.loss,
         "skipped": training.counts.skipped,
     }
+    choice = training.batches.choice
+    return found if choice is None else found | {"coupling": asdict(choice)}
 
 
 def _try(means: ConditionalMeans, batches: Batches) -> None:

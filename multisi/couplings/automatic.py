@@ -1,0 +1,60 @@
+"""The choice of a coupling for given marginals."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from multisi.data.marginals import AnyMarginal, Marginal
+from multisi.data.sources import Stream
+
+_ROWS, _NUMBERS = 256, 2**26
+"""Rows of a plan; most numbers of all its rows together, which are held in float64."""
+_PAIRS = 8
+"""Most datasets for which each pair has a plan: with more, plans cost more than training."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A coupling by its name and options, and why it was chosen."""
+
+    name: str
+    options: dict[str, Any]
+    reason: str
+
+
+def choose(marginals: Sequence[AnyMarginal]) -> Choice:
+    """The coupling that `coupling="auto"` stands for, which always leaves a score.
+
+    It is optimal transport wherever rows can be matched: within labels if all datasets have
+    labels, and with a plan for each pair unless there are many datasets. Noise is never matched.
+
+    Arguments:
+        marginals: The marginals in order.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
+        >>> choose([Marginal(x), Marginal(x + 5)])
+        Choice(name='ot', options={'noise': False, 'plan': 'pairs'}, reason='rows can be matched')
+    """
+    data = [marginal for marginal in marginals if isinstance(marginal, Marginal)]
+    if len(data) < 2:
+        return Choice("independent", {}, "there is one dataset, and noise has a score if unmatched")
+    if any(isinstance(marginal.source, Stream) for marginal in data):
+        return Choice("independent", {}, "a stream has no fixed rows to match")
+    if len(data) * _ROWS * math.prod(data[0].event_shape) > _NUMBERS:
+        return Choice("independent", {}, "samples are too large for plans between many of them")
+    plan = "pairs" if len(data) <= _PAIRS else "barycentric"
+    options, reason = {"noise": False, "plan": plan}, "rows can be matched"
+    if _common_label(data):
+        return Choice("ot", options | {"labels": True}, f"{reason}, within labels")
+    return Choice("ot", options, reason)
+
+
+def _common_label(data: Sequence[Marginal]) -> bool:
+    """Whether all datasets have labels, and rows with weights share at least one."""
+    found = [
+        set() if m.labels is None else set(m.labels[m.shares > 0].tolist()) for m in data
+    ]
+    return bool(set.intersection(*found))

@@ -107,7 +107,8 @@ class World:
 
     def length(self, parts: Sequence[Tensor], spread: Sequence[bool]) -> float:
         """Norm of a vector in parts, each either complete here or sharded over the processes."""
-        squares = [torch.dot(part.flatten(), part.flatten()) for part in parts]
+        # Unlike a product, a norm has the same bits with every number of threads.
+        squares = [torch.linalg.vector_norm(part).square() for part in parts]
         if any(spread):
             sharded = torch.stack([s for s, apart in zip(squares, spread, strict=True) if apart])
             self.sum([sharded])

@@ -32,12 +32,12 @@ class Weights:
     ) -> None:
         self.world = world
         world.copy([*(p.detach() for p in means.parameters()), *means.buffers()])
-        self._shard = shard and world.size > 1
-        if self._shard:
+        self.shard = shard and world.size > 1
+        if self.shard:
             means.cpu()
         averaged = copy.deepcopy(means).eval().requires_grad_(False)
         self._given, self.means, self.result = means, means, averaged
-        if self._shard:
+        if self.shard:
             self.means, self.result = copy.deepcopy(means), copy.deepcopy(averaged)
             for each in (self.means, averaged):
                 world.shard(each.network)
@@ -105,7 +105,7 @@ class Weights:
         self._gather(self._given, self.means, everywhere=True)
 
     def _gather(self, to: ConditionalMeans, spread: ConditionalMeans, everywhere: bool) -> None:
-        if self._shard:
+        if self.shard:
             state = self.world.whole(spread.state_dict(), everywhere)
             if everywhere or self.world.first:
                 to.load_state_dict(state)

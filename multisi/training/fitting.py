@@ -127,10 +127,9 @@ def fit(
         >>> multisi.fit({"a": a, "b": a + 3}, steps=2, progress=False)
         Model(['a', 'b'], noise=None)
     """
-    since = time.perf_counter()
     rescue, run_dir = checks.path(rescue, "rescue"), _run_dir(run_dir, resume, shard)
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
-    seed, device = seeds.check(seed), devices.choose(device)
+    since, seed, device = time.perf_counter(), seeds.check(seed), devices.choose(device)
     with seeds.global_generators(seed, device), restored():
         batches = Batches(
             marginals,
@@ -165,7 +164,6 @@ def fit(
         place = Rescue(rescue, model)
         options = model.card["options"] = identity(training, parts)
         folder = run_dir and RunFolder(run_dir, options, model.parts, save_seconds, keep)
-        progress = progress and training.world.first
         _train(training, folder, resume, place, lambda: training.run(progress, since))
     model.card["training"] = _summary(training)
     return model

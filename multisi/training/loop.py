@@ -190,7 +190,7 @@ class Training:
         """
         self._since = (time.perf_counter() if since is None else since) - self.seconds
         self.means.train()
-        with bar(self.schedule.steps, "fit", "step", progress) as shown:
+        with bar(self.schedule.steps, "fit", "step", progress and self.world.first) as shown:
             try:
                 self._drawing = Pace([1]) if self.batches.device.type == "cpu" else self._pace
                 self._pace = Pace(self._numbers())
@@ -235,7 +235,7 @@ class Training:
 
     def _one(self, rate: float) -> bool:
         """One step; False if it is skipped because the gradient is not finite."""
-        self.weights.optimiser.param_groups[0]["lr"] = self.rate = rate
+        self.weights.optimiser.rate = self.rate = rate
         with self._drawing:
             batch = self.batches(self.step)
         with self._pace:

@@ -11,6 +11,7 @@ from multisi.common.compiled import plain_name, weights_of
 from multisi.common.processes import World, fill
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.files.checkpoint import under
+from multisi.training.adam import Adam
 from multisi.training.average import Average
 from multisi.training.flat_weights import Flat, trainable
 
@@ -42,7 +43,7 @@ class Weights:
             for each in (self.means, averaged):
                 world.shard(each.network)
         self.flat = Flat(trainable(self.means))
-        self.optimiser = torch.optim.Adam(self.flat.vectors, lr=rate, fused=True)
+        self.optimiser = Adam(self.flat.vectors, rate)
         self.average = Average(self.means, flat=self.flat, held_by=averaged)
 
     def state(self) -> dict[str, Tensor]:

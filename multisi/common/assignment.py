@@ -5,7 +5,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-_COOLING = ((0.1, 10), (0.02, 20), (0.005, 20))
+_COOLING = ((0.1, 3), (0.03, 3))
 """Temperatures, as shares of the mean cost, and rounds at each."""
 _TINY = 1e-30
 
@@ -15,7 +15,7 @@ def assign(cost: Tensor) -> Tensor:
 
     Subtracting a constant from a row or column of the costs does not change the solution. Here
     the potentials of a few rounds of Sinkhorn's algorithm are subtracted, which shortens the
-    search: three times faster for 256 rows, six times for 1024.
+    search: it takes half the time or less. More rounds would take longer than they save.
 
     Arguments:
         cost: The costs, shape `(n, n)`, finite.

@@ -1,5 +1,6 @@
 """Values and time derivatives of curves."""
 
+import functools
 import importlib
 import threading
 import warnings
@@ -8,10 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-with warnings.catch_warnings():  # Forward differentiation imports this module, which warns.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    importlib.import_module("torch._decomp.decompositions_for_jvp")
 
 _ONE = threading.RLock()
 
@@ -26,5 +23,14 @@ def value_and_rate(curve: Callable[[Tensor], Any], t: Tensor) -> tuple[Any, Any]
         (tensor([0., 0.]), tensor([1., 1.]))
     """
     with _ONE:
+        _prepare()
         value, rate, *_ = torch.func.jvp(curve, (t,), (torch.ones_like(t),))
     return value, rate
+
+
+@functools.cache
+def _prepare() -> None:
+    """Import what forward differentiation needs: that takes a while, and warns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        importlib.import_module("torch._decomp.decompositions_for_jvp")

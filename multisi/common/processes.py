@@ -4,18 +4,20 @@ import atexit
 import datetime
 import math
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.distributed_c10d import PrefixStore
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.rendezvous import rendezvous
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from multisi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 _NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 _PATIENCE = datetime.timedelta(minutes=10)
@@ -107,7 +109,8 @@ class World:
 
     def length(self, parts: Sequence[Tensor], spread: Sequence[bool]) -> float:
         """Norm of a vector in parts, each either complete here or sharded over the processes."""
-        squares = [torch.dot(part.flatten(), part.flatten()) for part in parts]
+        # Unlike a product, a norm has the same bits with every number of threads.
+        squares = [torch.linalg.vector_norm(part).square() for part in parts]
         if any(spread):
             sharded = torch.stack([s for s, apart in zip(squares, spread, strict=True) if apart])
             self.sum([sharded])
@@ -124,6 +127,8 @@ class World:
         Raises:
             ConfigError: the trainable weights have different types.
         """
+        from torch.distributed.fsdp import fully_shard  # Importing it takes most of a second.
+
         types = {str(weight.dtype) for weight in module.parameters() if weight.requires_grad}
         if len(types) > 1:
             raise ConfigError(
@@ -150,7 +155,7 @@ class World:
         wanted = everywhere or self.first
 
         def put(tensor: Tensor) -> Tensor:
-            if not isinstance(tensor, DTensor):
+            if not is_spread(tensor):
                 return tensor
             whole: Tensor = tensor.full_tensor()
             return whole.cpu() if wanted else whole.new_empty(0)
@@ -179,20 +184,23 @@ def _leave() -> None:
         distributed.destroy_process_group()
 
 
-def is_spread(tensor: Any) -> bool:
+def is_spread(tensor: Any) -> "TypeGuard[DTensor]":
     """Whether the tensor is sharded over the processes."""
-    return isinstance(tensor, DTensor)
+    module = sys.modules.get("torch.distributed.tensor")  # Nothing is, before it is imported.
+    return module is not None and isinstance(tensor, module.DTensor)
 
 
 def own_part(tensor: Tensor) -> Tensor:
     """The part of a tensor that this process holds."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_spread(tensor) else tensor
 
 
 def as_spread(part: Tensor, like: Tensor) -> Tensor:
     """A part of a tensor, viewed as a tensor of the shape and sharding of `like`."""
-    if not isinstance(like, DTensor):
+    if not is_spread(like):
         return part.view(like.shape)
+    from torch.distributed.tensor import DTensor
+
     return DTensor.from_local(
         part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride()
     )
@@ -200,7 +208,9 @@ def as_spread(part: Tensor, like: Tensor) -> Tensor:
 
 def fill(own: Tensor, whole: Tensor) -> None:
     """Copy a tensor into one that may be sharded."""
-    if isinstance(own, DTensor) and not isinstance(whole, DTensor):
+    if is_spread(own) and not is_spread(whole):
+        from torch.distributed.tensor import distribute_tensor
+
         moved = whole.to(own.device)
         whole = distribute_tensor(moved, own.device_mesh, own.placements, src_data_rank=None)
     own.copy_(whole)

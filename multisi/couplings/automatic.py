@@ -10,8 +10,6 @@ from multisi.data.sources import Stream
 
 _ROWS, _NUMBERS = 256, 2**26
 """Rows of a plan; most numbers of all its rows together, which are held in float64."""
-_PAIRS = 8
-"""Most datasets for which each pair has a plan: with more, plans cost more than training."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class Choice:
 def choose(marginals: Sequence[AnyMarginal]) -> Choice:
     """The coupling that `coupling="auto"` stands for, which always leaves a score.
 
-    It is optimal transport wherever rows can be matched: within labels if all datasets have
-    labels, and with a plan for each pair unless there are many datasets. Noise is never matched.
+    It is optimal transport wherever rows can be matched, and within labels if all datasets have
+    labels. Noise is not matched.
 
     Arguments:
         marginals: The marginals in order.
@@ -36,7 +34,7 @@ def choose(marginals: Sequence[AnyMarginal]) -> Choice:
         >>> import torch
         >>> x = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
         >>> choose([Marginal(x), Marginal(x + 5)])
-        Choice(name='ot', options={'noise': False, 'plan': 'pairs'}, reason='rows can be matched')
+        Choice(name='ot', options={}, reason='rows can be matched')
     """
     data = [marginal for marginal in marginals if isinstance(marginal, Marginal)]
     if len(data) < 2:
@@ -45,11 +43,9 @@ def choose(marginals: Sequence[AnyMarginal]) -> Choice:
         return Choice("independent", {}, "a stream has no fixed rows to match")
     if len(data) * _ROWS * math.prod(data[0].event_shape) > _NUMBERS:
         return Choice("independent", {}, "samples are too large for plans between many of them")
-    plan = "pairs" if len(data) <= _PAIRS else "barycentric"
-    options, reason = {"noise": False, "plan": plan}, "rows can be matched"
     if _common_label(data):
-        return Choice("ot", options | {"labels": True}, f"{reason}, within labels")
-    return Choice("ot", options, reason)
+        return Choice("ot", {"labels": True}, "rows can be matched within labels")
+    return Choice("ot", {}, "rows can be matched")
 
 
 def _common_label(data: Sequence[Marginal]) -> bool:

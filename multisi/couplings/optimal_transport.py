@@ -17,6 +17,7 @@ from multisi.couplings.plan_pool import Columns, Pool
 from multisi.couplings.rows import Joint, RowCoupling
 from multisi.data.conditions import Conditions
 from multisi.data.marginals import AnyMarginal, Marginal
+from multisi.data.sources import Stream
 from multisi.data.standardiser import Standardiser
 from multisi.errors import ConfigError, DataError
 
@@ -27,6 +28,8 @@ PLANS: dict[str, Callable[[list[Tensor]], Tensor]] = {
 }
 """The reference that the next marginal is matched with, given the marginals matched so far."""
 _PAIRS = "pairs"
+_MANY = 8
+"""Most datasets for which every pair has a plan by default: with more, plans cost too much."""
 
 
 class OptimalTransport(RowCoupling):
@@ -37,29 +40,37 @@ class OptimalTransport(RowCoupling):
     of the marginals matched so far, or the first of them (`"star"`), or the last (`"chain"`).
     With `sweeps`, each marginal is then matched again with the mean of all others.
 
+    Of three marginals or more, no joint plan is the best of every pair. With `"pairs"` each pair
+    has its own plan, for points where only these two have a weight, and the plan by means is for
+    points inside: maps between marginals are closer to optimal ones, but no longer agree when
+    they are composed.
+
     Plans are solved in the background and kept in a pool; each row of a plan is drawn at most
     `reuse` times, each time with new points of the simplex. A draw is still a function of
     `(seed, step)` alone.
 
     Arguments:
         marginals: The marginals in order.
-        plan: The reference of each match: `"barycentric"`, `"star"` or `"chain"`.
+        plan: The reference of each match, `"barycentric"`, `"star"` or `"chain"`, or `"pairs"` for
+            a plan of each pair as well; `None` for `"pairs"`, or `"barycentric"` where there are
+            more than eight datasets.
         sweeps: How often to match each marginal again with the mean of the others.
         entropy: 0 for exact plans; otherwise the regularisation, in units of the mean cost, of
             entropic plans from which rows are sampled.
         rows: Number of rows of a plan.
-        reuse: How often a row of a plan may be drawn.
+        reuse: How often a row of a plan may be drawn, on average in each of its pairs.
         pool: Number of plans from which rows are drawn together.
-        labels: Whether to match within labels, as far as the labels of a minibatch allow.
+        labels: Whether to match within labels. Rows are then drawn as by the coupling
+            `class-aware`, with the same labels as often as the marginals allow.
         condition: Weight of the distance between conditions relative to that between states, both
             scaled to mean one. Marginals without conditions get those of another at random, and
             stay independent of them.
         noise: Whether to match the noise as well. The flow is then straighter, but there is no
-            score.
+            score, and no SDE.
 
     Raises:
         ConfigError: `plan` is unknown, or a number is outside its range.
-        DataError: `labels` is set and a dataset has no labels.
+        DataError: `labels` is set and a dataset has no labels, or a dataset is a stream.
 
     References:
         Tong et al. Improving and generalizing flow-based generative models with minibatch optimal
@@ -77,7 +88,7 @@ class OptimalTransport(RowCoupling):
     def __init__(
         self,
         marginals: Sequence[AnyMarginal],
-        plan: str = "barycentric",
+        plan: str | None = None,
         sweeps: int = 0,
         entropy: float = 0.0,
         rows: int = 256,
@@ -85,9 +96,16 @@ class OptimalTransport(RowCoupling):
         pool: int = 64,
         labels: bool = False,
         condition: float = 100.0,
-        noise: bool = True,
+        noise: bool = False,
     ) -> None:
         super().__init__(marginals)
+        if any(isinstance(marginal.source, Stream) for marginal in self.data):
+            raise DataError(
+                "Plans match rows, and a stream has no fixed rows. Use coupling='independent', or "
+                "a torch Dataset with __getitem__."
+            )
+        if plan is None:
+            plan = _PAIRS if len(self.data) <= _MANY else "barycentric"
         if plan not in (_PAIRS, *PLANS):
             raise ConfigError(f"plan must be one of {_PAIRS}, {', '.join(PLANS)}; got {plan!r}.")
         self._reference = PLANS["barycentric" if plan == _PAIRS else plan]

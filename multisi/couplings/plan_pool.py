@@ -1,7 +1,9 @@
 """A pool of joint rows that are slow to compute, from which every step draws some."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,20 +18,26 @@ Columns = Sequence[Tensor]
 
 _NUMBERS = 2**26
 """Most numbers in a window. Images are large, and a window of one plan is enough for them."""
+_FIRST = 4
+"""Number of steps for which the first window has rows."""
+_DOUBLING = 16
+"""Number of passes in which the window doubles."""
 
 
 class Pool:
     """Plans in a moving window, whose rows are drawn in random order.
 
-    In each pass every row of the window is drawn once; a plan stays for `reuse` passes. The plans
-    of the next pass are computed in the background during this one.
+    In each pass every row of the window is drawn once. The first window has the rows of four
+    steps, so that training begins at once; it doubles every 16 passes until it is full. For every
+    `reuse` plans that are drawn, one plan leaves the window, so a row is drawn at most `reuse`
+    times. The plans of the next passes are computed in the background during this one.
 
     Arguments:
         make: Function of (seed, number) that computes a plan.
         rows: Number of rows of a plan.
         reuse: How often a row is drawn at most.
-        size: Number of plans in the window; fewer where rows are large, more where one step needs
-            more.
+        size: Number of plans in the full window; fewer where rows are large, more where one step
+            needs more.
         numbers: How many numbers of each row are kept.
 
     Raises:
@@ -49,21 +57,56 @@ class Pool:
         most = max(1, _NUMBERS // (self.rows * max(1, numbers)))
         self.size = min(checks.integer(size, "pool"), most)
         self._plans = Ahead(make)
-        self._window: tuple[tuple[int, int, int], Columns] | None = None
+        self._drawn: tuple[tuple[int, int], _Pass, Columns] | None = None
 
     def draw(self, n: int, seed: int, step: int) -> Columns:
         """The `n` rows of a step, a function of `(seed, step)`."""
-        size = max(self.size, math.ceil(n / self.rows))
-        turn, place = divmod(step, size * self.rows // n)
-        if self._window is None or self._window[0] != (n, seed, turn):
-            first, following = (t * size // self.reuse for t in (turn, turn + 1))
-            plans = self._plans.window(
-                seed, range(first, first + size), range(first, following + size)
-            )
-            order = torch.randperm(size * self.rows, generator=generator(seed, turn, 3))
-            columns = [torch.cat(parts)[order] for parts in zip(*plans, strict=True)]
-            self._window = (n, seed, turn), columns
-        return [column[place * n : (place + 1) * n] for column in self._window[1]]
+        now = self._drawn
+        if now is None or now[0] != (n, seed) or step not in now[1].steps:
+            now = self._drawn = (n, seed), *self._shuffled(n, seed, step)
+        _, current, columns = now
+        place = current.steps.index(step)
+        return [column[place * n : (place + 1) * n] for column in columns]
+
+    def _shuffled(self, n: int, seed: int, step: int) -> "tuple[_Pass, Columns]":
+        """The pass of a step, and all its rows in the order in which they are drawn."""
+        current = self._pass(n, step)
+        # Plans are begun as long before they are needed as a pass through the full window takes.
+        later = self._pass(n, current.steps.start + self._full(n) * self.rows // n)
+        begun = range(current.plans.start, later.plans.stop)
+        plans = self._plans.window(seed, current.plans, begun)
+        count = len(current.plans) * self.rows
+        order = torch.randperm(count, generator=generator(seed, current.number, 3))
+        return current, [torch.cat(parts)[order] for parts in zip(*plans, strict=True)]
+
+    def _pass(self, n: int, step: int) -> "_Pass":
+        """The pass of a step of `n` rows."""
+        full, first = self._full(n), math.ceil(_FIRST * n / self.rows)
+        begin = drawn = 0
+        for number in itertools.count():
+            doubled, rest = divmod(number, _DOUBLING)
+            plans = min(full, (first << doubled) * (_DOUBLING + rest) // _DOUBLING)
+            steps = plans * self.rows // n
+            # All later passes are as long as the first with a full window.
+            skipped = (step - begin) // steps if plans == full else 0
+            begin, drawn = begin + skipped * steps, drawn + skipped * plans
+            if step < begin + steps:
+                break
+            begin, drawn = begin + steps, drawn + plans
+        left = drawn // self.reuse
+        return _Pass(number + skipped, range(begin, begin + steps), range(left, left + plans))
+
+    def _full(self, n: int) -> int:
+        return max(self.size, math.ceil(n / self.rows))
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_window": None}
+        return self.__dict__ | {"_drawn": None}
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass through a window: its number, its steps and the plans of the window."""
+
+    number: int
+    steps: range
+    plans: range

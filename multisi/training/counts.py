@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from multisi.files.checkpoint import under
+
 
 @dataclass
 class Counts:
@@ -13,6 +18,8 @@ class Counts:
 
     step: int = 0
     seconds: float = 0.0
+    prepared: float = 0.0
+    """Seconds from the calls to their first steps."""
     skipped: int = 0
     """Steps whose gradient was not finite."""
     failed: int = 0
@@ -50,3 +57,23 @@ class Counts:
         if max(parts) > counts.step or counts.failed > counts.skipped:
             raise ValueError(f"the numbers {found} contradict each other")
         return counts
+
+    def check(self, tensors: Mapping[str, Tensor]) -> None:
+        """Check the tensors of a checkpoint that are no weights, and that none is missing.
+
+        Raises:
+            ValueError: one is missing or cannot be right.
+        """
+        own, loss = tensors.get("random"), tensors.get("loss")
+        if loss is None or loss.shape != () or not loss.is_floating_point():
+            raise ValueError("the loss must be a single float")
+        if own is None or own.dtype != torch.uint8:
+            raise ValueError("the state of the random numbers must be bytes")
+        try:
+            torch.Generator().set_state(own)
+        except RuntimeError as error:
+            raise ValueError(f"the state of the random numbers: {error}") from None
+        if ("optimiser.step" in tensors) != (self.averaged > 0):
+            raise ValueError(f"after {self.averaged} updates the optimiser must have a state")
+        if bool(under(tensors, "best.")) != (self.best_step > 0):
+            raise ValueError(f"there must be the best weights, of step {self.best_step}")

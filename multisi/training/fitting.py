@@ -4,6 +4,7 @@ import pathlib
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -75,7 +76,8 @@ def fit(
         network_options: Options of a network that is given by name.
         law: The law of the simplex points to train at; mostly on edges by default.
         steps: Largest number of steps.
-        max_seconds: Time limit; a run with a time limit is not reproducible.
+        max_seconds: Time limit, which counts from this call; a run with a time limit is not
+            reproducible.
         batch_size: Joint draws per step.
         units: What has its own mean and standard deviation: `"features"` of vectors, `"channels"`,
             the `"whole"` sample, or `"auto"`: features of vectors, and channels that differ in
@@ -130,7 +132,7 @@ def fit(
     """
     rescue, run_dir = checks.path(rescue, "rescue"), _run_dir(run_dir, resume, shard)
     schedule = Schedule(steps, max_seconds, batch_size, learning_rate)
-    seed, device = seeds.check(seed), devices.choose(device)
+    since, seed, device = time.perf_counter(), seeds.check(seed), devices.choose(device)
     with seeds.global_generators(seed, device), restored():
         batches = Batches(
             marginals,
@@ -165,7 +167,7 @@ def fit(
         place = Rescue(rescue, model)
         options = model.card["options"] = identity(training, parts)
         folder = run_dir and RunFolder(run_dir, options, model.parts, save_seconds, keep)
-        _train(training, folder, resume, place, progress)
+        _train(training, folder, resume, place, lambda: training.run(progress, since))
     model.card["training"] = _summary(training)
     return model
 
@@ -185,18 +187,21 @@ def _run_dir(run_dir: Any, resume: Any, shard: Any) -> pathlib.Path | None:
 
 
 def _train(
-    training: Training, folder: RunFolder | None, resume: bool, rescue: Rescue, progress: bool
+    training: Training,
+    folder: RunFolder | None,
+    resume: bool,
+    rescue: Rescue,
+    run: Callable[[], None],
 ) -> None:
     """Train, with or without a folder; if training breaks off, the model so far is saved."""
-    progress = progress and training.world.first
     try:
         if folder is None:
             rescue.check()
             _check_callbacks(training)
             _end_on_termination()
-            training.run(progress)
+            run()
         else:
-            _train_in(folder, training, resume, progress)
+            _train_in(folder, training, resume, run)
     except TrainingDivergedError as error:
         if training.average.steps and training.world.first:
             say(error, rescue.save())
@@ -240,13 +245,15 @@ def _check_callbacks(training: Training) -> None:
             callback.check(training)
 
 
-def _train_in(folder: RunFolder, training: Training, resume: bool, progress: bool) -> None:
+def _train_in(
+    folder: RunFolder, training: Training, resume: bool, run: Callable[[], None]
+) -> None:
     """Train in a folder, after resuming; after a signal, exit with the status of that signal."""
     with folder.held(training.world):
         folder.restore(training, resume)
         _check_callbacks(training)
         training.callbacks.append(folder)
-        training.run(progress)
+        run()
         folder.save(training)
         number = int(training.world.most(folder.signal or 0))
     if number == signal.SIGINT:

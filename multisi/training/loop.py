@@ -22,6 +22,7 @@ from multisi.training.batches import Batches
 from multisi.training.calls import Calls
 from multisi.training.counts import Counts
 from multisi.training.objective import Batch, loss
+from multisi.training.pace import Pace, candidates, is_equal, untouched
 from multisi.training.schedule import Schedule
 from multisi.training.weights import Weights, load
 
@@ -102,6 +103,7 @@ class Training:
         self._kept, self._kept_at = copy.deepcopy(self.average.means.state_dict()), 0
         self._best: dict[str, Tensor] = {}
         self._call = Calls()
+        self._pace = self._drawing = Pace([torch.get_num_threads()])
 
     @property
     def step(self) -> int:
@@ -110,7 +112,7 @@ class Training:
 
     @property
     def seconds(self) -> float:
-        """Time that these steps took."""
+        """Time that these steps took, and what was prepared before them."""
         return self.counts.seconds
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -146,36 +148,15 @@ class Training:
         """
         counts = Counts.of(numbers)
         self.weights.check(tensors, averaged)
-        self._check(tensors, counts)
+        counts.check(tensors)
         self.weights.restore(tensors, averaged)
         self._kept = copy.deepcopy(self.average.means.state_dict())
         self._loss = tensors["loss"].to(self._loss)
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and self.batches.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.batches.device)
-        self.counts = counts
-        self.average.steps = self.counts.averaged
+        self.counts, self.average.steps = counts, counts.averaged
         self._kept_at, self._best = self.step, under(tensors, "best.")
-
-    def _check(self, tensors: Mapping[str, Tensor], counts: Counts) -> None:
-        """Check the tensors of a checkpoint that are no weights, and that none is missing.
-
-        Raises:
-            ValueError: one is missing or cannot be right.
-        """
-        own, loss = tensors.get("random"), tensors.get("loss")
-        if loss is None or loss.shape != () or not loss.is_floating_point():
-            raise ValueError("the loss must be a single float")
-        if own is None or own.dtype != torch.uint8:
-            raise ValueError("the state of the random numbers must be bytes")
-        try:
-            torch.Generator().set_state(own)
-        except RuntimeError as error:
-            raise ValueError(f"the state of the random numbers: {error}") from None
-        if ("optimiser.step" in tensors) != (counts.averaged > 0):
-            raise ValueError(f"after {counts.averaged} updates the optimiser must have a state")
-        if bool(under(tensors, "best.")) != (counts.best_step > 0):
-            raise ValueError(f"there must be the best weights, of step {counts.best_step}")
 
     def judge(self, value: float) -> None:
         """Record a value of the averaged weights, lower is better; the best weights are kept."""
@@ -194,31 +175,38 @@ class Training:
         """The loss, as an exponential average over about the last fifty steps."""
         return self._loss.item()
 
-    def run(self, progress: bool = False) -> None:
+    def run(self, progress: bool = False, since: float | None = None) -> None:
         """Train to the end of the schedule, or until a callback ends the run.
 
         Arguments:
             progress: Show a progress bar if standard error is a terminal.
+            since: The `time.perf_counter()` from which the seconds of the run count; that of this
+                call by default.
 
         Raises:
             TrainingDivergedError: the gradient was not finite for twenty steps, or the loss grew
                 a hundredfold; the averaged means are then those of the last good check.
             MultisiError: a batch is invalid, or a callback raised an error of multisi.
         """
+        self._since = (time.perf_counter() if since is None else since) - self.seconds
         self.means.train()
-        with bar(self.schedule.steps, "fit", "step", progress) as shown:
+        with bar(self.schedule.steps, "fit", "step", progress and self.world.first) as shown:
             try:
+                self._drawing = Pace([1]) if self.batches.device.type == "cpu" else self._pace
+                self._pace = Pace(self._numbers())
                 self._steps(shown)
             finally:
                 self.weights.flat.release()
 
     def _steps(self, shown: Any) -> None:
-        counts, start = self.counts, time.perf_counter() - self.seconds
-        while (passed := self.schedule.passed(self.step, self.seconds)) < 1:
+        counts, before = self.counts, self.seconds
+        counts.seconds = self.world.most(time.perf_counter() - self._since)
+        counts.prepared += self.seconds - before
+        while (passed := self.schedule.passed(self.step, self.seconds, counts.prepared)) < 1:
             counts.failed = 0 if self._one(self.schedule.rate(passed)) else counts.failed + 1
             if counts.failed >= PATIENCE:
                 self._diverged(f"has not been finite for {counts.failed} steps")
-            counts.seconds = self.world.most(time.perf_counter() - start)
+            counts.seconds = self.world.most(time.perf_counter() - self._since)
             if passed >= counts.checked + _KEEP:
                 counts.checked = passed
                 self._check_loss()
@@ -229,10 +217,32 @@ class Training:
                 break
         self.weights.finish()
 
+    def _numbers(self) -> list[int]:
+        """The numbers of threads to choose from. A run that ends by time may use any."""
+        if self.batches.device.type != "cpu" or self.weights.shard:
+            return [torch.get_num_threads()]
+        if self.schedule.max_seconds is not None:
+            return candidates()
+        with self._drawing:
+            batch = self.batches(self.step)
+
+        def tried() -> list[Tensor]:
+            with untouched(self.means):
+                found = [self._gradient(batch), torch.tensor(self.weights.flat.collect(World()))]
+            return found + [v.grad for v in self.weights.flat.vectors if v.grad is not None]
+
+        return [number for number in candidates() if is_equal(number, tried)]
+
     def _one(self, rate: float) -> bool:
         """One step; False if it is skipped because the gradient is not finite."""
-        self.weights.optimiser.param_groups[0]["lr"] = self.rate = rate
-        value = self._gradient(self.batches(self.step))
+        self.weights.optimiser.rate = self.rate = rate
+        with self._drawing:
+            batch = self.batches(self.step)
+        with self._pace:
+            return self._take(batch)
+
+    def _take(self, batch: Batch) -> bool:
+        value = self._gradient(batch)
         length = self.weights.flat.collect(self.world)
         self.world.sum([value])
         self.counts.step += 1

@@ -15,7 +15,8 @@ class Schedule:
 
     Arguments:
         steps: Largest number of steps.
-        max_seconds: Time limit, at which the decay also ends; `None` for no limit.
+        max_seconds: Time limit, at which the decay also ends; `None` for no limit. It includes the
+            time before the first step.
         batch_size: Joint draws per step.
         learning_rate: The peak learning rate.
 
@@ -41,15 +42,19 @@ class Schedule:
         if self.max_seconds is not None:
             checks.number(self.max_seconds, "max_seconds", positive=True)
 
-    def passed(self, step: int, seconds: float) -> float:
-        """The elapsed share of the run.
+    def passed(self, step: int, seconds: float, prepared: float = 0.0) -> float:
+        """The elapsed share of the run, from its first step on; there is always a first step.
 
         Arguments:
             step: Number of steps taken.
             seconds: Time taken.
+            prepared: The part of this time before the steps.
         """
         share = step / self.steps
-        return share if self.max_seconds is None else max(share, seconds / self.max_seconds)
+        if self.max_seconds is None or not step:
+            return share
+        left = self.max_seconds - prepared
+        return max(share, (seconds - prepared) / left if left > 0 else 1.0)
 
     def rate(self, passed: float) -> float:
         """The learning rate at an elapsed share of the run."""

@@ -11,6 +11,7 @@ from multisi.common.compiled import plain_name, weights_of
 from multisi.common.processes import World, fill
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.files.checkpoint import under
+from multisi.training.adam import Adam
 from multisi.training.average import Average
 from multisi.training.flat_weights import Flat, trainable
 
@@ -32,17 +33,17 @@ class Weights:
     ) -> None:
         self.world = world
         world.copy([*(p.detach() for p in means.parameters()), *means.buffers()])
-        self._shard = shard and world.size > 1
-        if self._shard:
+        self.shard = shard and world.size > 1
+        if self.shard:
             means.cpu()
         averaged = copy.deepcopy(means).eval().requires_grad_(False)
         self._given, self.means, self.result = means, means, averaged
-        if self._shard:
+        if self.shard:
             self.means, self.result = copy.deepcopy(means), copy.deepcopy(averaged)
             for each in (self.means, averaged):
                 world.shard(each.network)
         self.flat = Flat(trainable(self.means))
-        self.optimiser = torch.optim.Adam(self.flat.vectors, lr=rate, fused=True)
+        self.optimiser = Adam(self.flat.vectors, rate)
         self.average = Average(self.means, flat=self.flat, held_by=averaged)
 
     def state(self) -> dict[str, Tensor]:
@@ -105,7 +106,7 @@ class Weights:
         self._gather(self._given, self.means, everywhere=True)
 
     def _gather(self, to: ConditionalMeans, spread: ConditionalMeans, everywhere: bool) -> None:
-        if self._shard:
+        if self.shard:
             state = self.world.whole(spread.state_dict(), everywhere)
             if everywhere or self.world.first:
                 to.load_state_dict(state)

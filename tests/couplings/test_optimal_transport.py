@@ -89,8 +89,8 @@ def test_rows_are_reused_as_often_as_is_said():
     xs = torch.cat([coupling.sample(20, seed=0, step=step)[:, 0] for step in range(400)])
     counts = xs.unique(return_counts=True)[1]
     assert counts.max() == 5 and counts.double().mean() > 4
-    whole = [coupling.sample(20, seed=0, step=step)[:, 0] for step in range(6)]
-    assert len(torch.cat(whole).unique()) == 120, "within a pass each row comes once"
+    whole = [coupling.sample(20, seed=0, step=step)[:, 0] for step in range(4)]
+    assert len(torch.cat(whole).unique()) == 80, "within a pass each row comes once"
 
 
 def test_more_rows_than_the_pool_holds():

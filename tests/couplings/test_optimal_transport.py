@@ -1,3 +1,6 @@
+import itertools
+
+import numpy as np
 import pytest
 import torch
 
@@ -48,7 +51,7 @@ def test_exact_plans_are_exact():
     """In one dimension the least cost is that of the sorted rows."""
     x, y = X[:, :1], Y[:, :1]
     coupling = OptimalTransport([Marginal(x), Marginal(y)], rows=64)
-    rows_x, rows_y, _ = coupling.solve(0, 0)
+    rows_x, rows_y, *_ = coupling.solve(0, 0)
     low, high = x[rows_x, 0], y[rows_y, 0]
     assert torch.equal(high[low.argsort()], high.sort().values)
 
@@ -120,7 +123,7 @@ def test_noise_stays_independent_of_the_condition():
     told = Marginal(X * 3, condition=X[:, :1])
     found = []
     for weight in (0.0, 100.0):
-        coupling = few([StandardNormal(), told], condition=weight, reuse=1)
+        coupling = few([StandardNormal(), told], condition=weight, reuse=1, noise=True)
         xs = draw(coupling)
         c = torch.cat([coupling.condition(256, seed=0, step=step) for step in range(16)])
         assert torch.allclose(c[:, 0].float(), xs[:, 1, 0] / 3), "conditions stay with their rows"
@@ -130,8 +133,8 @@ def test_noise_stays_independent_of_the_condition():
 
 def test_the_score_needs_noise_that_is_left_alone():
     data = [StandardNormal(), Marginal(X), Marginal(Y)]
-    assert not OptimalTransport(data).noise_independent
-    apart = few(data, noise=False)
+    assert not OptimalTransport(data, noise=True).noise_independent
+    apart = few(data)
     assert apart.noise_independent
     xs = draw(apart)
     assert abs(torch.corrcoef(torch.stack([xs[:, 0, 0], xs[:, 1, 0]]))[0, 1]) < 0.06
@@ -171,7 +174,7 @@ def test_it_trains_straighter_paths():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(plan="sun"), "plan must be one of barycentric, star, chain; got 'sun'"),
+        (dict(plan="sun"), "plan must be one of pairs, barycentric, star, chain; got 'sun'"),
         (dict(rows=1), "rows must be an integer of at least 2"),
         (dict(reuse=0), "reuse must be"),
         (dict(pool=0), "pool must be"),
@@ -189,3 +192,80 @@ def test_images_need_little_memory():
     images = torch.rand(9, 3, 256, 256)
     made = [OptimalTransport([StandardNormal(), Marginal(images)], noise=n) for n in (True, False)]
     assert [coupling._pool.size for coupling in made] == [1, 64]
+
+
+def monotone(x, y):
+    """Whether rows in one dimension are matched in their order, as least cost requires."""
+    order = np.lexsort((y, x))  # The same row may be drawn twice.
+    return torch.equal(y[order], y.sort().values)
+
+
+def on_edge(n, k, *ends):
+    alpha = torch.zeros(n, k)
+    alpha[:, list(ends)] = 1 / len(ends)
+    return alpha
+
+
+def test_each_pair_has_its_own_plan():
+    data = [Marginal(X[:, :1]), Marginal(Y[:, :1]), Marginal(-(Z[:, 1:] ** 3))]
+    coupling = few(data, plan="pairs", rows=64, pool=1, reuse=1)
+    for i, j in itertools.combinations(range(3), 2):
+        xs, _ = coupling.draw(on_edge(64, 3, i, j), seed=0, step=0)
+        assert monotone(xs[:, i, 0], xs[:, j, 0]), (i, j)
+
+
+def test_points_inside_have_the_joint_plan():
+    data = [Marginal(X), Marginal(Y), Marginal(Z)]
+    paired, joint = (few(data, plan=plan, rows=64, pool=2) for plan in ("pairs", "barycentric"))
+    xs, _ = paired.draw(on_edge(64, 3, 0, 1, 2), seed=0, step=0)
+    assert torch.equal(xs, joint.sample(64, seed=0, step=0))
+
+
+def test_pairs_keep_their_plan_above_the_noise_which_is_independent():
+    data = [StandardNormal(), Marginal(X[:, :1]), Marginal(Y[:, :1]), Marginal(Z[:, :1])]
+    coupling = few(data, rows=64, pool=1, reuse=1)
+    assert coupling.noise_independent
+    xs, _ = coupling.draw(on_edge(64, 4, 0, 1, 3), seed=0, step=0)
+    assert monotone(xs[:, 1, 0], xs[:, 3, 0])
+    noise = torch.cat([coupling.draw(on_edge(64, 4, 0, 2), seed=0, step=s)[0] for s in range(60)])
+    assert torch.corrcoef(noise[:, [0, 2], 0].T)[0, 1].abs() < 0.06
+
+
+def test_matched_noise_has_a_plan_with_each_marginal():
+    data = [StandardNormal(), Marginal(X[:, :1]), Marginal(Y[:, :1])]
+    coupling = few(data, noise=True, rows=64, pool=1, reuse=1)
+    for step, end in enumerate((1, 2)):
+        xs, _ = coupling.draw(on_edge(64, 3, 0, end), seed=0, step=step)
+        assert monotone(xs[:, 0, 0], xs[:, end, 0])
+
+
+@pytest.mark.parametrize("plan", ["pairs", "barycentric"])
+def test_labels_agree_in_every_matched_row(plan):
+    data = []
+    for x in (X, Y, Z):
+        labels = torch.arange(len(x)) % 5
+        data.append(Marginal(torch.stack([x[:, 0], labels], 1), labels))
+    coupling = few(data, plan=plan, labels=True, rows=64)
+    for ends in ((0, 1), (0, 2), (1, 2), (0, 1, 2)):
+        xs, _ = coupling.draw(on_edge(64, 3, *ends), seed=0, step=0)
+        found = xs[:, list(ends), 1]
+        assert (found == found[:, :1]).all()
+
+
+def test_the_condition_of_a_pair_is_that_of_its_row():
+    told = torch.arange(3000.0)[:, None]
+    data = [Marginal(X), Marginal(Y, condition=told), Marginal(Z)]
+    coupling = few(data, plan="pairs", rows=64)
+    for ends in ((0, 1), (1, 2)):
+        xs, condition = coupling.draw(on_edge(64, 3, *ends), seed=0, step=0)
+        assert torch.equal(xs[:, 1], Y[condition[:, 0].long()])
+    alone, condition = coupling.draw(on_edge(64, 3, 0, 2), seed=0, step=0)
+    assert condition.shape == (64, 1)
+    plain = few([Marginal(X), Marginal(Z)], rows=64)
+    assert cost(alone, 0, 2) < 1.5 * cost(plain.sample(64, seed=0, step=0), 0, 1)
+
+
+def test_streams_cannot_be_matched():
+    stream = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X), batch_size=64)
+    with pytest.raises(DataError, match="a stream has no fixed rows"):
+        OptimalTransport([Marginal(X), Marginal(stream)])

@@ -5,7 +5,8 @@ import sys
 
 NAMES = (
     *("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo"),
-    *("pairs", "moons", "plans", "steps", "memory", "stall", "evaluate", "csv"),
+    *("pairs", "moons", "plans", "start", "steps", "shared", "memory", "stall"),
+    *("evaluate", "csv"),
 )
 
 

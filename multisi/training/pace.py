@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-_BLOCK, _STEPS = 0.05, 6
+_BLOCK, _STEPS = 0.15, 6
 """Seconds and steps of a measurement, at least."""
 _HOPELESS = 3.0
 """Ratio to the usual time of a step at which one step is enough."""
 _GAIN = 0.07
 """Share of the time that more threads must save."""
 _COST = 0.02
-"""Share of the time that measurements of slower numbers may cost."""
+"""Share of the time that slower numbers may cost."""
 _PAUSE = 2.0
 """Seconds between two comparisons, at least."""
 _SLOWER = 1.5
@@ -87,7 +87,7 @@ class Pace:
         self._queue: list[int] = []  # The numbers that are still to be measured.
         self._means: dict[int, tuple[float, int]] = {}  # With the number of steps of each.
         self._usual, self._pause, self._left = float("inf"), 0.0, 0.0
-        self._steps, self._seconds = 0, 0.0
+        self._steps, self._seconds, self._lost = 0, 0.0, 0.0
         self._own, self._begun = 1, 0.0
 
     def __enter__(self) -> None:
@@ -104,7 +104,8 @@ class Pace:
         self._steps += 1
         self._seconds += seconds
         self._left -= seconds
-        if self._seconds < _BLOCK or (self._steps < _STEPS and not self._is_slow(_HOPELESS)):
+        enough = self._seconds >= _BLOCK and self._steps >= _STEPS
+        if not enough and not (self._seconds >= _BLOCK / 3 and self._is_slow(_HOPELESS)):
             return
         mean = self._seconds / self._steps
         if self._queue:
@@ -113,6 +114,8 @@ class Pace:
                 self._choose()
         elif self._left <= (1 - _EARLIEST) * self._pause * self._is_slow(_SLOWER):
             others = [number for number in self._numbers if number != self._kept]
+            slow = self._is_slow(_SLOWER)
+            self._lost = self._seconds - self._steps * self._usual if slow else 0.0
             self._queue, self._usual = [*others, self._kept], mean
         self.number = self._queue[0] if self._queue else self._kept
         self._steps, self._seconds = 0, 0.0
@@ -130,5 +133,6 @@ class Pace:
 
         self._kept = min(self._numbers, key=valued)
         self._usual = self._means[self._kept][0]
-        lost = sum(steps * max(0.0, mean - self._usual) for mean, steps in self._means.values())
-        self._pause = self._left = max(_PAUSE, lost / _COST)
+        for mean, steps in self._means.values():
+            self._lost += steps * max(0.0, mean - self._usual)
+        self._pause = self._left = max(_PAUSE, self._lost / _COST)

@@ -6,8 +6,8 @@ import os
 
 NAMES = (
     *("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo"),
-    *("pairs", "moons", "plans", "steps", "memory", "stall", "evaluate", "csv"),
-    *("fonts", "defaults", "maps", "study"),
+    *("pairs", "moons", "plans", "start", "steps", "shared", "memory", "stall"),
+    *("fonts", "defaults", "maps", "study", "evaluate", "csv"),
 )
 
 

@@ -1,5 +1,6 @@
 """Time of a training step: over the bare network, with plans over without, with many marginals."""
 
+import inspect
 import math
 import os
 import statistics
@@ -17,12 +18,13 @@ ROUNDS = int(os.environ.get("ROUNDS", 600))
 def run():
     """Medians of steps that are taken in turn, and means, where plans are waited for."""
     print(f"\n{torch.get_num_threads()} threads; independent step over bare step; median")
-    print("width | rows | K | bare (ms) | multisi | torchcfm")
+    print("width | rows | K | bare (ms) | multisi | plain call of fit | torchcfm")
     for width, rows, marginals in (
         (64, 256, 2),
         (64, 1024, 2),
         (64, 256, 5),
         (128, 256, 5),
+        (128, 1024, 5),
         (256, 256, 2),
         (256, 256, 5),
     ):
@@ -40,8 +42,15 @@ def _data(marginals, n=20_000):
     return {f"set {i}": sets[i % 4] + i for i in range(marginals)}
 
 
-def _run(marginals, rows, width, coupling="independent"):
-    batches = training.Batches(_data(marginals), coupling=coupling, batch_size=rows)
+def _default(option):
+    return inspect.signature(multisi.fit).parameters[option].default
+
+
+def _run(marginals, rows, width, coupling="independent", noise=False):
+    data = _data(marginals - noise)
+    if noise:
+        data["noise"] = multisi.StandardNormal()
+    batches = training.Batches(data, coupling=coupling, batch_size=rows)
     means = batches.means("mlp", width=width)
     return training.Training(means, batches, training.Schedule(10**6, None, rows))
 
@@ -73,14 +82,19 @@ def _bare(width, rows, marginals):
         return step
 
     network = run.batches.means("mlp", width=width).network
-    ours = [lambda: run._one(1e-3), bare(network, batch.x, batch.alpha)]
+    plain = _run(marginals, rows, width, _default("coupling"), noise=True)
+    for _ in range(2000 if _default("coupling") != "independent" else 0):
+        plain._one(1e-3)  # The window of plans is filled.
+    ours = [
+        lambda: run._one(1e-3),
+        lambda: plain._one(1e-3),
+        bare(network, batch.x, batch.alpha),
+    ]
     peers = _peer(rows, width, bare) if marginals == 2 else []
-    full, alone, *theirs = (statistics.median(times) for times in _times(*ours, *peers))
+    full, call, alone, *theirs = (statistics.median(times) for times in _times(*ours, *peers))
     shown = f"{theirs[0] / theirs[1]:.2f}" if theirs else "-"
-    print(
-        f"{width} | {rows} | {marginals} | {1e3 * alone:.2f} | {full / alone:.2f} | {shown}",
-        flush=True,
-    )
+    ratios = f"{full / alone:.2f} | {call / alone:.2f} | {shown}"
+    print(f"{width} | {rows} | {marginals} | {1e3 * alone:.2f} | {ratios}", flush=True)
 
 
 def _peer(rows, width, bare, ot=False):
@@ -110,7 +124,7 @@ def _peer(rows, width, bare, ot=False):
 
 def _plans(rows, marginals):
     plain, matched = (_run(marginals, rows, 64, name) for name in ("independent", "ot"))
-    for _ in range(100):  # The pool is filled.
+    for _ in range(2000):  # The window of plans is filled.
         matched._one(1e-3)
     # Blocks of steps, one after the other: plans are made while steps of their own run.
     seconds = {"plain": 0.0, "matched": 0.0}

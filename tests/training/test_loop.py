@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import torch
 
@@ -91,3 +93,30 @@ def test_divergence_names_the_marginal():
 
     with pytest.raises(TrainingDivergedError, match="The draws of 'b' are not finite at step 25"):
         fit({"a": X, "b": X}, coupling=Bad(), steps=99, rescue="/nowhere/at/all")
+
+
+def test_the_time_limit_counts_from_the_call():
+    def run(**schedule):
+        batches = training.Batches(DATA, batch_size=8, device="cpu")
+        options = {"steps": 10**6} | schedule
+        return training.Training(batches.means(width=8), batches, training.Schedule(**options))
+
+    late = run(max_seconds=900)
+    late.run(since=time.perf_counter() - 1000)
+    assert late.step == 1 and late.counts.prepared >= 1000 and late.seconds > 1000
+    # What was prepared takes its share of the limit, and none of the warm-up.
+    waited = run(max_seconds=1000.5)
+    waited.run(since=time.perf_counter() - 1000)
+    assert 1000.5 <= waited.seconds < 1010 and waited.step > 1
+    # A resumed run has what is left.
+    resumed = run(max_seconds=1000.5)
+    resumed.restore(*waited.state(), waited.average.means.state_dict())
+    resumed.run()
+    assert resumed.step == waited.step and resumed.seconds >= waited.seconds
+
+
+def test_a_fit_takes_the_time_that_it_is_given():
+    start = time.perf_counter()
+    card = fit(steps=10**6, max_seconds=0.5, **SMALL).card["training"]
+    assert 0.5 <= card["seconds"] <= time.perf_counter() - start + 0.1
+    assert card["steps"] > 1

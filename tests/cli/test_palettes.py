@@ -1,0 +1,48 @@
+import math
+
+import numpy as np
+import pytest
+
+from multisi.cli.palettes import CELLS, Lattice, Look
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint8])
+def test_a_linear_map_is_exact_between_corners(kind):
+    rows = np.random.default_rng(0).integers(0, 256, (500, 3)).astype(np.uint8)
+    rows[0], rows[1] = 0, 255
+    rows = rows if kind is np.uint8 else (rows / 255).astype(np.float32)
+    unit = rows / (255 if kind is np.uint8 else 1)
+    turn = np.array([[0.3, -1, 0], [2, 0.1, 0.5], [0, 0, 1]])
+    lattice = Lattice(rows[:200], rows[200:])
+    assert len(lattice.corners) <= 8 * 500
+    found = lattice.between(lattice.corners @ turn + 0.1, rows)
+    assert found.dtype == np.float32
+    assert np.allclose(found, unit @ turn + 0.1, atol=1e-5)
+
+
+def test_a_curved_map_errs_by_the_square_of_a_cell():
+    rows = np.random.default_rng(0).random((1000, 3))
+    lattice = Lattice(rows)
+    found = lattice.between(np.sin(3 * lattice.corners), rows)
+    assert np.abs(found - np.sin(3 * rows)).max() <= 9 / (8 * CELLS**2) + 1e-6
+
+
+def test_only_the_corners_of_occupied_cells_are_used():
+    rows = np.full((10_000, 3), 0.51)
+    assert len(Lattice(rows).corners) == 8
+    assert np.allclose(Lattice(rows).corners.mean(0), (32.5) / CELLS)
+
+
+def test_looks():
+    before = np.random.default_rng(0).random((30, 40, 3)).astype(np.float32)
+    same = Look.of(before, before)
+    assert same.structure == pytest.approx(1) and same.gradient == same.colours == 1
+    assert same.outside == 0
+    half = Look.of(before, before / 2 - 0.25)
+    assert half.outside == pytest.approx(0.5, abs=0.05)
+    assert half.structure < 0.9 and half.gradient < 0.5 and half.colours < 0.7
+    even = Look.of(before[:5] * 0, before[:5])
+    assert math.isnan(even.structure) and math.isnan(even.gradient)
+    mean = Look.mean([same, even])
+    assert mean.structure == same.structure and mean.colours == (1 + even.colours) / 2
+    assert math.isnan(Look.mean([even]).structure)

@@ -1,5 +1,6 @@
 """The demo: colour transfer between photographs by one model."""
 
+import functools
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
@@ -8,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from multisi.analysis import plots
+from multisi.analysis.held_out import HeldOut
 from multisi.analysis.report import Report
 from multisi.cli import outputs, photographs
-from multisi.cli.palettes import Array, Lattice, Look, similarity
+from multisi.cli.palettes import Array, Lattice, Look, calmed, similarity
 from multisi.cli.photographs import Photograph
 from multisi.common import checks, devices, seeds
 from multisi.common.printable import printable
@@ -20,8 +22,8 @@ from multisi.model.model import Model
 from multisi.training.fitting import fit
 
 MIXED = "barycentre"
-STEPS = 16
-"""Steps of a transport."""
+TRAINING, STEPS = 4000, 16
+"""Steps of the training, and of a transport."""
 _TRIED = 500
 """Colours of a picture at which the error of the table is measured."""
 
@@ -30,7 +32,7 @@ def run(
     images: Sequence[Any] = (),
     out: Any = "demo",
     *,
-    steps: int = 10_000,
+    steps: int = TRAINING,
     seed: int = 0,
     device: Any = "auto",
     progress: bool = True,
@@ -67,8 +69,22 @@ def run(
     outputs.check_distinct({f"image {i + 1}": image for i, image in enumerate(images)}, written)
     found = photographs.read(images) if images else photographs.examples()
     pictures = dict(zip(names, found, strict=True))
+    source = np.random.default_rng(seed)
+    halves = {name: picture.halves(source) for name, picture in pictures.items()}
+    held_out = {name: pictures[name].marginal(rest) for name, (_, rest) in halves.items()}
+    HeldOut(held_out, samples=4)  # Fails now if too little can be seen.
     _check_folder(folder, written, files, pictures)
-    model, held_out = _fitted(pictures, folder, steps, seed, device, progress)
+    start = time.perf_counter()
+    model = fitted(
+        pictures,
+        {name: train for name, (train, _) in halves.items()},
+        steps=steps,
+        seed=seed,
+        device=device,
+        progress=progress,
+        rescue=folder / "interrupted.safetensors",
+    )
+    print(f"Fitted {len(pictures)} photographs in {time.perf_counter() - start:.0f} seconds.")
     outputs.save(model, model_file)
     grid, text = _write(model, pictures, files)
     write_whole(grid_file, grid)
@@ -96,31 +112,64 @@ def _check_folder(
         picture.check(next(path for (source, _), path in files.items() if source == name))
 
 
-def _fitted(
+def fitted(
     pictures: Mapping[str, Photograph],
-    folder: pathlib.Path,
-    steps: int,
-    seed: int,
-    device: Any,
-    progress: bool,
-) -> tuple[Model, dict[str, Any]]:
-    """The model of all photographs, and pixels that it has not learned from."""
-    source = np.random.default_rng(seed)
-    halves = {name: picture.halves(source) for name, picture in pictures.items()}
-    start = time.perf_counter()
-    model = fit(
-        {name: train for name, (train, _) in halves.items()},
-        coupling="ot",
-        steps=steps,
-        batch_size=512,
-        learning_rate=2e-3,
-        seed=seed,
-        device=device,
-        progress=progress,
-        rescue=folder / "interrupted.safetensors",
+    train: Mapping[str, Array],
+    *,
+    steps: int = TRAINING,
+    **options: Any,
+) -> Model:
+    """One model of the colours of all photographs.
+
+    Arguments:
+        pictures: Name to photograph.
+        train: Name to the places of the pixels to learn from.
+        steps: Training steps.
+        options: Other options of `multisi.fit`.
+    """
+    marginals = {name: picture.marginal(train[name]) for name, picture in pictures.items()}
+    return fit(
+        marginals, coupling="ot", steps=steps, batch_size=512, learning_rate=2e-3, **options
     )
-    print(f"Fitted {len(pictures)} photographs in {time.perf_counter() - start:.0f} seconds.")
-    return model, {name: held_out for name, (_, held_out) in halves.items()}
+
+
+class Palette:
+    """The colours of one photograph in the palettes of all others.
+
+    Arguments:
+        model: The model of the colours.
+        picture: The photograph.
+        name: Its name.
+    """
+
+    def __init__(self, model: Model, picture: Photograph, name: str) -> None:
+        self._move = functools.partial(model.transport, source=name, steps=STEPS)
+        self._points = {target: target for target in model.marginals} | {MIXED: model.barycenter}
+        self.small = picture.small()
+        self._full = picture.colours
+        few = self.small.reshape(-1, 3)
+        self._tried = few[:: -(-len(few) // _TRIED)]
+        self._lattice = Lattice(picture.pixels, few)
+
+    def of(self, target: str) -> tuple[Array, Array, Array]:
+        """The photograph in a palette, the small one, and the error of some colours.
+
+        Arguments:
+            target: Name of a photograph, or `MIXED`.
+        """
+        corners = self._lattice.corners
+        colours = np.concatenate([corners, self._tried])
+        moved = self._move(colours, target=self._points[target])
+        values, exact = np.split(moved, [len(corners)])
+        error = np.abs(self._lattice.between(values, self._tried) - exact).mean(1)
+        full, small = (
+            calmed(
+                picture,
+                self._lattice.between(values, picture.reshape(-1, 3)).reshape(picture.shape),
+            )
+            for picture in (self._full, self.small)
+        )
+        return full, small, error
 
 
 def _write(
@@ -129,36 +178,30 @@ def _write(
     files: Mapping[tuple[str, str], pathlib.Path],
 ) -> tuple[bytes, str]:
     """Write every photograph in all other palettes; a grid of them all, and their figures."""
-    rows, looks, errors = {}, [], []
+    rows: dict[str, list[Array]] = {}
+    looks, errors = [], []
     for name, picture in pictures.items():
-        small = picture.small()
-        flat = small.reshape(-1, 3)
-        lattice = Lattice(picture.pixels, flat)
-        tried = flat[:: -(-len(flat) // _TRIED)]
-        rows[name] = [small] * (len(pictures) + 1)
-        for place, target in enumerate([*pictures, MIXED]):
+        palette = Palette(model, picture, name)
+        rows[name] = []
+        for target in [*pictures, MIXED]:
             if target == name:
+                rows[name].append(palette.small)
                 continue
-            to = model.barycenter if target == MIXED else target
-            colours = np.concatenate([lattice.corners, tried])
-            values, exact = np.split(
-                model.transport(colours, name, to, steps=STEPS), [len(lattice.corners)]
-            )
-            picture.write(files[name, target], lattice.between(values, picture.pixels))
-            rows[name][place] = lattice.between(values, flat).reshape(small.shape)
-            looks.append(Look.of(small, rows[name][place]))
-            errors.append(np.abs(lattice.between(values, tried) - exact).max(1))
+            full, small, error = palette.of(target)
+            picture.write(files[name, target], full.reshape(-1, 3))
+            rows[name].append(small)
+            looks.append(Look.of(palette.small, small))
+            errors.append(error.mean())
     headings = [*(f"as {name}" for name in pictures), f"as the {MIXED}"]
-    return plots.image_grid(rows, headings), _figures(looks, np.concatenate(errors) * 255)
+    return plots.image_grid(rows, headings), _figures(Look.mean(looks), 255 * np.mean(errors))
 
 
-def _figures(looks: Sequence[Look], errors: Array) -> str:
-    mean = Look.mean(looks)
+def _figures(look: Look, error: float) -> str:
     lines = {
-        "structural similarity to the source": f"{mean.structure:.2f}",
-        "gradients, as a multiple of those of the source": f"{mean.gradient:.2f}",
-        "distinct colours, as a share of those of the source": f"{mean.colours:.2f}",
-        "values outside the gamut, which are clipped": f"{mean.outside:.1%}",
-        "error of the tables of colours, in levels of 255": f"{errors.mean():.2f}",
+        "structural similarity to the source": f"{look.structure:.2f}",
+        "gradients, as a multiple of those of the source": f"{look.gradient:.2f}",
+        "distinct colours, as a share of those of the source": f"{look.colours:.2f}",
+        "values outside the gamut, which are clipped": f"{look.outside:.1%}",
+        "error of the tables of colours, in levels of 255": f"{error:.2f}",
     }
     return "\n".join(["mean over all pictures", *(f"  {k:<62}{v}" for k, v in lines.items())])

@@ -50,22 +50,26 @@ class Photograph:
         """The photograph with at most `SIDE` pixels on a side, in [0, 1], shape `(h, w, 3)`."""
         from PIL import Image
 
-        image = Image.fromarray(self.pixels.reshape(*self.picture.size, 3))
+        image = Image.fromarray(self.colours)
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         return np.asarray(image, dtype=np.float32) / 255
 
-    def halves(self, source: np.random.Generator) -> list[Marginal]:
-        """Pixels to learn from and others to judge by, of those that can be seen."""
-        seen = len(self.pixels) if self.opacity is None else np.flatnonzero(self.opacity)
-        count = len(self.pixels) if self.opacity is None else np.count_nonzero(self.opacity)
-        chosen = source.choice(seen, min(MOST, count), replace=False)
-        return [
-            Marginal(
-                self.pixels[half].astype(np.float32) / 255,
-                weights=None if self.opacity is None else self.opacity[half],
-            )
-            for half in np.array_split(chosen, 2)
-        ]
+    @property
+    def colours(self) -> Array:
+        """The pixels as a picture, shape `(h, w, 3)`."""
+        return self.pixels.reshape(*self.picture.size, 3)
+
+    def halves(self, source: np.random.Generator) -> list[Array]:
+        """Places of pixels to learn from, and of others to judge by, of those that can be seen."""
+        count = len(self.pixels)
+        seen = np.arange(count) if self.opacity is None else np.flatnonzero(self.opacity)
+        chosen = source.choice(seen, min(MOST, len(seen)), replace=False)
+        return np.array_split(chosen, 2)
+
+    def marginal(self, places: Array) -> Marginal:
+        """The pixels at some places, with their opacity as weights."""
+        weights = None if self.opacity is None else self.opacity[places]
+        return Marginal(self.pixels[places].astype(np.float32) / 255, weights=weights)
 
     def check(self, path: Any) -> None:
         """Check that the photograph can be written to a path, and warn of what is lost.

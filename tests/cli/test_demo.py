@@ -123,6 +123,9 @@ def test_bad_images(folder, capsys):
     Image.fromarray(np.full((30, 40), 999, np.uint16)).save("deep.png")
     Image.new("RGBA", (4, 4), (9, 9, 9, 0)).save("clear.png")
     Image.new("RGB", (1, 1)).save("dot.png")
+    faint = np.full((4, 4, 4), 1, np.uint8)
+    faint[0, 0, 3] = 255
+    Image.fromarray(faint).save("faint.png")
     pathlib.Path("file").write_text("")
     pathlib.Path("out").mkdir()
     for name in ("palettes", "a-as-b"):
@@ -136,6 +139,7 @@ def test_bad_images(folder, capsys):
         (["a.png", "deep.png"], "demo", "16 bits per channel"),
         (["a.png", "clear.png"], "demo", "not transparent; got 0"),
         (["a.png", "dot.png"], "demo", "at least 8 pixels that are not transparent; got 1"),
+        (["a.png", "faint.png"], "demo", "'faint' must have at least 4 rows"),
         (["a.png", "out/palettes.png"], "out", "is the file of image 2"),
         (["a.png", "b.png"], "out", "is the file of image 2"),
     ):

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from multisi.cli.palettes import CELLS, Lattice, Look
+from multisi.cli import palettes
+from multisi.cli.palettes import CELLS, Lattice, Look, calmed
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.uint8])
@@ -31,6 +32,30 @@ def test_only_the_corners_of_occupied_cells_are_used():
     rows = np.full((10_000, 3), 0.51)
     assert len(Lattice(rows).corners) == 8
     assert np.allclose(Lattice(rows).corners.mean(0), (32.5) / CELLS)
+
+
+def test_noise_of_even_parts_is_calmed_and_edges_are_not(monkeypatch):
+    random = np.random.default_rng(0)
+    before = np.full((60, 50, 3), 0.4, np.float32)
+    before[:, 25:] = 0.9
+    assert np.allclose(calmed(before, before + 0.1), before + 0.1, atol=1e-6)
+    noisy = before + random.normal(size=before.shape).astype(np.float32) / 255
+    calm = calmed(noisy, 10 * (noisy - before) + before)
+    assert calm[:, :20].std() == pytest.approx(10 / 255 * 2 / 3, rel=0.15)
+    edge = calmed(before, before**2)
+    assert np.abs(edge - before**2).max() < 0.01
+    whole = calmed(noisy, noisy**2)
+    monkeypatch.setattr(palettes, "_CHUNK", 350)
+    assert np.allclose(calmed(noisy, noisy**2), whole, atol=1e-6)
+    levels = np.rint(before * 255).astype(np.uint8)
+    after = random.random((60, 50, 3)).astype(np.float32)
+    assert np.allclose(calmed(levels, after), calmed(levels / np.float32(255), after))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)])
+def test_small_pictures_are_calmed(size):
+    before = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+    assert calmed(before, before**2).shape == (*size, 3)
 
 
 def test_looks():

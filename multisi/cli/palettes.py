@@ -1,5 +1,6 @@
 """Pictures in other palettes: a map of colours as a table, and the figures of what comes out."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
@@ -10,10 +11,12 @@ import numpy as np
 from multisi.errors import ConfigError
 
 Array: TypeAlias = np.ndarray[Any, Any]
-CELLS = 64
-"""Cells of the lattice on each axis of colour; a cell is four levels of 255 wide."""
+CELLS = 255, 64
+"""Cells of a lattice on each axis of colour: one for each level of 8 bits, or for four."""
+_CORNERS = 2**17
+"""Most corners of the finer lattice."""
 _CHUNK = 2**20
-_SHARE, _RADIUS, _EVEN = 1 / 3, 2, 1e-3
+_SHARE, _RADIUS, _EVEN = 3 / 8, 2, 1e-3
 """Share of the filtered change of colours, radius of its windows, and the variance of a channel
 below which a window counts as even."""
 _WINDOW = 7
@@ -23,26 +26,33 @@ _WINDOW = 7
 class Lattice:
     """The corners of the cells that hold some colours, for maps that are linear in between.
 
-    A map is computed at the corners only, which are far fewer than the colours of a photograph and
-    whose number is bounded for pictures of any size.
+    Where the colours are of 8 bits and few, each is a corner and maps are exact. The corners of
+    more colours, as large photographs have, are those of a coarser lattice.
 
     Arguments:
         colours: Colours in [0, 1], or bytes, each of shape `(n, 3)`.
     """
 
     def __init__(self, *colours: Array) -> None:
-        self._used = np.zeros((CELLS + 1,) * 3, bool)
-        for rows in colours:
-            for part in _parts(rows):
-                cells = np.minimum(_unit(rows[part]) * CELLS, CELLS - 1).astype(np.uint8)
-                self._used[tuple(cells.T)] = True
-        for axis in range(3):
-            self._used |= np.roll(self._used, 1, axis)  # The last corner is no cell: none wraps.
+        for self.cells in CELLS:
+            self._used = np.zeros((self.cells + 1,) * 3, bool)
+            for rows in colours:
+                for part in _parts(rows):
+                    places = self._places(rows[part])
+                    ends = np.floor(places).astype(np.uint8), np.ceil(places).astype(np.uint8)
+                    for corner in itertools.product(*np.stack(ends, 1)):
+                        self._used[corner] = True
+            if np.count_nonzero(self._used) <= _CORNERS:
+                break
+
+    def _places(self, colours: Array) -> Array:
+        """The places of colours in the lattice, shape `(3, n)`."""
+        return (_unit(colours).T * self.cells).round(3)
 
     @property
     def corners(self) -> Array:
         """The colours at which a map must be known, shape `(m, 3)`, float32."""
-        return (np.argwhere(self._used) / CELLS).astype(np.float32)
+        return (np.argwhere(self._used) / self.cells).astype(np.float32)
 
     def between(self, values: Array, colours: Array) -> Array:
         """The values of a map at some colours, shape `(n, 3)`, float32.
@@ -57,7 +67,7 @@ class Lattice:
         table[:, self._used] = values.T
         found = np.empty(colours.shape, np.float32)
         for part in _parts(colours):
-            places = _unit(colours[part]).T * CELLS
+            places = self._places(colours[part])
             for band in range(3):
                 found[part, band] = map_coordinates(table[band], places, order=1, mode="nearest")
         return found
@@ -66,7 +76,7 @@ class Lattice:
 def calmed(before: Array, after: Array) -> Array:
     r"""A picture in another palette, with less of the noise that a steep map makes of even parts.
 
-    A third of the change of colours is replaced by its guided filter: in each small window, the
+    A part of the change of colours is replaced by its guided filter: in each small window, the
     change is a linear function of the source, the flatter the less the source varies.
 
     Arguments:

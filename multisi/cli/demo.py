@@ -1,44 +1,49 @@
 """The demo: colour transfer between photographs by one model."""
 
+import functools
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from multisi.analysis import plots
+from multisi.analysis.held_out import HeldOut
 from multisi.analysis.report import Report
-from multisi.cli import outputs
+from multisi.cli import outputs, photographs
+from multisi.cli.palettes import Array, Lattice, Look, calmed, similarity
+from multisi.cli.photographs import Photograph
 from multisi.common import checks, devices, seeds
 from multisi.common.printable import printable
-from multisi.data.marginals import StandardNormal
-from multisi.errors import ConfigError, DataError
+from multisi.errors import DataError
 from multisi.files.atomic import write_whole
-from multisi.files.formats import read_samples
 from multisi.model.model import Model
 from multisi.training.fitting import fit
 
-PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
-SIDE = 200
-"""Pixels on the longer side of an image in the grid."""
-NOISE = "noise"
+MIXED = "barycentre"
+TRAINING, STEPS = 4000, 12
+"""Steps of the training, and of a transport."""
+_TRIED = 500
+"""Colours of a picture at which the error of the table is measured."""
 
 
 def run(
     images: Sequence[Any] = (),
     out: Any = "demo",
     *,
-    steps: int = 10_000,
+    steps: int = TRAINING,
     seed: int = 0,
     device: Any = "auto",
     progress: bool = True,
 ) -> Report:
-    """Fit one model to the pixels of all photographs; write the model and a grid of images.
+    """Fit one model to the pixels of all photographs; write each in the palettes of all others.
 
     Arguments:
         images: Two or more image files; by default four photographs of scikit-image.
-        out: Folder for `palettes.png` and `model.safetensors`; created if necessary.
+        out: Folder for the pictures, such as `coffee-as-rocket.png` and
+            `coffee-as-barycentre.png`, for `palettes.png`, a grid of them, and for
+            `model.safetensors`; created if necessary.
         steps: Training steps.
         seed: Random seed.
         device: Device to compute on.
@@ -48,98 +53,155 @@ def run(
         The report on held-out pixels.
 
     Raises:
-        ConfigError: there is only one image, names are repeated, or a package is missing.
+        ConfigError: there is only one image, or a package is missing.
         DataError: an image cannot be read, or the folder cannot be created.
     """
-    plots.empty()  # Fails now, not after the training, if matplotlib is missing.
+    plots.empty()  # These fail now, not after the training, if a package is missing.
+    similarity()
     checks.integer(steps, "steps")
     seed, device = seeds.check(seed), devices.choose(device)
     folder = checks.path(out, "out")
-    written = {"the model": folder / "model.safetensors", "the picture": folder / "palettes.png"}
+    names = photographs.names(images, MIXED) if images else photographs.EXAMPLES
+    files = {(a, b): folder / f"{a}-as-{b}.png" for a in names for b in [*names, MIXED] if a != b}
+    model_file, grid_file = folder / "model.safetensors", folder / "palettes.png"
+    written = {"the model": model_file, "the grid": grid_file}
+    written |= {f"{a!r} as {b!r}": path for (a, b), path in files.items()}
     outputs.check_distinct({f"image {i + 1}": image for i, image in enumerate(images)}, written)
-    pictures = _files(images) if images else _photographs()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"The folder {str(folder)!r} could not be created: {error}.") from None
-    for place in written.values():
-        outputs.check_place(place)
-    shuffle = np.random.default_rng(seed).permutation
-    pixels = {name: shuffle(picture.reshape(-1, 3)) for name, picture in pictures.items()}
-    train = {name: rows[: len(rows) // 2] for name, rows in pixels.items()}
-    held_out = {name: rows[len(rows) // 2 :] for name, rows in pixels.items()}
+    found = photographs.read(images) if images else photographs.examples()
+    pictures = dict(zip(names, found, strict=True))
+    source = np.random.default_rng(seed)
+    halves = {name: picture.halves(source) for name, picture in pictures.items()}
+    held_out = {name: pictures[name].marginal(rest) for name, (_, rest) in halves.items()}
+    HeldOut(held_out, samples=4)  # Fails now if too little can be seen.
+    _check_folder(folder, written, files, pictures)
     start = time.perf_counter()
-    model = fit(
-        {NOISE: StandardNormal(), **train},
+    model = fitted(
+        pictures,
+        {name: train for name, (train, _) in halves.items()},
         steps=steps,
-        batch_size=512,
-        learning_rate=2e-3,
         seed=seed,
         device=device,
         progress=progress,
         rescue=folder / "interrupted.safetensors",
     )
     print(f"Fitted {len(pictures)} photographs in {time.perf_counter() - start:.0f} seconds.")
-    outputs.save(model, written["the model"])
-    write_whole(written["the picture"], _grid(model, pictures))
-    report = model.evaluate(held_out, units="data", steps=64)
-    shown = {what: printable(str(place), 4000) for what, place in written.items()}
-    print(f"{report}\n\nPicture: {shown['the picture']}\nModel: {shown['the model']}")
+    outputs.save(model, model_file)
+    grid, text = _write(model, pictures, files)
+    write_whole(grid_file, grid)
+    report = model.evaluate(held_out, units="data", steps=STEPS)
+    shown = [printable(str(path), 4000) for path in (folder, grid_file, model_file)]
+    print(f"{report}\n\n{text}\n\nPictures: {shown[0]}\nGrid: {shown[1]}\nModel: {shown[2]}")
     return report
 
 
-def _grid(model: Model, pictures: dict[str, "np.ndarray[Any, Any]"]) -> bytes:
-    """Every photograph unchanged, in the palettes of all others, and in the barycentre's."""
-    rows = {}
-    for name, picture in pictures.items():
-        small = _scaled(picture)
-        flat = small.reshape(-1, 3)
-        moved = [
-            small if target == name else model.transport(flat, name, target).reshape(small.shape)
-            for target in pictures
-        ]
-        mixed = model.transport(flat, name, model.barycenter).reshape(small.shape)
-        rows[name] = [*moved, mixed]
-    return plots.image_grid(rows, [*(f"as {name}" for name in pictures), "as the barycentre"])
-
-
-def _photographs() -> dict[str, "np.ndarray[Any, Any]"]:
+def _check_folder(
+    folder: pathlib.Path,
+    written: Mapping[str, pathlib.Path],
+    files: Mapping[tuple[str, str], pathlib.Path],
+    pictures: Mapping[str, Photograph],
+) -> None:
+    """Make the folder of the outputs, and try every one."""
     try:
-        from skimage import data
-    except ImportError:
-        raise ConfigError(
-            "The photographs of the demo need scikit-image. Try: pip install 'multisi[demo]'"
-        ) from None
-    return {name: getattr(data, name)()[..., :3].astype(np.float32) / 255 for name in PHOTOGRAPHS}
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"The folder {str(folder)!r} could not be created: {error}.") from None
+    room = len(pictures) * sum(picture.pixels.nbytes for picture in pictures.values())
+    for place in written.values():
+        outputs.check_place(place, room)
+    for name, picture in pictures.items():
+        picture.check(next(path for (source, _), path in files.items() if source == name))
 
 
-def _files(images: Sequence[Any]) -> dict[str, "np.ndarray[Any, Any]"]:
-    names = [pathlib.Path(image).stem for image in images]
-    if len(names) < 2:
-        raise ConfigError(f"At least 2 images are needed; got {len(names)}.")
-    if repeated := {name for name in names if names.count(name) > 1} | ({NOISE} & set(names)):
-        raise ConfigError(
-            "The file names of the images must differ, and must not be "
-            f"{NOISE!r}; rename {', '.join(sorted(repeated))}."
-        )
-    pictures = {}
-    for name, image in zip(names, images, strict=True):
-        samples = read_samples(image)
-        if samples.picture is None:
-            raise DataError(f"{str(image)!r} is not an image.")
-        if samples.weights is not None and samples.weights.min() < 1:
-            raise DataError(
-                f"{str(image)!r} has transparent pixels, which the demo cannot show. Put it on a "
-                "background, or use multisi fit and multisi transport, which keep them."
+def fitted(
+    pictures: Mapping[str, Photograph],
+    train: Mapping[str, Array],
+    *,
+    steps: int = TRAINING,
+    **options: Any,
+) -> Model:
+    """One model of the colours of all photographs.
+
+    Arguments:
+        pictures: Name to photograph.
+        train: Name to the places of the pixels to learn from.
+        steps: Training steps.
+        options: Other options of `multisi.fit`.
+    """
+    marginals = {name: picture.marginal(train[name]) for name, picture in pictures.items()}
+    return fit(
+        marginals, coupling="ot", steps=steps, batch_size=512, learning_rate=2e-3, **options
+    )
+
+
+class Palette:
+    """The colours of one photograph in the palettes of all others.
+
+    Arguments:
+        model: The model of the colours.
+        picture: The photograph.
+        name: Its name.
+    """
+
+    def __init__(self, model: Model, picture: Photograph, name: str) -> None:
+        self._move = functools.partial(model.transport, source=name, steps=STEPS)
+        self._points = {target: target for target in model.marginals} | {MIXED: model.barycenter}
+        self.small = picture.small()
+        self._full = picture.colours
+        few = self.small.reshape(-1, 3)
+        self._tried = few[:: -(-len(few) // _TRIED)]
+        self._lattice = Lattice(picture.pixels, few)
+
+    def of(self, target: str) -> tuple[Array, Array, Array]:
+        """The photograph in a palette, the small one, and the error of some colours.
+
+        Arguments:
+            target: Name of a photograph, or `MIXED`.
+        """
+        corners = self._lattice.corners
+        colours = np.concatenate([corners, self._tried])
+        moved = self._move(colours, target=self._points[target])
+        values, exact = np.split(moved, [len(corners)])
+        error = np.abs(self._lattice.between(values, self._tried) - exact).mean(1)
+        full, small = (
+            calmed(
+                picture,
+                self._lattice.between(values, picture.reshape(-1, 3)).reshape(picture.shape),
             )
-        pictures[name] = samples.rows.reshape(*samples.picture.size, 3)
-    return pictures
+            for picture in (self._full, self.small)
+        )
+        return full, small, error
 
 
-def _scaled(picture: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """The picture, with at most `SIDE` pixels per side."""
-    from PIL import Image
+def _write(
+    model: Model,
+    pictures: Mapping[str, Photograph],
+    files: Mapping[tuple[str, str], pathlib.Path],
+) -> tuple[bytes, str]:
+    """Write every photograph in all other palettes; a grid of them all, and their figures."""
+    rows: dict[str, list[Array]] = {}
+    looks, errors = [], []
+    for name, picture in pictures.items():
+        palette = Palette(model, picture, name)
+        rows[name] = []
+        for target in [*pictures, MIXED]:
+            if target == name:
+                rows[name].append(palette.small)
+                continue
+            full, small, error = palette.of(target)
+            picture.write(files[name, target], full.reshape(-1, 3))
+            rows[name].append(small)
+            looks.append(Look.of(palette.small, small))
+            errors.append(error.mean())
+    headings = [*(f"as {name}" for name in pictures), f"as the {MIXED}"]
+    return plots.image_grid(rows, headings), _figures(Look.mean(looks), 255 * np.mean(errors))
 
-    image = Image.fromarray(np.rint(picture * 255).astype(np.uint8))
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(image, dtype=np.float32) / 255
+
+def _figures(look: Look, error: float) -> str:
+    lines = {
+        "structural similarity to the source": f"{look.structure:.2f}",
+        "gradients, as a multiple of those of the source": f"{look.gradient:.2f}",
+        "distinct colours, as a share of those of the source": f"{look.colours:.2f}",
+        "values outside the gamut, which are clipped": f"{look.outside:.1%}",
+        "error of the tables of colours, in levels of 255": f"{error:.2f}",
+    }
+    return "\n".join(["mean over all pictures", *(f"  {k:<62}{v}" for k, v in lines.items())])

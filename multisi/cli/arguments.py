@@ -90,7 +90,7 @@ def _add_fit(parsers: Any) -> None:
 def _add_parts(parser: argparse.ArgumentParser) -> None:
     """The coupling and the network, with their options."""
     for part, default, example in (
-        ("coupling", "independent", "rows=512"),
+        ("coupling", "auto", "rows=512"),
         ("network", "mlp", "width=256"),
     ):
         parser.add_argument(
@@ -120,7 +120,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=integer, default=256, help="joint draws per step (default: 256)"
     )
     parser.add_argument(
-        "--learning-rate", type=number, default=1e-3, help="peak learning rate (default: 0.001)"
+        "--learning-rate", type=number, default=2e-3, help="peak learning rate (default: 0.002)"
     )
     parser.add_argument(
         "--held-out",

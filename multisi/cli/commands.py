@@ -53,6 +53,8 @@ def fit(options: argparse.Namespace) -> None:
     )
     if World.found(model.device).first:
         outputs.save(model, out)
+        if (choice := model.card["training"].get("coupling")) is not None:
+            print(f"Coupling: {choice['name']}, since {choice['reason']}.")
         print(f"{model} is in {printable(str(out), 4000)}")
 
 

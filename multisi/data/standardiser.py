@@ -19,8 +19,9 @@ _ROUNDING, _TINY = 1e-6, 1e-9
 class Standardiser(nn.Module):
     r"""$y = (x - \mu) / \sigma$, shared by all data marginals so that mixtures keep their meaning.
 
-    For vectors, $\mu$ and $\sigma$ have one entry per feature; for other events they are single
-    numbers, or have one entry per channel where channels differ in size. A feature without
+    For vectors, $\mu$ and $\sigma$ have one entry per feature, unless there are many features of
+    one kind; for other events they are single numbers, or have one entry per channel where
+    channels differ in size. A feature without
     variance has $\sigma = 1$, and keeps its value. The noise marginal is already standardised, so
     it is not changed.
 
@@ -77,9 +78,9 @@ class Standardiser(nn.Module):
         Arguments:
             marginals: The marginals in order; the noise, if there is one, comes first.
             units: What has its own mean and standard deviation: `"features"`, `"channels"`,
-                `"whole"` for the whole sample, or `"auto"`: features of vectors; of other
-                samples the channels, if one of them has a standard deviation below a quarter of
-                that of the whole; else the whole.
+                `"whole"` for the whole sample, or `"auto"`: features of vectors, unless there are
+                16 or more of one kind, such as pixels; of other samples the channels, if one of
+                them has a standard deviation below a quarter of that of the whole; else the whole.
 
         Raises:
             ConfigError: `units` is none of these, or samples have no channels.

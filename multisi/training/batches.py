@@ -20,6 +20,7 @@ from multisi.errors import ConfigError, DataError, MultisiError, ShapeError
 from multisi.field.conditional_means import ConditionalMeans, projected_combination
 from multisi.field.recipe import means_of
 from multisi.model.model import Model
+from multisi.training.balance import groups
 from multisi.training.objective import Batch
 from multisi.training.simplex_law import SimplexLaw
 
@@ -107,7 +108,7 @@ class Batches:
             DataError: a row is missing or not finite.
             ShapeError: a row or a draw of the coupling has the wrong shape.
         """
-        points, alpha, of_heads = self._at(step)
+        points, alpha, of_heads, group = self._at(step)
         try:
             xs, condition = self.coupling.draw(points, seed=self.seed, step=step)
         except (DataError, ShapeError) as error:
@@ -125,7 +126,7 @@ class Batches:
             condition = self.conditions.standardise(condition)
         condition = None if condition is None else condition.to(self.device, self.dtype)
         xs = self.standardiser.standardise_draws(xs).to(self.device, self.dtype)
-        return Batch.mixed(xs, alpha, of_heads, condition)
+        return Batch.mixed(xs, alpha, of_heads, condition, group)
 
     def means(self, network: Any = "mlp", /, **options: Any) -> ConditionalMeans:
         """Untrained conditional means; the state of the global generators is restored.
@@ -180,7 +181,7 @@ class Batches:
         return ""
 
     def _at(self, step: int) -> list[Tensor]:
-        """Points of the simplex, the same on the device, and coefficients of the heads."""
+        """Points of the simplex, the same on the device, coefficients of the heads, and groups."""
         block, place = divmod(step, _TOGETHER)
         if self._points is None or self._points[0] != block:
             source = seeds.generator(self.seed, block, 1)
@@ -188,7 +189,7 @@ class Batches:
             alpha, v = self.law.draw(count, self.names, noise, source)
             of_heads = projected_combination(alpha, v)[0]
             ready = (part.to(self.device, self.dtype) for part in (alpha, of_heads))
-            self._points = block, [alpha, *ready]
+            self._points = block, [alpha, *ready, groups(alpha, noise).to(self.device)]
         rows = slice(place * self.batch_size, (place + 1) * self.batch_size)
         return [part[rows] for part in self._points[1]]
 

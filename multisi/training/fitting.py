@@ -45,7 +45,7 @@ def fit(
     max_seconds: float | None = None,
     batch_size: int = 256,
     units: str = "auto",
-    learning_rate: float = 1e-3,
+    learning_rate: float = 2e-3,
     clip: float | None = 1.0,
     accumulate: int = 1,
     precision: str | None = None,
@@ -80,8 +80,8 @@ def fit(
             reproducible.
         batch_size: Joint draws per step.
         units: What has its own mean and standard deviation: `"features"` of vectors, `"channels"`,
-            the `"whole"` sample, or `"auto"`: features of vectors, and channels that differ in
-            size.
+            the `"whole"` sample, or `"auto"`: features of vectors, unless they are many and of one
+            kind, such as pixels, and channels that differ in size.
         learning_rate: The peak learning rate, between a warm-up and a decay.
         clip: Largest norm of the gradient, to which larger ones are scaled; `None` for no limit.
         accumulate: Number of parts in which a batch is computed in turn, to save memory.

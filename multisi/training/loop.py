@@ -18,10 +18,12 @@ from multisi.errors import ConfigError, TrainingDivergedError
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.field.wrapped_means import autocast
 from multisi.files.checkpoint import under
+from multisi.training.balance import Balance
 from multisi.training.batches import Batches
 from multisi.training.calls import Calls
 from multisi.training.counts import Counts
-from multisi.training.objective import Batch, loss
+from multisi.training.objective import Batch
+from multisi.training.gradient import Gradient
 from multisi.training.pace import Pace, candidates, is_equal, untouched
 from multisi.training.schedule import Schedule
 from multisi.training.weights import Weights, load
@@ -78,7 +80,6 @@ class Training:
     ) -> None:
         self.batches, self.schedule = batches, schedule
         self.clip = math.inf if clip is None else checks.number(clip, "clip", positive=True)
-        self.accumulate = checks.integer(accumulate, "accumulate")
         self.callbacks = [checks.function(callback, "A callback") for callback in callbacks]
         self.world = World() if world is None else world
         rows = batches.batch_size // self.world.size
@@ -87,17 +88,15 @@ class Training:
                 f"batch_size must be at least the number of processes, {self.world.size}; "
                 f"got {batches.batch_size}."
             )
-        if self.accumulate > rows:
-            raise ConfigError(
-                f"accumulate must be at most the number of rows per process, {rows}; got "
-                f"{accumulate}."
-            )
         if precision not in (None, "bfloat16"):
             raise ConfigError(f"precision must be 'bfloat16' or None; got {precision!r}.")
         self.precision = precision
         self.weights = Weights(means, schedule.learning_rate, self.world, shard)
         self.means, self.average = self.weights.means, self.weights.average
-        self._trained = self.means if precision is None else autocast(self.means, precision)
+        self._balance = Balance(len(batches.names), self.means.reference)
+        trained = self.means if precision is None else autocast(self.means, precision)
+        self._gradient = Gradient(trained, self._balance, accumulate, rows)
+        self.accumulate = self._gradient.accumulate
         self.counts, self.rate = Counts(), 0.0
         self._loss = torch.full((), math.nan, device=batches.device, dtype=batches.dtype)
         self._kept, self._kept_at = copy.deepcopy(self.average.means.state_dict()), 0
@@ -123,7 +122,8 @@ class Training:
         self.weights.gather()
         best = {f"best.{plain_name(name)}": t for name, t in self._best.items()}
         best = self.world.whole(best)
-        tensors = {"loss": self._loss, "random": torch.get_rng_state()}
+        tensors = {"loss": self._loss, "balance": self._balance.sums}
+        tensors["random"] = torch.get_rng_state()
         if self.batches.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.batches.device)
         tensors |= self.weights.state() | best
@@ -149,9 +149,11 @@ class Training:
         counts = Counts.of(numbers)
         self.weights.check(tensors, averaged)
         counts.check(tensors)
+        self._balance.check(tensors.get("balance"))
         self.weights.restore(tensors, averaged)
         self._kept = copy.deepcopy(self.average.means.state_dict())
         self._loss = tensors["loss"].to(self._loss)
+        self._balance.restore(tensors["balance"])
         torch.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and self.batches.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.batches.device)
@@ -228,7 +230,7 @@ class Training:
 
         def tried() -> list[Tensor]:
             with untouched(self.means):
-                found = [self._gradient(batch), torch.tensor(self.weights.flat.collect(World()))]
+                found = [*self._gradients(batch), torch.tensor(self.weights.flat.collect(World()))]
             return found + [v.grad for v in self.weights.flat.vectors if v.grad is not None]
 
         return [number for number in candidates() if is_equal(number, tried)]
@@ -242,9 +244,9 @@ class Training:
             return self._take(batch)
 
     def _take(self, batch: Batch) -> bool:
-        value = self._gradient(batch)
+        value, seen = parts = self._gradients(batch)
         length = self.weights.flat.collect(self.world)
-        self.world.sum([value])
+        self.world.sum(parts)
         self.counts.step += 1
         if not math.isfinite(length):
             self.counts.skipped += 1
@@ -253,24 +255,14 @@ class Training:
             self.weights.flat.scale(self.clip / length)
         self.weights.optimiser.step()
         self.average.update()
+        self._balance.add(seen)
         self._loss = value if self.step == 1 else torch.lerp(self._loss, value, 0.02)
         return True
 
-    def _gradient(self, batch: Batch) -> Tensor:
-        total: Any = 0.0
+    def _gradients(self, batch: Batch) -> list[Tensor]:
+        """Add the gradient of this process's rows; return its loss, and the errors by group."""
         mine = batch[self.world.share(len(batch))] if self.world.size > 1 else batch
-        for part in mine.split(self.accumulate) if self.accumulate > 1 else (mine,):
-            value = loss(self._trained, part)
-            if not value.requires_grad:
-                raise ConfigError(
-                    "The network must return values that depend on its parameters; these have no "
-                    "gradients. Do not detach them, or compute them under no_grad."
-                )
-            if len(part) < len(batch):
-                value = value * (len(part) / len(batch))
-            value.backward()  # type: ignore[no-untyped-call]
-            total = total + value.detach()
-        return torch.as_tensor(total)
+        return self._gradient(mine, len(batch))
 
     def _check_loss(self) -> None:
         """Keep the averaged weights unless the loss has grown."""

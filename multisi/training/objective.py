@@ -20,9 +20,6 @@ from torch import Tensor
 from multisi.common.shapes import flat, flat_heads
 from multisi.field.conditional_means import ConditionalMeans, projected_combination
 
-_SERIAL = 2**15
-"""Most numbers whose sum torch does not split between threads, which changes its last bits."""
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -34,6 +31,7 @@ class Batch:
         of_heads: Coefficients $a$ of the heads, shape `(b, k)`.
         target: The target $\sum_k a_k x_k$ of the combined heads, shape `(b, *event)`.
         condition: An extra input of the network, shape `(b, c)`, or `None`.
+        group: The group of each point, within which errors are alike, shape `(b,)`, or `None`.
 
     Example:
         >>> xs, alpha = torch.tensor([[[0.0], [2.0]]]), torch.tensor([[0.5, 0.5]])
@@ -47,6 +45,7 @@ class Batch:
     of_heads: Tensor
     target: Tensor
     condition: Tensor | None = None
+    group: Tensor | None = None
 
     @classmethod
     def of(cls, xs: Tensor, alpha: Tensor, v: Tensor, condition: Tensor | None = None) -> "Batch":
@@ -62,12 +61,17 @@ class Batch:
 
     @classmethod
     def mixed(
-        cls, xs: Tensor, alpha: Tensor, of_heads: Tensor, condition: Tensor | None = None
+        cls,
+        xs: Tensor,
+        alpha: Tensor,
+        of_heads: Tensor,
+        condition: Tensor | None = None,
+        group: Tensor | None = None,
     ) -> "Batch":
-        """As `of`, with the coefficients of the heads instead of tangents."""
+        """As `of`, with the coefficients of the heads instead of tangents, and with groups."""
         both = torch.stack([alpha, of_heads], 1) @ flat_heads(xs)
         x, target = both.reshape(len(xs), 2, *xs.shape[2:]).unbind(1)
-        return cls(x, alpha, of_heads, target, condition)
+        return cls(x, alpha, of_heads, target, condition, group)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -76,8 +80,10 @@ class Batch:
         x, alpha, of_heads, target = (
             tensor[rows] for tensor in (self.x, self.alpha, self.of_heads, self.target)
         )
-        condition = None if self.condition is None else self.condition[rows]
-        return Batch(x, alpha, of_heads, target, condition)
+        condition, group = (
+            None if tensor is None else tensor[rows] for tensor in (self.condition, self.group)
+        )
+        return Batch(x, alpha, of_heads, target, condition, group)
 
     def split(self, parts: int) -> list["Batch"]:
         """The rows in at most `parts` batches of about equal size."""
@@ -101,9 +107,12 @@ def loss(means: ConditionalMeans, batch: Batch) -> Tensor:
         >>> loss(means, Batch.of(xs, alpha, v=torch.tensor([[-1.0, 1.0]])))
         tensor(4.)
     """
+    return errors(means, batch).mean()
+
+
+def errors(means: ConditionalMeans, batch: Batch) -> Tensor:
+    """The mean of the squared error over the features of each row, shape `(b,)`."""
     heads = means.heads(batch.x, batch.alpha, batch.condition)
     mixed = torch.bmm(batch.of_heads[:, None], flat_heads(heads)).squeeze(1)
-    if mixed.numel() <= _SERIAL:
-        return torch.nn.functional.mse_loss(mixed, flat(batch.target))
-    errors = torch.nn.functional.mse_loss(mixed, flat(batch.target), reduction="none")
-    return errors.sum(1).mean() / mixed.shape[1]
+    # Threads share sums over all numbers, not those of a row: its bits depend on nothing else.
+    return torch.nn.functional.mse_loss(mixed, flat(batch.target), reduction="none").mean(1)

@@ -32,7 +32,7 @@ class Schedule:
     steps: int = 5000
     max_seconds: float | None = None
     batch_size: int = 256
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
 
     def __post_init__(self) -> None:
         if checks.integer(self.steps, "steps") > MOST_STEPS:

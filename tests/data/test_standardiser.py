@@ -69,3 +69,32 @@ def test_a_standardiser_for_other_marginals_is_refused():
     units = Standardiser(torch.zeros(1), torch.ones(1), noise=False)
     with pytest.raises(multisi.errors.ConfigError, match=r"noise=False, .* noise='z'"):
         multisi.Model(lambda x, alpha: x, ["z", "a"], "z", standardiser=units)
+
+
+def pixels(n=400):
+    """Pictures of eight by eight pixels that are black at the border, but for a few."""
+    source = torch.Generator().manual_seed(0)
+    x = torch.rand(n, 8, 8, generator=source)
+    x[:, [0, -1]] *= torch.rand(n, 2, 8, generator=source) < 0.02
+    return x.flatten(1)
+
+
+def test_many_features_of_one_kind_have_one_unit():
+    x = pixels()
+    units = Standardiser.of([Marginal(x), Marginal(1 - x)])
+    assert units.scale.shape == ()
+    assert Standardiser.of([Marginal(x)], "features").scale.shape == (64,)
+
+
+@pytest.mark.parametrize("kind", ["few", "units", "spread", "one"])
+def test_features_of_many_kinds_have_their_own_units(kind):
+    x, source = pixels(), torch.Generator().manual_seed(1)
+    if kind == "few":
+        x = x[:, 24:36]
+    if kind == "units":
+        x = x * torch.logspace(0, 3, 64)
+    if kind == "spread":  # Small, but not because it has one value.
+        x[:, 40] = 0.05 * torch.rand(len(x), generator=source)
+    if kind == "one":  # One column in units of its own makes the others small.
+        x[:, 40] *= 100
+    assert Standardiser.of([Marginal(x)]).scale.shape == x.shape[1:]

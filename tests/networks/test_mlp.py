@@ -7,7 +7,7 @@ from multisi.networks import MLP
 
 @pytest.mark.parametrize("event", [(), (2,), (3, 4, 4)])
 def test_heads_for_any_event(event):
-    network = MLP(event, 3, width=8, depth=2)
+    network = MLP(event, 3, width=8, depth=2).eval()
     x, alpha = torch.randn(5, *event), torch.rand(5, 3)
     heads = network(x, alpha)
     assert heads.shape == (5, 3, *event)
@@ -32,3 +32,28 @@ def test_sizes_are_positive(option):
 def test_sizes_beyond_the_memory_are_refused_before_any_layer_is_made(option, size):
     with pytest.raises(ConfigError, match=r"this machine has .* Use a smaller width"):
         MLP((2000,), 3, **{option: size})
+
+
+def test_many_features_need_a_smooth_network():
+    few, many = MLP((31,), 2), MLP((4, 8), 2)
+    assert few.frequencies is not None and few.blur == 0
+    assert many.frequencies is None and many.blur > 0
+    x, alpha = torch.randn(5, 4, 8), torch.rand(5, 2)
+    assert not torch.equal(many(x, alpha), many(x, alpha))
+    many.eval()
+    assert torch.equal(many(x, alpha), many(x, alpha))
+    sharp = MLP((4, 8), 2, blur=0, frequencies=3)
+    assert sharp.frequencies is not None
+    assert torch.equal(sharp(x, alpha), sharp(x, alpha))
+
+
+def test_the_size_suits_the_number_of_features():
+    assert MLP((2,), 2).heads.in_features == 128
+    assert MLP((64,), 2).heads.in_features == 256
+    assert MLP((64,), 2, preset="small").heads.in_features == 64
+
+
+@pytest.mark.parametrize("blur", [-1, float("nan"), "much"])
+def test_the_blur_is_a_number(blur):
+    with pytest.raises(ConfigError, match="blur must be"):
+        MLP((2,), 3, blur=blur)

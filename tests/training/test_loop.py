@@ -6,6 +6,8 @@ import torch
 import multisi
 from multisi import training
 from multisi.errors import TrainingDivergedError
+from multisi.training.balance import Balance
+from multisi.training.gradient import Gradient
 
 X = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
 DATA = {"z": multisi.StandardNormal(), "a": X, "b": X * 0.5 + 2}
@@ -26,10 +28,13 @@ def test_a_loop_by_hand_does_what_fit_does():
     schedule = training.Schedule(steps=20)
     optimiser = torch.optim.Adam(means.parameters())
     average = training.Average(means)
+    balance = Balance(3, means.reference)
+    gradient = Gradient(means, balance, accumulate=1, rows=batches.batch_size)
     for step in range(20):
         optimiser.param_groups[0]["lr"] = schedule.rate(step / 20)
         optimiser.zero_grad()
-        training.loss(means, batches(step)).backward()
+        _, seen = gradient(batches(step), batches.batch_size)
+        balance.add(seen)
         optimiser.step()
         average.update()
     model = batches.model(average.means)

@@ -22,8 +22,8 @@ from multisi.training.balance import Balance
 from multisi.training.batches import Batches
 from multisi.training.calls import Calls
 from multisi.training.counts import Counts
-from multisi.training.objective import Batch
 from multisi.training.gradient import Gradient
+from multisi.training.objective import Batch
 from multisi.training.pace import Pace, candidates, is_equal, untouched
 from multisi.training.schedule import Schedule
 from multisi.training.weights import Weights, load

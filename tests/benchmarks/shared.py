@@ -43,7 +43,7 @@ def _speed(number):
         return times[-1] - times[0] > SECONDS
 
     data = {"noise": multisi.StandardNormal(), **draw(50_000, 0)}
-    fixed = mock.patch("multisi.training.loop.candidates", lambda: [number])
+    fixed = mock.patch("multisi.training.pace.candidates", lambda: [number])
     with fixed if number else mock.MagicMock():
         own = torch.get_num_threads()
         torch.set_num_threads(number or own)

@@ -11,7 +11,7 @@ _BLOCK, _STEPS = 0.15, 6
 """Seconds and steps of a measurement, at least."""
 _HOPELESS = 3.0
 """Ratio to the usual time of a step at which one step is enough."""
-_GAIN = 0.07
+_GAIN = 0.05
 """Share of the time that more threads must save."""
 _COST = 0.02
 """Share of the time that slower numbers may cost."""

@@ -147,9 +147,9 @@ class Palette:
         self._points = {target: target for target in model.marginals} | {MIXED: model.barycenter}
         self.small = picture.small()
         self._full = picture.colours
-        few = self.small.reshape(-1, 3)
-        self._tried = few[:: -(-len(few) // _TRIED)]
-        self._lattice = Lattice(picture.pixels, few)
+        self._rows = picture.pixels, self.small.reshape(-1, 3)
+        self._tried = self._rows[1][:: -(-len(self._rows[1]) // _TRIED)]
+        self._lattice = Lattice(*self._rows)
 
     def of(self, target: str) -> tuple[Array, Array, Array]:
         """The photograph in a palette, the small one, and the error of some colours.
@@ -161,15 +161,12 @@ class Palette:
         colours = np.concatenate([corners, self._tried])
         moved = self._move(colours, target=self._points[target])
         values, exact = np.split(moved, [len(corners)])
-        error = np.abs(self._lattice.between(values, self._tried) - exact).mean(1)
+        *found, tried = self._lattice.between(values, *self._rows, self._tried)
         full, small = (
-            calmed(
-                picture,
-                self._lattice.between(values, picture.reshape(-1, 3)).reshape(picture.shape),
-            )
-            for picture in (self._full, self.small)
+            calmed(picture, rows.reshape(picture.shape))
+            for picture, rows in zip((self._full, self.small), found, strict=True)
         )
-        return full, small, error
+        return full, small, np.abs(tried - exact).mean(1)
 
 
 def _write(

@@ -54,22 +54,25 @@ class Lattice:
         """The colours at which a map must be known, shape `(m, 3)`, float32."""
         return (np.argwhere(self._used) / self.cells).astype(np.float32)
 
-    def between(self, values: Array, colours: Array) -> Array:
-        """The values of a map at some colours, shape `(n, 3)`, float32.
+    def between(self, values: Array, *colours: Array) -> list[Array]:
+        """The values of a map at some colours, each of shape `(n, 3)`, float32.
 
         Arguments:
             values: The values at the corners, shape `(m, 3)`.
-            colours: Colours of the cells, in [0, 1] or bytes, shape `(n, 3)`.
+            colours: Colours of the cells, in [0, 1] or bytes, each of shape `(n, 3)`.
         """
         from scipy.ndimage import map_coordinates
 
         table = np.zeros((3, *self._used.shape), np.float32)
         table[:, self._used] = values.T
-        found = np.empty(colours.shape, np.float32)
-        for part in _parts(colours):
-            places = self._places(colours[part])
-            for band in range(3):
-                found[part, band] = map_coordinates(table[band], places, order=1, mode="nearest")
+        found = [np.empty(rows.shape, np.float32) for rows in colours]
+        for rows, values in zip(colours, found, strict=True):
+            for part in _parts(rows):
+                places = self._places(rows[part])
+                for band in range(3):
+                    values[part, band] = map_coordinates(
+                        table[band], places, order=1, mode="nearest"
+                    )
         return found
 
 

@@ -14,7 +14,17 @@ _ROWS, _NUMBERS = 256, 2**26
 
 @dataclass(frozen=True)
 class Choice:
-    """A coupling by its name and options, and why it was chosen."""
+    """A coupling by its name and options, and why it was chosen.
+
+    Arguments:
+        name: The name of the coupling.
+        options: Its options that differ from their defaults.
+        reason: Why it was chosen, or why not another.
+
+    Example:
+        >>> Choice("ot", {"labels": True}, "rows can be matched within labels").name
+        'ot'
+    """
 
     name: str
     options: dict[str, Any]

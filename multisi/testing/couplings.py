@@ -53,7 +53,7 @@ class Subject:
         found = []
         for step in range(0, _STEPS, 2):
             found.append(made.sample(_DRAWS, seed=7, step=step))
-            found.append(made.draw(alpha, seed=7, step=step + 1)[0])
+            found.append(made.sample_at(alpha, seed=7, step=step + 1)[0])
         return torch.cat(found)
 
 

@@ -48,7 +48,7 @@ class Balance:
         >>> group = torch.tensor([0, 1])
         >>> balance.add(balance.seen(group, torch.tensor([1.0, 4.0])))
         >>> balance.weights(group)[0] / balance.weights(group)[1]
-        tensor(1.5811)
+        tensor(1.4577)
     """
 
     def __init__(self, marginals: int, like: Tensor) -> None:

@@ -49,7 +49,9 @@ def test_units_of_a_condition_in_the_coupling():
         ends = [a, Marginal(told + 1)]
         coupling = multisi.couplings.OptimalTransport(ends, rows=64, condition=1.0)
         xs.append(coupling.sample(64, seed=0, step=0))
-    assert torch.allclose(xs[0], xs[1])
+    # A row that is drawn twice may be matched either way.
+    ordered = [x.flatten(1)[np.lexsort(x.flatten(1).T.numpy())] for x in xs]
+    assert torch.allclose(*ordered)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 import multisi
 from multisi import Marginal, StandardNormal

@@ -83,7 +83,7 @@ def test_plugin_kinds_show_their_built_ins():
         assert getattr(folder, made.__name__) is made
 
 
-DEFAULTS = {"Coupling.condition", "Solver.record", "Source.look"}
+DEFAULTS = {"Coupling.condition", "Coupling.sample_at", "Solver.record", "Source.look"}
 """Methods that subclasses are meant to replace, and that say so."""
 
 

@@ -14,7 +14,17 @@ _ROWS, _NUMBERS = 256, 2**26
 
 @dataclass(frozen=True)
 class Choice:
-    """A coupling by its name and options, and why it was chosen."""
+    """A coupling by its name and options, and why it was chosen.
+
+    Arguments:
+        name: The name of the coupling.
+        options: Its options that differ from their defaults.
+        reason: Why it was chosen, or why not another.
+
+    Example:
+        >>> Choice("ot", {"labels": True}, "rows can be matched within labels").name
+        'ot'
+    """
 
     name: str
     options: dict[str, Any]
@@ -38,7 +48,9 @@ def choose(marginals: Sequence[AnyMarginal]) -> Choice:
     """
     data = [marginal for marginal in marginals if isinstance(marginal, Marginal)]
     if len(data) < 2:
-        return Choice("independent", {}, "there is one dataset, and noise has a score if unmatched")
+        return Choice(
+            "independent", {}, "there is one dataset, and noise has a score if unmatched"
+        )
     if any(isinstance(marginal.source, Stream) for marginal in data):
         return Choice("independent", {}, "a stream has no fixed rows to match")
     if len(data) * _ROWS * math.prod(data[0].event_shape) > _NUMBERS:
@@ -50,7 +62,5 @@ def choose(marginals: Sequence[AnyMarginal]) -> Choice:
 
 def _common_label(data: Sequence[Marginal]) -> bool:
     """Whether all datasets have labels, and rows with weights share at least one."""
-    found = [
-        set() if m.labels is None else set(m.labels[m.shares > 0].tolist()) for m in data
-    ]
+    found = [set() if m.labels is None else set(m.labels[m.shares > 0].tolist()) for m in data]
     return bool(set.intersection(*found))

@@ -35,7 +35,7 @@ class Coupling(ABC):
         """
         return None
 
-    def draw(self, alpha: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor | None]:
+    def sample_at(self, alpha: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor | None]:
         """Joint samples for given points of the simplex, and their condition.
 
         By default these are `sample` and `condition`. A coupling may join the marginals that have

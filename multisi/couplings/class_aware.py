@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
+from multisi.common import checks
+from multisi.couplings.label_rows import LabelRows
+from multisi.couplings.optimal_transport import OptimalTransport
 from multisi.couplings.rows import Joint, RowBlocks, RowCoupling
-from multisi.data.marginals import AnyMarginal, Marginal, choose
+from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.errors import DataError
 
 
@@ -19,13 +21,19 @@ class ClassAware(RowCoupling):
     keeps its law, the weights of its rows included. Where the shares agree, all rows of a joint
     draw have the same label. Noise is drawn independently.
 
+    Rows of one label that lie close to each other are drawn together, as by the coupling `ot` with
+    `labels=True`: maps are then smoother, and keep more than the label.
+
     Arguments:
         marginals: The marginals in order; every dataset has labels.
+        match: Whether rows are matched within their label, and not drawn independently.
 
     Raises:
+        ConfigError: `match` is neither True nor False.
         DataError: a dataset has no labels, or no label occurs in every dataset.
 
     Example:
+        >>> import torch
         >>> x, labels = torch.arange(8.0).reshape(8, 1), torch.arange(8) % 2
         >>> coupling = ClassAware([Marginal(x, labels), Marginal(x + 10, labels)])
         >>> xs = coupling.sample(100, seed=0, step=0)[..., 0]
@@ -33,60 +41,23 @@ class ClassAware(RowCoupling):
         True
     """
 
-    def __init__(self, marginals: Sequence[AnyMarginal]) -> None:
+    def __init__(self, marginals: Sequence[AnyMarginal], match: bool = True) -> None:
         super().__init__(marginals)
-        self._blocks = RowBlocks(self.rows)
         if bare := [i for i, marginal in enumerate(marginals) if _bare(marginal)]:
             raise DataError(
                 f"A class-aware coupling needs labels for every dataset; marginals {bare} have "
                 "none. Give Marginal(samples, labels=...), or use coupling='independent'."
             )
-        labels = [marginal.labels for marginal in self.data if marginal.labels is not None]
-        classes, index = torch.unique(torch.cat(labels), return_inverse=True)
-        self._labels = torch.split(index, [len(marginal) for marginal in self.data])
-        self._weights = [marginal.shares for marginal in self.data]
-        self._shares = torch.stack(
-            [
-                torch.zeros(len(classes), dtype=torch.float64).index_add(0, index, weights)
-                for index, weights in zip(self._labels, self._weights, strict=True)
-            ]
-        )
-        self._common = self._shares.amin(0)
-        if not self._common.sum() > 0:
-            raise DataError(
-                "A class-aware coupling needs a label that occurs in every dataset; there is "
-                "none. Check the labels, or use coupling='independent'."
-            )
+        matched = checks.instance(match, bool, "match")
+        self._plans = OptimalTransport(marginals, labels=True) if matched else None
+        self._blocks = RowBlocks(LabelRows(self.data))
 
     def joint(self, n: int, *, seed: int, step: int, alpha: Tensor | None = None) -> Joint:
-        """The rows and the noise of one draw."""
+        """The rows and the noise of one draw, for points of shape `(n, k)` if they are given."""
+        if self._plans is not None:
+            return self._plans.joint(n, seed=seed, step=step, alpha=alpha)
         return Joint(self._blocks(n, seed, step), self.noise(n, seed, step, 1))
-
-    def rows(self, n: int, source: torch.Generator) -> list[Tensor]:
-        """The rows of `n` joint draws, one index of shape `(n,)` for each dataset."""
-        together = torch.rand(n, generator=source, dtype=torch.float64) < self._common.sum()
-        common = choose(self._common.cumsum(0), n, source)
-        found = []
-        for labels, weights, shares in zip(self._labels, self._weights, self._shares, strict=True):
-            rest = (shares - self._common).clamp_min(0)
-            # Numbers are drawn in any case: a sum of zero is a matter of rounding.
-            own = choose((rest if rest.sum() > 0 else shares).cumsum(0), n, source)
-            found.append(_within(torch.where(together, common, own), labels, weights, source))
-        return found
 
 
 def _bare(marginal: AnyMarginal) -> bool:
     return isinstance(marginal, Marginal) and marginal.labels is None
-
-
-def _within(chosen: Tensor, labels: Tensor, weights: Tensor, source: torch.Generator) -> Tensor:
-    """One row for each chosen label, drawn by weight among the rows with that label."""
-    order = labels.argsort(stable=True)
-    total = torch.cat([weights.new_zeros(1), weights[order].cumsum(0)])
-    ends = torch.bincount(labels, minlength=int(chosen.max()) + 1).cumsum(0)
-    start, stop = total[torch.cat([ends.new_zeros(1), ends[:-1]])[chosen]], total[ends[chosen]]
-    point = torch.lerp(start, stop, torch.rand(len(chosen), generator=source, dtype=total.dtype))
-    place = torch.searchsorted(total[1:], point, right=True)
-    # Rounding must not select a row of another label.
-    first = torch.cat([ends.new_zeros(1), ends[:-1]])[chosen]
-    return order[place.clamp(first, ends[chosen] - 1)]

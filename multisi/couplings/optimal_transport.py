@@ -12,7 +12,7 @@ from multisi.common import checks
 from multisi.common.assignment import assign
 from multisi.common.seeds import generator
 from multisi.common.shapes import flat
-from multisi.couplings.class_aware import ClassAware
+from multisi.couplings.label_rows import LabelRows
 from multisi.couplings.plan_pool import Columns, Pool
 from multisi.couplings.rows import Joint, RowCoupling
 from multisi.data.conditions import Conditions
@@ -119,7 +119,7 @@ class OptimalTransport(RowCoupling):
                 "none. Give Marginal(samples, labels=...), or leave out labels=True."
             )
         self.within_labels = labels
-        self._draw = ClassAware(self.data).rows if labels else self._drawn
+        self._draw = LabelRows(self.data) if labels else self._drawn
         self.matches_noise = noise and len(self.data) < len(marginals)
         self.noise_independent = not self.matches_noise
         self._units = Standardiser.of(marginals if self.matches_noise else self.data)

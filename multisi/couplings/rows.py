@@ -49,7 +49,7 @@ class RowCoupling(Coupling):
             return None
         return self._condition(self.joint(n, seed=seed, step=step))
 
-    def draw(self, alpha: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor | None]:
+    def sample_at(self, alpha: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor | None]:
         """Joint samples for given points of the simplex, and their condition."""
         joint = self.joint(len(alpha), seed=seed, step=step, alpha=alpha)
         return self._samples(joint), self._condition(joint)

@@ -48,9 +48,13 @@ class Subject:
         return self.factory(self.data())
 
     def draws(self) -> Tensor:
-        """Many draws, shape `(n, 3, 2)`."""
-        made = self.make()
-        return torch.cat([made.sample(_DRAWS, seed=7, step=step) for step in range(_STEPS)])
+        """Many draws, every second one for points between the datasets, shape `(n, 3, 2)`."""
+        made, alpha = self.make(), torch.tensor([[0.0, 0.5, 0.5]]).repeat(_DRAWS, 1)
+        found = []
+        for step in range(0, _STEPS, 2):
+            found.append(made.sample(_DRAWS, seed=7, step=step))
+            found.append(made.sample_at(alpha, seed=7, step=step + 1)[0])
+        return torch.cat(found)
 
 
 COUPLING: Battery[Subject] = Battery("coupling")

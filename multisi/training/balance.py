@@ -48,7 +48,7 @@ class Balance:
         >>> group = torch.tensor([0, 1])
         >>> balance.add(balance.seen(group, torch.tensor([1.0, 4.0])))
         >>> balance.weights(group)[0] / balance.weights(group)[1]
-        tensor(1.5811)
+        tensor(1.4577)
     """
 
     def __init__(self, marginals: int, like: Tensor) -> None:
@@ -61,8 +61,11 @@ class Balance:
 
     def seen(self, group: Tensor, errors: Tensor) -> Tensor:
         """The sum of errors and the number of rows of each group, shape `(2, groups)`."""
-        both = torch.stack([errors, torch.ones_like(errors)])
-        return torch.zeros_like(self.sums).index_add_(1, group, both)
+        both, sums = torch.stack([errors, torch.ones_like(errors)]), torch.zeros_like(self.sums)
+        if sums.device.type == "cpu":
+            return sums.index_add_(1, group, both)
+        # On a GPU, index_add_ adds in any order, and index_put_ does not.
+        return sums.T.contiguous().index_put_((group,), both.T, accumulate=True).T
 
     def add(self, seen: Tensor) -> None:
         """Take account of what `seen` returned for a step."""

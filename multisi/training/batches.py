@@ -110,7 +110,7 @@ class Batches:
         """
         points, alpha, of_heads, group = self._at(step)
         try:
-            xs, condition = self.coupling.draw(points, seed=self.seed, step=step)
+            xs, condition = self.coupling.sample_at(points, seed=self.seed, step=step)
         except (DataError, ShapeError) as error:
             raise type(error)(f"At step {step}: {error}") from error
         expected = (self.batch_size, len(self.names), *self.event_shape)

@@ -22,9 +22,9 @@ from multisi.training.balance import Balance
 from multisi.training.batches import Batches
 from multisi.training.calls import Calls
 from multisi.training.counts import Counts
-from multisi.training.objective import Batch
 from multisi.training.gradient import Gradient
-from multisi.training.pace import Pace, candidates, is_equal, untouched
+from multisi.training.objective import Batch
+from multisi.training.pace import Pace, candidates, interchangeable, untouched
 from multisi.training.schedule import Schedule
 from multisi.training.weights import Weights, load
 
@@ -102,7 +102,7 @@ class Training:
         self._kept, self._kept_at = copy.deepcopy(self.average.means.state_dict()), 0
         self._best: dict[str, Tensor] = {}
         self._call = Calls()
-        self._pace = self._drawing = Pace([torch.get_num_threads()])
+        self._pace = self._drawing = Pace({torch.get_num_threads(): 0.0})
 
     @property
     def step(self) -> int:
@@ -194,7 +194,7 @@ class Training:
         self.means.train()
         with bar(self.schedule.steps, "fit", "step", progress and self.world.first) as shown:
             try:
-                self._drawing = Pace([1]) if self.batches.device.type == "cpu" else self._pace
+                self._drawing = Pace({1: 0.0}) if self.batches.device.type == "cpu" else self._pace
                 self._pace = Pace(self._numbers())
                 self._steps(shown)
             finally:
@@ -219,12 +219,12 @@ class Training:
                 break
         self.weights.finish()
 
-    def _numbers(self) -> list[int]:
-        """The numbers of threads to choose from. A run that ends by time may use any."""
+    def _numbers(self) -> dict[int, float]:
+        """The numbers of threads to choose from: any in a run that ends by time."""
         if self.batches.device.type != "cpu" or self.weights.shard:
-            return [torch.get_num_threads()]
-        if self.schedule.max_seconds is not None:
-            return candidates()
+            return {torch.get_num_threads(): 0.0}
+        if self.schedule.max_seconds is not None or torch.get_num_threads() == 1:
+            return dict.fromkeys(candidates(), 0.0)
         with self._drawing:
             batch = self.batches(self.step)
 
@@ -233,7 +233,7 @@ class Training:
                 found = [*self._gradients(batch), torch.tensor(self.weights.flat.collect(World()))]
             return found + [v.grad for v in self.weights.flat.vectors if v.grad is not None]
 
-        return [number for number in candidates() if is_equal(number, tried)]
+        return interchangeable(tried)
 
     def _one(self, rate: float) -> bool:
         """One step; False if it is skipped because the gradient is not finite."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ _BLOCK, _STEPS = 0.15, 6
 """Seconds and steps of a measurement, at least."""
 _HOPELESS = 3.0
 """Ratio to the usual time of a step at which one step is enough."""
-_GAIN = 0.07
+_GAIN = 0.05
 """Share of the time that more threads must save."""
 _COST = 0.02
 """Share of the time that slower numbers may cost."""
@@ -29,21 +29,31 @@ def candidates() -> list[int]:
     return sorted({1, max(1, own // 2), own})
 
 
-def is_equal(number: int, compute: Callable[[], Sequence[Tensor]]) -> bool:
-    """Whether a computation with a number of threads gives the same bits as with torch's own.
+def interchangeable(compute: Callable[[], Sequence[Tensor]]) -> dict[int, float]:
+    """Numbers of threads with which a computation gives the same bits as with torch's own.
 
     Threads may share a sum, so that its last bits depend on their number. Whether they do depends
     on the shapes of tensors alone, so one computation shows it.
 
     Arguments:
-        number: The number of threads.
         compute: The computation; it must not depend on how often it has been called.
+
+    Returns:
+        Each number with the seconds that the computation took.
     """
-    if number == torch.get_num_threads():
-        return True
-    with Pace([number]):
-        found = compute()
-    return all(torch.equal(*pair) for pair in zip(found, compute(), strict=True))
+    seconds, found = {}, {}
+    for number in candidates():
+        with Pace({number: 0.0}):
+            start = time.perf_counter()
+            found[number] = compute()
+            seconds[number] = time.perf_counter() - start
+    own = max(found)
+
+    def is_equal(number: int) -> bool:
+        pairs = zip(found[number], found[own], strict=True)
+        return number == own or all(torch.equal(*pair) for pair in pairs)
+
+    return {number: each for number, each in seconds.items() if is_equal(number)}
 
 
 @contextlib.contextmanager
@@ -67,11 +77,12 @@ class Pace:
     It is a context, in which one step is computed. Outside, the number of threads is as it was.
 
     Arguments:
-        numbers: The numbers of threads to choose from.
+        numbers: The numbers of threads to choose from, each with the seconds that a step has
+            taken, or 0; one that was hopeless is not tried at once.
         clock: Function that returns the time in seconds.
 
     Example:
-        >>> pace, own = Pace([1]), torch.get_num_threads()
+        >>> pace, own = Pace({1: 0.0}), torch.get_num_threads()
         >>> with pace:
         ...     torch.get_num_threads()
         1
@@ -80,9 +91,9 @@ class Pace:
     """
 
     def __init__(
-        self, numbers: Iterable[int], clock: Callable[[], float] = time.perf_counter
+        self, numbers: Mapping[int, float], clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self._numbers, self._clock = sorted(set(numbers)), clock
+        self._numbers, self._seen, self._clock = sorted(numbers), dict(numbers), clock
         self.number = self._kept = self._numbers[0]
         self._queue: list[int] = []  # The numbers that are still to be measured.
         self._means: dict[int, tuple[float, int]] = {}  # With the number of steps of each.
@@ -112,13 +123,25 @@ class Pace:
             self._means[self._queue.pop(0)] = mean, self._steps
             if not self._queue:
                 self._choose()
-        elif self._left <= (1 - _EARLIEST) * self._pause * self._is_slow(_SLOWER):
-            others = [number for number in self._numbers if number != self._kept]
-            slow = self._is_slow(_SLOWER)
-            self._lost = self._seconds - self._steps * self._usual if slow else 0.0
-            self._queue, self._usual = [*others, self._kept], mean
+        elif self._is_slow(_SLOWER) and self._left <= (1 - _EARLIEST) * self._pause:
+            self._begin(mean, lost=self._seconds - self._steps * self._usual)
+        elif self._left <= 0:
+            self._begin(mean)
         self.number = self._queue[0] if self._queue else self._kept
         self._steps, self._seconds = 0, 0.0
+
+    def _begin(self, mean: float, lost: float = 0.0) -> None:
+        """Begin to compare the numbers, or wait if the others are known to be hopeless."""
+        more = {n: self._seen.pop(n, 0.0) - mean for n in self._numbers if n != self._kept}
+        self._usual, self._lost, self._means = mean, lost, {}
+        self._queue = [n for n in more if more[n] < (_HOPELESS - 1) * mean]
+        if self._queue:
+            self._queue.append(self._kept)
+        else:
+            self._wait(sum(more.values()))
+
+    def _wait(self, lost: float) -> None:
+        self._pause = self._left = max(_PAUSE, lost / _COST)
 
     def _is_slow(self, ratio: float) -> bool:
         """Whether steps take longer than usual, and fewer threads may be the remedy."""
@@ -131,8 +154,8 @@ class Pace:
         def valued(number: int) -> float:
             return self._means[number][0] * (1 + _GAIN * (number > self._kept))
 
-        self._kept = min(self._numbers, key=valued)
+        self._kept = min(sorted(self._means), key=valued)
         self._usual = self._means[self._kept][0]
         for mean, steps in self._means.values():
             self._lost += steps * max(0.0, mean - self._usual)
-        self._pause = self._left = max(_PAUSE, self._lost / _COST)
+        self._wait(self._lost)

@@ -5,13 +5,12 @@ import statistics
 import subprocess
 import sys
 
-ROUNDS = int(os.environ.get("ROUNDS", 5))
+ROUNDS = int(os.environ.get("ROUNDS", 3))
 CALLS = {
     "plain call": "",
     "`ot`, 256 rows": "coupling='ot'",
     "`ot`, 1,024 rows a step": "coupling='ot', batch_size=1024",
     "`ot`, 1,024 rows a plan": "coupling='ot', coupling_options={'rows': 1024}",
-    "`ot`, both": "coupling='ot', batch_size=1024, coupling_options={'rows': 1024}",
 }
 PROGRAM = """
 import time

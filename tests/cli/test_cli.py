@@ -49,18 +49,8 @@ def test_options_of_training(files, capsys):
     assert run("evaluate", "m.safetensors", *held_out, "--picture", "p.png") == 0
     assert pathlib.Path("p.png").read_bytes()[:4] == b"\x89PNG"
     capsys.readouterr()
-    assert (
-        run(
-            *FIT,
-            "--out",
-            "m.safetensors",
-            "--coupling",
-            "independent",
-            "--coupling-option",
-            "rows=2",
-        )
-        == 2
-    )
+    options = ["--coupling", "independent", "--coupling-option", "rows=2"]
+    assert run(*FIT, "--out", "m.safetensors", *options) == 2
     assert "unexpected keyword argument 'rows'" in capsys.readouterr().err
 
 

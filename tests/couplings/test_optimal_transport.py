@@ -210,14 +210,14 @@ def test_each_pair_has_its_own_plan():
     data = [Marginal(X[:, :1]), Marginal(Y[:, :1]), Marginal(-(Z[:, 1:] ** 3))]
     coupling = few(data, plan="pairs", rows=64, pool=1, reuse=1)
     for i, j in itertools.combinations(range(3), 2):
-        xs, _ = coupling.draw(on_edge(64, 3, i, j), seed=0, step=0)
+        xs, _ = coupling.sample_at(on_edge(64, 3, i, j), seed=0, step=0)
         assert monotone(xs[:, i, 0], xs[:, j, 0]), (i, j)
 
 
 def test_points_inside_have_the_joint_plan():
     data = [Marginal(X), Marginal(Y), Marginal(Z)]
     paired, joint = (few(data, plan=plan, rows=64, pool=2) for plan in ("pairs", "barycentric"))
-    xs, _ = paired.draw(on_edge(64, 3, 0, 1, 2), seed=0, step=0)
+    xs, _ = paired.sample_at(on_edge(64, 3, 0, 1, 2), seed=0, step=0)
     assert torch.equal(xs, joint.sample(64, seed=0, step=0))
 
 
@@ -225,9 +225,11 @@ def test_pairs_keep_their_plan_above_the_noise_which_is_independent():
     data = [StandardNormal(), Marginal(X[:, :1]), Marginal(Y[:, :1]), Marginal(Z[:, :1])]
     coupling = few(data, rows=64, pool=1, reuse=1)
     assert coupling.noise_independent
-    xs, _ = coupling.draw(on_edge(64, 4, 0, 1, 3), seed=0, step=0)
+    xs, _ = coupling.sample_at(on_edge(64, 4, 0, 1, 3), seed=0, step=0)
     assert monotone(xs[:, 1, 0], xs[:, 3, 0])
-    noise = torch.cat([coupling.draw(on_edge(64, 4, 0, 2), seed=0, step=s)[0] for s in range(60)])
+    noise = torch.cat(
+        [coupling.sample_at(on_edge(64, 4, 0, 2), seed=0, step=s)[0] for s in range(60)]
+    )
     assert torch.corrcoef(noise[:, [0, 2], 0].T)[0, 1].abs() < 0.06
 
 
@@ -235,7 +237,7 @@ def test_matched_noise_has_a_plan_with_each_marginal():
     data = [StandardNormal(), Marginal(X[:, :1]), Marginal(Y[:, :1])]
     coupling = few(data, noise=True, rows=64, pool=1, reuse=1)
     for step, end in enumerate((1, 2)):
-        xs, _ = coupling.draw(on_edge(64, 3, 0, end), seed=0, step=step)
+        xs, _ = coupling.sample_at(on_edge(64, 3, 0, end), seed=0, step=step)
         assert monotone(xs[:, 0, 0], xs[:, end, 0])
 
 
@@ -247,7 +249,7 @@ def test_labels_agree_in_every_matched_row(plan):
         data.append(Marginal(torch.stack([x[:, 0], labels], 1), labels))
     coupling = few(data, plan=plan, labels=True, rows=64)
     for ends in ((0, 1), (0, 2), (1, 2), (0, 1, 2)):
-        xs, _ = coupling.draw(on_edge(64, 3, *ends), seed=0, step=0)
+        xs, _ = coupling.sample_at(on_edge(64, 3, *ends), seed=0, step=0)
         found = xs[:, list(ends), 1]
         assert (found == found[:, :1]).all()
 
@@ -257,9 +259,9 @@ def test_the_condition_of_a_pair_is_that_of_its_row():
     data = [Marginal(X), Marginal(Y, condition=told), Marginal(Z)]
     coupling = few(data, plan="pairs", rows=64)
     for ends in ((0, 1), (1, 2)):
-        xs, condition = coupling.draw(on_edge(64, 3, *ends), seed=0, step=0)
+        xs, condition = coupling.sample_at(on_edge(64, 3, *ends), seed=0, step=0)
         assert torch.equal(xs[:, 1], Y[condition[:, 0].long()])
-    alone, condition = coupling.draw(on_edge(64, 3, 0, 2), seed=0, step=0)
+    alone, condition = coupling.sample_at(on_edge(64, 3, 0, 2), seed=0, step=0)
     assert condition.shape == (64, 1)
     plain = few([Marginal(X), Marginal(Z)], rows=64)
     assert cost(alone, 0, 2) < 1.5 * cost(plain.sample(64, seed=0, step=0), 0, 1)

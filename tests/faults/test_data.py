@@ -80,7 +80,11 @@ OPTIONS = [
         ConfigError,
         "rows .*at least 2.* -3",
     ),
-    ({"coupling_options": {"rows": 3}}, ConfigError, "coupling 'independent': .*'rows'"),
+    (
+        {"coupling": "independent", "coupling_options": {"rows": 3}},
+        ConfigError,
+        "coupling 'independent': .*'rows'",
+    ),
     (
         {"coupling_options": {"sizes": 3}, "coupling": "ot"},
         ConfigError,
@@ -169,7 +173,7 @@ def test_damaged_data_file_unlike_a_byte_order_mark(tmp_path):
         (["--network-option", "width=[1"], "width must be an integer"),
         (["--network-option", "width=NaN"], "width must be an integer"),
         (["--network-option", "width=1", "--network-option", "width=2"], "'width' is given twice"),
-        (["--coupling-option", "rows=1"], "coupling 'independent'"),
+        (["--coupling-option", "rows=1"], "rows must be an integer of at least 2; got 1"),
         (["--marginal", "a=b.npy"], "'a' is given twice"),
         (["--marginal", "c"], "NAME=FILE; got 'c'"),
         (["--held-out", "a"], "NAME=FILE; got 'a'"),

@@ -16,6 +16,7 @@ from multisi.training import Batches
 from tests.closed_forms import mixtures
 from tests.faults.test_shapes import SETTINGS
 
+UNMATCHED = {"coupling": "class-aware", "coupling_options": {"match": False}}
 MANY = settings(max_examples=200, suppress_health_check=list(HealthCheck))
 SMALL = {
     "steps": 1,
@@ -240,11 +241,11 @@ def test_a_weight_of_two_is_a_row_twice(data, random):
     a, b = Standardiser.of([one]), Standardiser.of([other])
     assert torch.allclose(a.shift, b.shift, rtol=1e-9) and torch.allclose(a.scale, b.scale)
     b_side = take(x, np.arange(len(x)))
-    for coupling in ("independent", "class-aware"):
+    for options in ({"coupling": "independent"}, UNMATCHED):
         side = Marginal(b_side, labels=labels["labels"])
         try:
             found = [
-                Batches({"a": m, "b": side}, coupling=coupling, batch_size=16, device="cpu")(0)
+                Batches({"a": m, "b": side}, **options, batch_size=16, device="cpu")(0)
                 for m in (one, other)
             ]
         except MultisiError:

@@ -149,7 +149,7 @@ def test_another_run(name, tmp_path):
 def test_another_run_of_equal_values(tmp_path):
     """Numbers of numpy, tuples and new objects are no other run."""
     before = {"data": {n: m if n == "z" else m.numpy() for n, m in DATA.items()}}
-    options = {"learning_rate": np.float64(1e-3), "network_options": {"width": np.int64(8)}}
+    options = {"learning_rate": np.float64(2e-3), "network_options": {"width": np.int64(8)}}
     fit(tmp_path, **before, **options, **along(*ENDS))
     now = {"network_options": {"width": 8}}
     assert (

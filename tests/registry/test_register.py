@@ -84,7 +84,7 @@ def test_models_note_it_and_ask_for_it(fresh, tmp_path):
     multisi.register("network", "mine", Network)
     data = {"a": torch.randn(9, 2), "b": torch.randn(9, 2)}
     model = multisi.fit(data, network="mine", steps=1, progress=False)
-    assert [p["name"] for p in model.plugins] == ["independent", "mine"]
+    assert [p["name"] for p in model.plugins] == ["ot", "mine"]
     model.save(tmp_path / "m")
     assert multisi.load(tmp_path / "m").plugins == model.plugins
     fresh._here.clear()

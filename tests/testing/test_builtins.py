@@ -14,7 +14,8 @@ from multisi.testing import (
 
 OPTIONS = {
     "paired": [{"counts": (60, 60)}],
-    "ot": [{"pool": 8}],
+    "ot": [{"reuse": 1}, {"reuse": 1, "noise": True}],
+    "class-aware": [{"match": False}],
     "mlp": [{}, {"event": (3, 4, 4), "width": 16}, {"event": ()}, {"condition": 3}],
     "smoothed": [{"form": form} for form in ("sqrt", "quadratic", "sine", "sigmoid")],
     "bow": [{}, {"depth": 0.1}],

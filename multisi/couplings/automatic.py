@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from multisi import registry
+from multisi.couplings.base import Coupling
 from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.data.sources import Stream
 
@@ -58,6 +60,13 @@ def choose(marginals: Sequence[AnyMarginal]) -> Choice:
     if _common_label(data):
         return Choice("ot", {"labels": True}, "rows can be matched within labels")
     return Choice("ot", {}, "rows can be matched")
+
+
+def automatic(marginals: Sequence[AnyMarginal], **options: Any) -> Coupling:
+    """The coupling that `choose` chooses; options are those of that coupling."""
+    choice = choose(marginals)
+    given = {**choice.options, **options}
+    return registry.create("coupling", choice.name, Coupling, marginals, **given)
 
 
 def _common_label(data: Sequence[Marginal]) -> bool:

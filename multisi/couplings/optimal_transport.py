@@ -112,6 +112,7 @@ class OptimalTransport(RowCoupling):
         self.sweeps = checks.integer(sweeps, "sweeps", least=0)
         self.entropy = checks.number(entropy, "entropy")
         self.weight = checks.number(condition, "condition")
+        labels = checks.instance(labels, bool, "labels")
         bare = [i for i, m in enumerate(marginals) if isinstance(m, Marginal) and m.labels is None]
         if labels and bare:
             raise DataError(
@@ -120,7 +121,9 @@ class OptimalTransport(RowCoupling):
             )
         self.within_labels = labels
         self._draw = LabelRows(self.data) if labels else self._drawn
-        self.matches_noise = noise and len(self.data) < len(marginals)
+        self.matches_noise = checks.instance(noise, bool, "noise") and len(self.data) < len(
+            marginals
+        )
         self.noise_independent = not self.matches_noise
         self._units = Standardiser.of(marginals if self.matches_noise else self.data)
         numbers = math.prod(self.data[0].event_shape) if self.matches_noise else 1

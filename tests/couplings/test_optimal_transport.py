@@ -180,6 +180,8 @@ def test_it_trains_straighter_paths():
         (dict(pool=0), "pool must be"),
         (dict(entropy=-1), "entropy must be"),
         (dict(sweeps=-1), "sweeps must be"),
+        (dict(noise="no"), "noise must be"),
+        (dict(labels="yes"), "labels must be"),
         (dict(condition=float("nan")), "condition must be"),
     ],
 )

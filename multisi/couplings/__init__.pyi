@@ -1,6 +1,7 @@
-from .automatic import Choice as Choice
-from .automatic import choose as choose
 from .base import Coupling as Coupling
+from .choice import Choice as Choice
+from .choice import automatic as automatic
+from .choice import choose as choose
 from .class_aware import ClassAware as ClassAware
 from .data_dependent import DataDependent as DataDependent
 from .independent import Independent as Independent

@@ -45,7 +45,7 @@ def multisi_register_solvers() -> Mapping[str, str]:
 def multisi_register_couplings() -> Mapping[str, str]:
     """The couplings of `multisi.couplings`."""
     return {
-        "auto": "multisi.couplings.automatic:automatic",
+        "auto": "multisi.couplings.choice:automatic",
         "independent": "multisi.couplings.independent:Independent",
         "paired": "multisi.couplings.paired:Paired",
         "data-dependent": "multisi.couplings.data_dependent:DataDependent",

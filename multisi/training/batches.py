@@ -11,7 +11,7 @@ from torch import Tensor
 from multisi import registry
 from multisi.common import checks, devices, seeds
 from multisi.couplings import Coupling
-from multisi.couplings.automatic import choose
+from multisi.couplings.choice import choose
 from multisi.data.conditions import Conditions
 from multisi.data.marginals import Marginal, StandardNormal
 from multisi.data.prepare import prepare

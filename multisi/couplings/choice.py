@@ -63,7 +63,21 @@ def choose(marginals: Sequence[AnyMarginal]) -> Choice:
 
 
 def automatic(marginals: Sequence[AnyMarginal], **options: Any) -> Coupling:
-    """The coupling that `choose` chooses; options are those of that coupling."""
+    """The coupling that `choose` chooses, which is the default of `fit`.
+
+    Arguments:
+        marginals: The marginals in order.
+        options: Options of that coupling, which replace those that were chosen.
+
+    Raises:
+        ConfigError: the coupling does not take an option, or a value is invalid.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
+        >>> automatic([Marginal(x), Marginal(x + 5)]).noise_independent
+        True
+    """
     choice = choose(marginals)
     given = {**choice.options, **options}
     return registry.create("coupling", choice.name, Coupling, marginals, **given)

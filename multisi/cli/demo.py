@@ -22,7 +22,7 @@ from multisi.model.model import Model
 from multisi.training.fitting import fit
 
 MIXED = "barycentre"
-TRAINING, STEPS = 4000, 12
+TRAINING, STEPS = 4000, 20
 """Steps of the training, and of a transport."""
 _TRIED = 500
 """Colours of a picture at which the error of the table is measured."""

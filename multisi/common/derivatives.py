@@ -23,8 +23,13 @@ def value_and_rate(curve: Callable[[Tensor], Any], t: Tensor) -> tuple[Any, Any]
         (tensor([0., 0.]), tensor([1., 1.]))
     """
     with _ONE:
-        _prepare()
-        value, rate, *_ = torch.func.jvp(curve, (t,), (torch.ones_like(t),))
+        return jvp(curve, t, torch.ones_like(t))
+
+
+def jvp(function: Callable[[Tensor], Any], x: Tensor, v: Tensor) -> tuple[Any, Any]:
+    """The value of a function, and its derivative along `v`, by forward differentiation."""
+    _prepare()
+    value, rate, *_ = torch.func.jvp(function, (x,), (v,))
     return value, rate
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from multisi.common.derivatives import jvp
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.model.loading import load
 from multisi.model.model import Model
@@ -242,9 +243,7 @@ def divergence(subject: Subject) -> None:
     """`torch.func.jvp`, which likelihoods use, gives the derivatives of backpropagation."""
     made, (x, point, condition) = subject.make().double(), subject.inputs(kind=torch.float64)
     v = torch.randn(x.shape, generator=torch.Generator().manual_seed(2)).double()
-    answer, forward, *_ = torch.func.jvp(
-        lambda x: subject.call(made, x, point, condition), (x,), (v,)
-    )
+    answer, forward = jvp(lambda x: subject.call(made, x, point, condition), x, v)
     weights = torch.randn(answer.shape, generator=torch.Generator().manual_seed(3)).double()
     x = x.requires_grad_()
     total = (subject.call(made, x, point, condition) * weights).sum()

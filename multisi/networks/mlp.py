@@ -41,7 +41,7 @@ class MLP(nn.Module):
         preset: The sizes to use where none are given: `"small"`, `"medium"` or `"large"`; `None`
             for a size that suits the number of features.
         blur: Standard deviation of the noise that blurs the state in training, in standardised
-            units; `None` for 0, or .3 from 32 features on.
+            units; `None` for 0, or .45 from 32 features on.
 
     Raises:
         ConfigError: a size is not an integer, is too small, or needs more memory than there is;
@@ -78,7 +78,7 @@ class MLP(nn.Module):
         many = size >= _MANY
         waves = (0 if many else 32) if frequencies is None else frequencies
         waves = checks.integer(waves, "frequencies", least=0)
-        self.blur = checks.number((0.3 if many else 0.0) if blur is None else blur, "blur")
+        self.blur = checks.number((0.45 if many else 0.0) if blur is None else blur, "blur")
         each = width * (width + 2 * embedding) + _LAYER
         _check_size(width * (size + 2 * waves) + depth * each + size * (waves + marginals * width))
         self.frequencies = nn.Linear(size, waves, bias=False) if waves else None

@@ -28,6 +28,8 @@ PLANS: dict[str, Callable[[list[Tensor]], Tensor]] = {
 }
 """The reference that the next marginal is matched with, given the marginals matched so far."""
 _PAIRS = "pairs"
+_ROWS, _WHOLE = 256, 1024
+"""Rows of a plan; and most rows of datasets that are matched as a whole."""
 _MANY = 8
 """Most datasets for which every pair has a plan by default: with more, plans cost too much."""
 
@@ -57,7 +59,8 @@ class OptimalTransport(RowCoupling):
         sweeps: How often to match each marginal again with the mean of the others.
         entropy: 0 for exact plans; otherwise the regularisation, in units of the mean cost, of
             entropic plans from which rows are sampled.
-        rows: Number of rows of a plan.
+        rows: Number of rows of a plan; `None` for 256, or where no dataset has more than 1,024
+            rows for the most that one has, so that plans are those of the whole datasets.
         reuse: How often a row of a plan may be drawn, on average in each of its pairs.
         pool: Number of plans from which rows are drawn together.
         labels: Whether to match within labels. Rows are then drawn as by the coupling
@@ -91,7 +94,7 @@ class OptimalTransport(RowCoupling):
         plan: str | None = None,
         sweeps: int = 0,
         entropy: float = 0.0,
-        rows: int = 256,
+        rows: int | None = None,
         reuse: int = 64,
         pool: int = 64,
         labels: bool = False,
@@ -126,6 +129,9 @@ class OptimalTransport(RowCoupling):
         )
         self.noise_independent = not self.matches_noise
         self._units = Standardiser.of(marginals if self.matches_noise else self.data)
+        if rows is None:
+            most = max(len(marginal) for marginal in self.data)
+            rows = max(_ROWS, most) if most <= _WHOLE else _ROWS
         numbers = math.prod(self.data[0].event_shape) if self.matches_noise else 1
         self._conditions = Conditions.of(self.data)
         sides = len(self.data) + self.matches_noise
@@ -179,7 +185,7 @@ class OptimalTransport(RowCoupling):
         return [*(row[i] for row, i in zip(rows, order, strict=True)), noise, pairs]
 
     def _drawn(self, n: int, source: torch.Generator) -> list[Tensor]:
-        return [marginal.draw(n, source) for marginal in self.data]
+        return [_spread(marginal, n, source) for marginal in self.data]
 
     def _match_pairs(
         self, sides: "list[_Side]", rows: list[Tensor], source: torch.Generator
@@ -245,6 +251,15 @@ class OptimalTransport(RowCoupling):
         if self.entropy:
             return _sampled(cost, self.entropy, source)
         return assign(cost)
+
+
+def _spread(marginal: Marginal, n: int, source: torch.Generator) -> Tensor:
+    """Rows of a dataset; where it is small and has no weights, each row about equally often."""
+    if marginal.weights is not None or len(marginal) > _WHOLE:
+        return marginal.draw(n, source)
+    times = -(-n // len(marginal))
+    shuffles = [torch.randperm(len(marginal), generator=source) for _ in range(times)]
+    return torch.cat(shuffles)[:n]
 
 
 @dataclass

@@ -273,3 +273,11 @@ def test_streams_cannot_be_matched():
     stream = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X), batch_size=64)
     with pytest.raises(DataError, match="a stream has no fixed rows"):
         OptimalTransport([Marginal(X), Marginal(stream)])
+
+
+def test_small_datasets_are_matched_as_a_whole():
+    coupling = OptimalTransport([Marginal(X[:300]), Marginal(Y[:400])])
+    rows_x, rows_y, *_ = coupling.solve(0, 0)
+    assert torch.equal(rows_y.sort().values, torch.arange(400))
+    assert torch.bincount(rows_x, minlength=300).unique().tolist() == [1, 2]
+    assert len(OptimalTransport([Marginal(X), Marginal(Y[:400])]).solve(0, 0)[0]) == 256

@@ -1,8 +1,8 @@
 """The choice of a coupling for given marginals."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from multisi import registry
@@ -31,6 +31,14 @@ class Choice:
     name: str
     options: dict[str, Any]
     reason: str
+
+    def given(self, options: Mapping[str, Any]) -> "Choice":
+        """The same with options that replace those that were chosen.
+
+        Arguments:
+            options: Options of the coupling.
+        """
+        return replace(self, options={**self.options, **options})
 
 
 def choose(marginals: Sequence[AnyMarginal]) -> Choice:
@@ -78,9 +86,8 @@ def automatic(marginals: Sequence[AnyMarginal], **options: Any) -> Coupling:
         >>> automatic([Marginal(x), Marginal(x + 5)]).noise_independent
         True
     """
-    choice = choose(marginals)
-    given = {**choice.options, **options}
-    return registry.create("coupling", choice.name, Coupling, marginals, **given)
+    choice = choose(marginals).given(options)
+    return registry.create("coupling", choice.name, Coupling, marginals, **choice.options)
 
 
 def _common_label(data: Sequence[Marginal]) -> bool:

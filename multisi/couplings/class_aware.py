@@ -27,9 +27,10 @@ class ClassAware(RowCoupling):
     Arguments:
         marginals: The marginals in order; every dataset has labels.
         match: Whether rows are matched within their label, and not drawn independently.
+        units: The units of the match, as for `fit`, whose units are the default.
 
     Raises:
-        ConfigError: `match` is neither True nor False.
+        ConfigError: `match` is neither True nor False, or `units` is unknown.
         DataError: a dataset has no labels, or no label occurs in every dataset.
 
     Example:
@@ -41,7 +42,9 @@ class ClassAware(RowCoupling):
         True
     """
 
-    def __init__(self, marginals: Sequence[AnyMarginal], match: bool = True) -> None:
+    def __init__(
+        self, marginals: Sequence[AnyMarginal], match: bool = True, units: str = "auto"
+    ) -> None:
         super().__init__(marginals)
         if bare := [i for i, marginal in enumerate(marginals) if _bare(marginal)]:
             raise DataError(
@@ -49,7 +52,7 @@ class ClassAware(RowCoupling):
                 "none. Give Marginal(samples, labels=...), or use coupling='independent'."
             )
         matched = checks.instance(match, bool, "match")
-        self._plans = OptimalTransport(marginals, labels=True) if matched else None
+        self._plans = OptimalTransport(marginals, labels=True, units=units) if matched else None
         self._blocks = RowBlocks(LabelRows(self.data))
 
     def joint(self, n: int, *, seed: int, step: int, alpha: Tensor | None = None) -> Joint:

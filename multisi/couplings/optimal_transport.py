@@ -3,16 +3,15 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from multisi.common import checks
-from multisi.common.assignment import assign
 from multisi.common.seeds import generator
 from multisi.common.shapes import flat
 from multisi.couplings.label_rows import LabelRows
+from multisi.couplings.matching import Matching, Side, labels_of
 from multisi.couplings.plan_pool import Columns, Pool
 from multisi.couplings.rows import Joint, RowCoupling
 from multisi.data.conditions import Conditions
@@ -70,9 +69,10 @@ class OptimalTransport(RowCoupling):
             stay independent of them.
         noise: Whether to match the noise as well. The flow is then straighter, but there is no
             score, and no SDE.
+        units: What is standardised together, as for `fit`, whose units are the default.
 
     Raises:
-        ConfigError: `plan` is unknown, or a number is outside its range.
+        ConfigError: `plan` or `units` is unknown, or a number is outside its range.
         DataError: `labels` is set and a dataset has no labels, or a dataset is a stream.
 
     References:
@@ -100,6 +100,7 @@ class OptimalTransport(RowCoupling):
         labels: bool = False,
         condition: float = 100.0,
         noise: bool = False,
+        units: str = "auto",
     ) -> None:
         super().__init__(marginals)
         if any(isinstance(marginal.source, Stream) for marginal in self.data):
@@ -113,8 +114,9 @@ class OptimalTransport(RowCoupling):
             raise ConfigError(f"plan must be one of {_PAIRS}, {', '.join(PLANS)}; got {plan!r}.")
         self._reference = PLANS["barycentric" if plan == _PAIRS else plan]
         self.sweeps = checks.integer(sweeps, "sweeps", least=0)
-        self.entropy = checks.number(entropy, "entropy")
-        self.weight = checks.number(condition, "condition")
+        self._matching = Matching(
+            checks.number(entropy, "entropy"), checks.number(condition, "condition")
+        )
         labels = checks.instance(labels, bool, "labels")
         bare = [i for i, m in enumerate(marginals) if isinstance(m, Marginal) and m.labels is None]
         if labels and bare:
@@ -128,7 +130,7 @@ class OptimalTransport(RowCoupling):
             marginals
         )
         self.noise_independent = not self.matches_noise
-        self._units = Standardiser.of(marginals if self.matches_noise else self.data)
+        self._units = Standardiser.of(marginals if self.matches_noise else self.data, units)
         if rows is None:
             most = max(len(marginal) for marginal in self.data)
             rows = max(_ROWS, most) if most <= _WHOLE else _ROWS
@@ -174,7 +176,7 @@ class OptimalTransport(RowCoupling):
         if self.matches_noise:
             columns.insert(0, noise.double())
         xs = self._units.standardise_draws(torch.stack(columns, 1))
-        sides = [_Side(flat(x)) for x in xs.unbind(1)]
+        sides = [Side(flat(x)) for x in xs.unbind(1)]
         self._mark(sides[-len(rows) :], rows, source)
         if self.matches_noise:
             sides[0].condition = sides[1].condition
@@ -188,7 +190,7 @@ class OptimalTransport(RowCoupling):
         return [_spread(marginal, n, source) for marginal in self.data]
 
     def _match_pairs(
-        self, sides: "list[_Side]", rows: list[Tensor], source: torch.Generator
+        self, sides: list[Side], rows: list[Tensor], source: torch.Generator
     ) -> Tensor:
         """The rows of every pair that its own plan matches, shape `(rows, pairs, 2)`."""
         index = [torch.arange(len(rows[0]))] * self.matches_noise + rows
@@ -197,17 +199,17 @@ class OptimalTransport(RowCoupling):
         for i, j in self._pairs:
             pair = [sides[i], sides[j]]
             if not told & {i, j}:  # Then the condition is that of a row of another dataset.
-                pair = [_Side(side.x, labels=side.labels) for side in pair]
-            order = self._assign(pair[0].x, pair[0].labels, pair, 1, source)
+                pair = [Side(side.x, labels=side.labels) for side in pair]
+            order = self._matching(pair[0].x, pair[0].labels, pair, 1, source)
             columns.append(torch.stack([index[i], index[j][order]], 1)[:, None])
         return torch.cat(columns, 1)
 
-    def _mark(self, sides: "list[_Side]", rows: list[Tensor], source: torch.Generator) -> None:
+    def _mark(self, sides: list[Side], rows: list[Tensor], source: torch.Generator) -> None:
         """Set the labels and the conditions of every side, where they are used."""
         if self.within_labels:
             for side, marginal, i in zip(sides, self.data, rows, strict=True):
                 side.labels = None if marginal.labels is None else marginal.labels[i]
-        if self._conditions is None or not self.weight:
+        if self._conditions is None or not self._matching.weight:
             return
         own = [
             None if m.condition is None else self._conditions.standardise(m.condition[i])
@@ -218,39 +220,20 @@ class OptimalTransport(RowCoupling):
             shuffle = torch.randperm(len(given), generator=source)
             side.condition = given[shuffle] if condition is None else condition
 
-    def _match(self, sides: "list[_Side]", source: torch.Generator) -> list[Tensor]:
+    def _match(self, sides: list[Side], source: torch.Generator) -> list[Tensor]:
         """For every side, the index of the row matched with each row of the first side."""
         order = [torch.arange(len(sides[0].x))]
         for k in range(1, len(sides)):
             matched = [side.x[i] for side, i in zip(sides, order, strict=False)]
-            labels = _labels(sides, order)
-            order.append(self._assign(self._reference(matched), labels, sides, k, source))
+            labels = labels_of(sides, order)
+            order.append(self._matching(self._reference(matched), labels, sides, k, source))
         for _ in range(self.sweeps if len(sides) > 2 else 0):
             for k in range(1, len(sides)):
                 others = [j for j in range(len(sides)) if j != k]
                 reference = torch.stack([sides[j].x[order[j]] for j in others]).mean(0)
-                labels = _labels([sides[j] for j in others], [order[j] for j in others])
-                order[k] = self._assign(reference, labels, sides, k, source)
+                labels = labels_of([sides[j] for j in others], [order[j] for j in others])
+                order[k] = self._matching(reference, labels, sides, k, source)
         return order
-
-    def _assign(
-        self,
-        reference: Tensor,
-        labels: Tensor | None,
-        sides: "list[_Side]",
-        k: int,
-        source: torch.Generator,
-    ) -> Tensor:
-        """The row of side `k` for each row of the reference, which has these labels."""
-        first, side = sides[0], sides[k]
-        cost = _distances(reference, side.x)
-        if first.condition is not None and side.condition is not None:
-            cost = cost + self.weight * _distances(first.condition, side.condition)
-        if labels is not None and side.labels is not None:
-            cost = cost + 2 * cost.sum() * (labels[:, None] != side.labels)
-        if self.entropy:
-            return _sampled(cost, self.entropy, source)
-        return assign(cost)
 
 
 def _spread(marginal: Marginal, n: int, source: torch.Generator) -> Tensor:
@@ -260,39 +243,3 @@ def _spread(marginal: Marginal, n: int, source: torch.Generator) -> Tensor:
     times = -(-n // len(marginal))
     shuffles = [torch.randperm(len(marginal), generator=source) for _ in range(times)]
     return torch.cat(shuffles)[:n]
-
-
-@dataclass
-class _Side:
-    """A minibatch of one marginal: its rows as vectors, with their conditions and labels."""
-
-    x: Tensor
-    condition: Tensor | None = None
-    labels: Tensor | None = None
-
-
-def _labels(sides: list[_Side], order: list[Tensor]) -> Tensor | None:
-    """The labels of the matched rows, from the first side that has labels: noise has none."""
-    for side, i in zip(sides, order, strict=False):
-        if side.labels is not None:
-            return side.labels[i]
-    return None
-
-
-def _distances(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distances, divided by their mean."""
-    cost = torch.cdist(a, b).square()
-    return cost / cost.mean().clamp_min(torch.finfo(cost.dtype).tiny)
-
-
-def _sampled(cost: Tensor, entropy: float, source: torch.Generator) -> Tensor:
-    """A match for each row, drawn from the entropic plan by Sinkhorn's algorithm in logarithms."""
-    kernel = -cost / (entropy * cost.mean().clamp_min(torch.finfo(cost.dtype).tiny))
-    v = torch.zeros(cost.shape[1], dtype=cost.dtype)
-    for _ in range(1000):
-        u = -torch.logsumexp(kernel + v, 1)
-        change = v + torch.logsumexp(kernel + u[:, None], 0)
-        v = v - change
-        if change.abs().max() < 1e-3:
-            break
-    return torch.multinomial(torch.softmax(kernel + v, 1), 1, generator=source)[:, 0]

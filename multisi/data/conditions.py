@@ -38,7 +38,7 @@ class Conditions:
             if isinstance(m, Marginal) and m.condition is not None:
                 rows = Marginal(m.condition, weights=m.weights)
                 try:
-                    return cls(Standardiser.of([rows]), m.condition_features)
+                    return cls(Standardiser.of([rows], "features"), m.condition_features)
                 except DataError as error:
                     raise DataError(f"The condition of {m.name!r}: {error}") from None
         return None

@@ -12,6 +12,8 @@ from multisi.data.marginals import AnyMarginal, Marginal
 from multisi.data.moments import Moments, scale_shape
 from multisi.errors import DataError
 
+_ALIKE = 0.5
+"""Units are one if the least standard deviation is this share of the largest."""
 _ROUNDING, _TINY = 1e-6, 1e-9
 """A state counts as pure noise below this share of data, and as data below this share of noise."""
 
@@ -21,9 +23,10 @@ class Standardiser(nn.Module):
 
     For vectors, $\mu$ and $\sigma$ have one entry per feature, unless there are many features of
     one kind; for other events they are single numbers, or have one entry per channel where
-    channels differ in size. A feature without
-    variance has $\sigma = 1$, and keeps its value. The noise marginal is already standardised, so
-    it is not changed.
+    channels differ in size. Where the deviations of all features of a vector differ by a factor of
+    two at most, they are replaced by their root mean square: such features are like coordinates,
+    whose distances keep their meaning. A feature without variance has $\sigma = 1$, and keeps its
+    value. The noise marginal is already standardised, so it is not changed.
 
     Arguments:
         shift: $\mu$, broadcastable to `(*event)`.
@@ -78,9 +81,10 @@ class Standardiser(nn.Module):
         Arguments:
             marginals: The marginals in order; the noise, if there is one, comes first.
             units: What has its own mean and standard deviation: `"features"`, `"channels"`,
-                `"whole"` for the whole sample, or `"auto"`: features of vectors, unless there are
-                16 or more of one kind, such as pixels; of other samples the channels, if one of
-                them has a standard deviation below a quarter of that of the whole; else the whole.
+                `"whole"` for the whole sample, or `"auto"`: features of vectors, unless they are
+                of like size, or there are 16 or more of one kind, such as pixels; of other
+                samples the channels, if one of them has a standard deviation below a quarter of
+                that of the whole; else the whole.
 
         Raises:
             ConfigError: `units` is none of these, or samples have no channels.
@@ -97,6 +101,8 @@ class Standardiser(nn.Module):
                 "The standard deviation of the samples must lie between 1e-30 and 1e30, or be "
                 f"zero; got {scale.min():.3g} to {scale.max():.3g}. Choose other units."
             )
+        if units == "auto" and len(spread) and spread.min() >= _ALIKE * spread.max():
+            scale = torch.where(scale > 0, spread.square().mean().sqrt(), scale)
         scale = torch.where(scale == 0, 1.0, scale)
         return cls(shift, scale, noise=len(data) < len(marginals), constant=moments.constant)
 

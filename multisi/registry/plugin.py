@@ -95,6 +95,20 @@ class Plugin:
         except TypeError as error:
             raise ConfigError(f"{self.kind} {self.name!r}: {error}.") from None
 
+    def takes(self, option: str) -> bool:
+        """Whether the factory has an option of this name.
+
+        Arguments:
+            option: The name.
+
+        Raises:
+            PluginError: the factory cannot be imported.
+        """
+        try:
+            return option in inspect.signature(self.load()).parameters
+        except (TypeError, ValueError):  # A factory may have no signature.
+            return False
+
     def make(self, /, *args: Any, **options: Any) -> Any:
         """The object that the factory creates.
 

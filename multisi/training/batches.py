@@ -87,10 +87,13 @@ class Batches:
                 "coupling_options are only for a coupling that is given by name; got "
                 f"coupling={coupling!r}."
             )
-        self.choice = choose(list(ready.values())) if coupling == "auto" else None
-        if self.choice is not None:
-            coupling, options = self.choice.name, {**self.choice.options, **options}
+        self.choice = None
+        if isinstance(coupling, str) and coupling == "auto":
+            self.choice = choose(list(ready.values())).given(options)
+            coupling, options = self.choice.name, self.choice.options
             _LOG.info("coupling='auto' is %r %s: %s.", coupling, options, self.choice.reason)
+        if isinstance(coupling, str) and _find("coupling", coupling).takes("units"):
+            options = {"units": units, **options}
         self.coupling = registry.create(
             "coupling", coupling, Coupling, list(ready.values()), **options
         )
@@ -209,4 +212,8 @@ def _check_memory(batch_size: int, marginals: int, event_shape: tuple[int, ...])
 
 
 def _records(kind: str, name: Any) -> list[dict[str, str]]:
-    return [registry.installed().find(kind, name).record()] if isinstance(name, str) else []
+    return [_find(kind, name).record()] if isinstance(name, str) else []
+
+
+def _find(kind: str, name: str) -> registry.Plugin:
+    return registry.installed().find(kind, name)

@@ -80,8 +80,9 @@ def fit(
             reproducible.
         batch_size: Joint draws per step.
         units: What has its own mean and standard deviation: `"features"` of vectors, `"channels"`,
-            the `"whole"` sample, or `"auto"`: features of vectors, unless they are many and of one
-            kind, such as pixels, and channels that differ in size.
+            the `"whole"` sample, or `"auto"`: features of vectors, unless they are of like size or
+            many of one kind, such as pixels, and channels that differ in size. Plans of couplings
+            by name are in these units too.
         learning_rate: The peak learning rate, between a warm-up and a decay.
         clip: Largest norm of the gradient, to which larger ones are scaled; `None` for no limit.
         accumulate: Number of parts in which a batch is computed in turn, to save memory.

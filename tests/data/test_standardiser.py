@@ -98,3 +98,20 @@ def test_features_of_many_kinds_have_their_own_units(kind):
     if kind == "one":  # One column in units of its own makes the others small.
         x[:, 40] *= 100
     assert Standardiser.of([Marginal(x)]).scale.shape == x.shape[1:]
+
+
+def test_features_of_like_size_have_one_unit():
+    """Coordinates keep their distances; a constant column and its value are left alone."""
+    x = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    x = torch.cat(
+        [x * torch.tensor([1.0, 1.4, 1.9]) + torch.tensor([0.0, 1e3, -1e5]), x[:, :1] * 0], 1
+    )
+    units = Standardiser.of([Marginal(x)])
+    assert units.scale[:3].unique().numel() == 1 and units.scale[3] == 1
+    each = x[:, :3].double().std(0, correction=0)
+    torch.testing.assert_close(units.scale[0], each.square().mean().sqrt())
+    torch.testing.assert_close(units.shift, x.double().mean(0))
+    own = Standardiser.of([Marginal(x)], "features").scale[:3]
+    torch.testing.assert_close(own, each)
+    apart = Standardiser.of([Marginal(x * torch.tensor([1.0, 1.0, 1.2, 1.0]))]).scale
+    assert apart.unique().numel() == 4

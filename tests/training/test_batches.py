@@ -22,3 +22,18 @@ def test_batches_are_standardised():
         batch_size=4000,
     )
     assert batches(0).x.abs().mean() < 2 and batches(0).x.mean().abs() < 0.1
+
+
+def test_plans_are_in_the_units_of_fit():
+    """A plan is the best in the units that training uses, unless the coupling is told others."""
+    source = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 200, 2, generator=source)
+    data = {"a": a, "b": b * torch.tensor([1.0, 100.0])}
+
+    def total(units, **given):
+        made = training.Batches(data, coupling="ot", units=units, batch_size=200, **given)
+        xs = made.coupling.sample(200, seed=0, step=0)
+        return (xs[:, 0] - xs[:, 1]).square().sum(1).mean()
+
+    assert total("whole") < 0.999 * total("features")
+    assert total("whole", coupling_options={"units": "features"}) == total("features")

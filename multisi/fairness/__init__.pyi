@@ -1,0 +1,2 @@
+from .repair import BarycentricRepair as BarycentricRepair
+from .repair import load as load

@@ -1,0 +1,123 @@
+"""How a repair is made: the checked options, and the map that they ask for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from multisi.common import checks
+from multisi.errors import ConfigError
+from multisi.fairness import targets
+from multisi.fairness.maps import Affine, GroupMap, Quantile
+from multisi.fairness.selection import Maker, Selection, select
+
+Array = Any
+FIELDS = ("auto", "affine", "quantile", "flow")
+_ROWS, _GROUP = 500, 50
+"""Rows of the table, and of its smallest group, with which a flow is a candidate."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """The options of a repair, checked."""
+
+    target: Any
+    field: str
+    coupling: str
+    dequantize: bool
+    n_steps: int
+    solver: str | None
+    max_iter: int
+    max_seconds: float | None
+    device: str
+    verbose: bool
+
+    @classmethod
+    def of(cls, repair: Any) -> "Making":
+        """The options of an estimator.
+
+        Raises:
+            ConfigError: one has an invalid value.
+        """
+        targets.amount_of(repair.amount)
+        choices = {"field": FIELDS, "unseen": ("error", "identity")}
+        for name, known in choices.items():
+            if getattr(repair, name) not in known:
+                raise ConfigError(
+                    f"{name} must be one of {', '.join(map(repr, known))}; got "
+                    f"{getattr(repair, name)!r}."
+                )
+        return cls(
+            repair.target,
+            repair.field,
+            checks.instance(repair.coupling, str, "coupling"),
+            checks.instance(repair.dequantize, bool, "dequantize"),
+            checks.integer(repair.n_steps, "n_steps"),
+            repair.solver,
+            checks.integer(repair.max_iter, "max_iter"),
+            repair.max_seconds,
+            repair.device,
+            checks.instance(repair.verbose, bool, "verbose"),
+        )
+
+    def made(
+        self,
+        rows: Sequence[Array],
+        names: Sequence[str],
+        alpha: Array,
+        labels: Sequence[Array] | None,
+        seed: int,
+    ) -> tuple[Selection, GroupMap | None]:
+        """The map of some groups, and why it was chosen.
+
+        Arguments:
+            rows: The coordinates of each group.
+            names: The names of the groups.
+            alpha: The target.
+            labels: Classes of the rows of each group, or `None`.
+            seed: The seed.
+        """
+
+        def flow(part: Sequence[Array]) -> GroupMap:
+            return self._flow(part, names, alpha, labels, seed, 1.0)
+
+        makers: dict[str, Maker] = {"affine": Affine.of, "quantile": Quantile.of, "flow": flow}
+        if self.field != "auto":
+            chosen = Selection(self.field, {}, float("nan"), "it was asked for")
+            return chosen, makers[self.field](rows)
+        enough = sum(map(len, rows)) >= _ROWS and min(map(len, rows)) >= _GROUP
+        tried = {name: makers[name] for name in ("affine", "quantile")}
+        if enough:
+            tried["flow"] = lambda part: self._flow(part, names, alpha, None, seed, 0.5)
+        chosen = select(rows, alpha, tried, seed)
+        return chosen, None if chosen.name == "none" else makers[chosen.name](rows)
+
+    def _flow(
+        self,
+        rows: Sequence[Array],
+        names: Sequence[str],
+        alpha: Array,
+        labels: Sequence[Array] | None,
+        seed: int,
+        share: float,
+    ) -> GroupMap:
+        from multisi.fairness.flow import Flow  # The other maps need no torch.
+
+        seconds = None if self.max_seconds is None else share * self.max_seconds
+        # Candidates are made without labels, and so without a coupling that needs them.
+        named = self.coupling == "class-aware"
+        coupling = "ot" if named and labels is None and share < 1 else self.coupling
+        steps = max(1, round(share * self.max_iter))
+        return Flow.of(
+            rows,
+            names,
+            alpha,
+            self.n_steps,
+            self.solver,
+            labels if named else None,
+            coupling=coupling,
+            steps=10**9 if seconds is not None else steps,
+            max_seconds=seconds,
+            seed=seed,
+            device=self.device,
+            progress=self.verbose,
+        )

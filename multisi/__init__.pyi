@@ -3,6 +3,7 @@ from . import couplings as couplings
 from . import data as data
 from . import dynamics as dynamics
 from . import errors as errors
+from . import fairness as fairness
 from . import field as field
 from . import interpolants as interpolants
 from . import metrics as metrics

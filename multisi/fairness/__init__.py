@@ -1,0 +1,5 @@
+"""Algorithmic fairness: the repair of features for many groups, its figures and pictures."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

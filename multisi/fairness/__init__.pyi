@@ -1,0 +1,12 @@
+from .changes import composition_defect as composition_defect
+from .changes import cycle_error as cycle_error
+from .changes import distortion as distortion
+from .changes import neighbour_preservation as neighbour_preservation
+from .changes import rank_preservation as rank_preservation
+from .changes import support_violations as support_violations
+from .metrics import energy_distance as energy_distance
+from .metrics import floor as floor
+from .metrics import ks_distance as ks_distance
+from .metrics import sliced_wasserstein_distance as sliced_wasserstein_distance
+from .metrics import wasserstein_distance as wasserstein_distance
+from .probe import leakage as leakage

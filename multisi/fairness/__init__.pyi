@@ -9,4 +9,6 @@ from .metrics import floor as floor
 from .metrics import ks_distance as ks_distance
 from .metrics import sliced_wasserstein_distance as sliced_wasserstein_distance
 from .metrics import wasserstein_distance as wasserstein_distance
+from .pareto import pareto_frontier as pareto_frontier
 from .probe import leakage as leakage
+from .report import fairness_report as fairness_report

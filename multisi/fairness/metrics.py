@@ -158,7 +158,7 @@ def _units(X: Any, sensitive_features: Any, least: int, random_state: Any) -> tu
     (values,) = read(X)
     names, codes = coded(sensitive_features, len(values), least)
     values = (values - values.mean(0)) / spread(values)
-    rows = slice(None)
+    rows: Any = slice(None)
     if len(values) > _MOST:
         rows = thinned(codes, max(_MOST // len(names), least), random_state)
     return values[rows], codes[rows]

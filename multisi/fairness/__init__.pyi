@@ -10,5 +10,11 @@ from .metrics import ks_distance as ks_distance
 from .metrics import sliced_wasserstein_distance as sliced_wasserstein_distance
 from .metrics import wasserstein_distance as wasserstein_distance
 from .pareto import pareto_frontier as pareto_frontier
+from .plots import plot_leakage as plot_leakage
+from .plots import plot_pareto as plot_pareto
+from .plots import plot_ternary as plot_ternary
+from .portraits import plot_counterfactuals as plot_counterfactuals
+from .portraits import plot_densities as plot_densities
+from .portraits import plot_distances as plot_distances
 from .probe import leakage as leakage
 from .report import fairness_report as fairness_report

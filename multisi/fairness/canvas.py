@@ -54,6 +54,12 @@ def tidy(ax: Any, **labels: str) -> None:
     ax.set_axisbelow(True)
 
 
+def short(name: Any, most: int = 28) -> str:
+    """A name of limited length, whose middle is left out."""
+    text = str(name)
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[1 - most // 2 :]}"
+
+
 def key(ax: Any, **options: Any) -> None:
     """A legend without a frame, whose names are shown as they are."""
     for text in ax.legend(frameon=False, fontsize=9, **options).get_texts():

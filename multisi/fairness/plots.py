@@ -52,14 +52,16 @@ def plot_pareto(
         alpha=0.3,
         linewidth=1.5,
     )
-    ax.plot(*middle.T, color=colour, marker="o", markersize=6, linewidth=2, label="amount")
+    ax.plot(
+        *middle.T, color=colour, marker="o", markersize=6, linewidth=2, label="repair, by amount"
+    )
     for amount, place in zip(amounts, middle, strict=True):
         canvas.note(ax, f"{amount:g}", place, xytext=(7, -11))
     for i, (name, found) in enumerate(dict(baselines or {}).items(), 1):
         if hasattr(found, "columns"):
             found = _quartiles(found, [unfairness, "utility"])[2].T
         look = {**canvas.style(i), "linestyle": "none"}
-        ax.plot(*found, **look, markersize=8, markeredgecolor="white", label=str(name))
+        ax.plot(*found, **look, markersize=8, markeredgecolor="white", label=canvas.short(name))
     shown = f"{_NAMES.get(unfairness, unfairness)}  (← fairer)"
     canvas.tidy(ax, xlabel=shown, ylabel=table.attrs.get("utility", "utility"))
     ax.margins(0.12)
@@ -149,7 +151,7 @@ def plot_ternary(
     for name, corner, (across, along) in zip(names, _CORNERS, sides, strict=True):
         shift = 0.03 * np.sign(corner - _CORNERS.mean(0))
         options = {"ha": across, "va": along, "color": canvas.INK, "parse_math": False}
-        ax.text(*(corner + shift * [0, 1]), str(name), **options)
+        ax.text(*(corner + shift * [0, 1]), canvas.short(name), **options)
     ax.set_aspect("equal")
     ax.set_axis_off()
     bar = ax.figure.colorbar(shown, ax=ax, label=label, shrink=0.75, pad=0.06)

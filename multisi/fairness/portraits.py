@@ -45,23 +45,24 @@ def plot_distances(
     tables = read(X, Z)
     names, codes = coded(sensitive_features, len(tables[0]))
     found = [_matrix(rows, codes, len(names), metric) for rows in tables]
-    axes = canvas.axes(ax, 2, (1.9 + 0.62 * len(names), 1.3 + 0.55 * len(names)))
     top, size = max(float(np.nanmax(values)) for values in found) or 1.0, len(names)
+    shown, long = [canvas.short(name) for name in names], max(map(len, map(canvas.short, names)))
+    axes = canvas.axes(ax, 2, (1.1 + 0.6 * size + 0.05 * long, 0.7 + 0.58 * size + 0.05 * long))
     for one, values, title in zip(axes, found, ("before", "after"), strict=True):
-        shown = one.imshow(values, cmap="cividis", vmin=0, vmax=top)
-        one.set_xticks(range(size), map(str, names), rotation=35, ha="right", parse_math=False)
-        labels = map(str, names) if one is axes[0] else [""] * size
-        one.set_yticks(range(size), labels, parse_math=False)
+        image = one.imshow(values, cmap="Blues", vmin=0, vmax=1.15 * top)
+        one.set_facecolor("#F3F3F3")
+        one.set_xticks(range(size), shown, rotation=35, ha="right", parse_math=False)
+        one.set_yticks(range(size), shown if one is axes[0] else [""] * size, parse_math=False)
         one.tick_params(length=0, labelcolor=canvas.INK)
         one.spines[:].set_visible(False)
         one.set_title(title, fontsize=11, color=canvas.INK)
         for (i, j), value in np.ndenumerate(values if size <= _CROWDED else values[:0]):
             if np.isfinite(value):
-                colour = "black" if value > 0.6 * top else "white"
-                text = f"{value:.2f}"
+                colour = "white" if value > 0.6 * top else canvas.INK
+                text = f"{value:.2f}".replace("-0.00", "0.00")
                 one.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
     label = metric.__name__.replace("_", " ").replace("ks", "KS")
-    bar = axes[1].figure.colorbar(shown, ax=list(axes), label=label, shrink=0.9)
+    bar = axes[1].figure.colorbar(image, ax=list(axes), label=label, shrink=0.9)
     bar.outline.set_visible(False)
     return axes
 
@@ -106,13 +107,13 @@ def plot_densities(
         raise DataError(f"X has no column {column!r}; it has {', '.join(map(str, places))}.")
     names, codes = coded(sensitive_features, len(tables[0]))
     both = [rows[:, i] for rows in tables]
-    ends = [min(map(np.min, both)), max(map(np.max, both))]
+    ends = min(map(np.min, both)), max(map(np.max, both))
     axes = canvas.axes(ax, 2, (4.4, 3.4))
     for one, values, title in zip(axes, both, ("before", "after"), strict=True):
         levels = np.unique(values)
         few = len(levels) <= _LEVELS
         for k, name in enumerate(names):
-            look = {**canvas.style(k), "linewidth": 2, "label": str(name)}
+            look = {**canvas.style(k), "linewidth": 2, "label": canvas.short(name)}
             part = values[codes == k]
             if few:
                 one.plot(levels, (part[:, None] == levels).mean(0), markersize=5, **look)
@@ -126,9 +127,9 @@ def plot_densities(
     return axes
 
 
-def _density(values: Array, ends: list[float]) -> tuple[Array, Array]:
+def _density(values: Array, ends: tuple[float, float]) -> tuple[Array, Array]:
     """A density on a grid; for a column that is constant in a group, a narrow peak."""
-    grid = np.linspace(*ends, _POINTS)
+    grid = np.linspace(ends[0], ends[1], _POINTS)
     deviation = values.std(ddof=1) if len(values) > 1 else 0.0
     spread = min(deviation, np.subtract(*np.quantile(values, [0.75, 0.25])) / 1.34) or deviation
     width = max(0.9 * spread * len(values) ** -0.2, grid[1] - grid[0])
@@ -177,14 +178,20 @@ def plot_counterfactuals(
     rows = read(*states)
     if len({len(part) for part in rows}) > 1:
         raise DataError(f"All states must have the same rows; got {[len(part) for part in rows]}.")
-    shown = np.unique(np.linspace(0, len(rows[0]) - 1, most).round().astype(int))
+    shown = np.unique(np.linspace(0, len(rows[0]) - 1, most, dtype=int))
     both = [places.index(column) for column in columns]
     ways = np.stack([part[shown][:, both] for part in rows], 1)
     ax = canvas.axes(ax)
     _arrows(ax, ways)
     for i, (name, side) in enumerate(zip(names, (0, -1), strict=True)):
         look = {"color": canvas.style(i)["color"], "marker": "os"[i], "linestyle": "none"}
-        ax.plot(*ways[:, side].T, **look, markersize=5, markeredgecolor="white", label=str(name))
+        ax.plot(
+            *ways[:, side].T,
+            **look,
+            markersize=5,
+            markeredgecolor="white",
+            label=canvas.short(name),
+        )
     canvas.tidy(ax)
     ax.set_xlabel(str(columns[0]), parse_math=False)
     ax.set_ylabel(str(columns[1]), parse_math=False)
@@ -193,15 +200,14 @@ def plot_counterfactuals(
 
 
 def _arrows(ax: Any, ways: Array) -> None:
+    """A line through all states of every row, with a head before the last."""
     from matplotlib.patches import FancyArrowPatch
-    from matplotlib.path import Path
 
+    look: Any = {"color": canvas.PALE, "linewidth": 0.9, "alpha": 0.8}
     for way in ways:
-        if (way != way[0]).any():
-            options: Any = {
-                "arrowstyle": "-|>",
-                "mutation_scale": 8,
-                "linewidth": 0.9,
-                "alpha": 0.75,
-            }
-            ax.add_patch(FancyArrowPatch(path=Path(way), color=canvas.PALE, **options))
+        ax.plot(*way[:-1].T, **look, zorder=1)
+        head = FancyArrowPatch(
+            *way[-2:], arrowstyle="-|>", mutation_scale=8, shrinkA=0, shrinkB=3, **look
+        )
+        if (way[-1] != way[-2]).any():
+            ax.add_patch(head)

@@ -83,7 +83,7 @@ def pareto_frontier(
         raise DataError(f"X and y must have the same rows; got {len(X)} and {len(y)}.")
     rows, merit = [], "utility"
     with need("sklearn").config_context(enable_metadata_routing=True):
-        for split, parts in enumerate(_splits(cv, X, codes, random_state)):
+        for split, parts in enumerate(_splits(cv, codes, random_state)):
             train, test = (
                 _Rows(take(X, part), y[part], take(sensitive_features, part), codes[part])
                 for part in parts
@@ -103,7 +103,7 @@ def _check(amount: Any) -> float:
     return float(amount)
 
 
-def _splits(cv: Any, X: Any, codes: Array, random_state: Any) -> Any:
+def _splits(cv: Any, codes: Array, random_state: Any) -> Any:
     if hasattr(cv, "split"):
         return cv.split(np.zeros(len(codes)), codes)
     if isinstance(cv, int | np.integer):

@@ -45,7 +45,8 @@ def plot_distances(
     tables = read(X, Z)
     names, codes = coded(sensitive_features, len(tables[0]))
     found = [_matrix(rows, codes, len(names), metric) for rows in tables]
-    top, size = max(float(np.nanmax(values)) for values in found) or 1.0, len(names)
+    top, size = max(float(np.nanmax(values)) for values in found), len(names)
+    top = top if top > 0 else 1.0
     shown, long = [canvas.short(name) for name in names], max(map(len, map(canvas.short, names)))
     axes = canvas.axes(ax, 2, (1.1 + 0.6 * size + 0.05 * long, 0.7 + 0.58 * size + 0.05 * long))
     for one, values, title in zip(axes, found, ("before", "after"), strict=True):
@@ -61,7 +62,7 @@ def plot_distances(
                 colour = "white" if value > 0.6 * top else canvas.INK
                 text = f"{value:.2f}".replace("-0.00", "0.00")
                 one.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
-    label = metric.__name__.replace("_", " ").replace("ks", "KS")
+    label = getattr(metric, "__name__", "distance").replace("_", " ").replace("ks", "KS")
     bar = axes[1].figure.colorbar(image, ax=list(axes), label=label, shrink=0.9)
     bar.outline.set_visible(False)
     return axes

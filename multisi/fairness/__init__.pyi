@@ -16,6 +16,7 @@ from .plots import plot_ternary as plot_ternary
 from .portraits import plot_counterfactuals as plot_counterfactuals
 from .portraits import plot_densities as plot_densities
 from .portraits import plot_distances as plot_distances
+from .predictor import FairPredictor as FairPredictor
 from .probe import leakage as leakage
 from .repair import BarycentricRepair as BarycentricRepair
 from .repair import load as load

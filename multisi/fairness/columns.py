@@ -7,7 +7,7 @@ is found again by rounding.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from multisi.fairness import lattice
 
 Array = Any
-_EDGE, _LEAST_EDGE = 0.02, 1e-5
+_EDGE, _LEAST_EDGE = 0.005, 1e-5
 """Shares of a bin and of the range that are left free at each side of a bin, so that rounding
 errors change no value."""
 _ATOM, _ATOM_ROWS = 0.02, 5
@@ -40,7 +40,12 @@ class Column(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """The kind and the parameters, as plain values."""
-        return {"kind": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
+        parts = {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
+        plain = {
+            name: value.to_dict() if isinstance(value, Column) else value
+            for name, value in parts.items()
+        }
+        return {"kind": type(self).__name__, **plain}
 
 
 @dataclass(frozen=True)
@@ -199,15 +204,6 @@ class Squashed(Column):
     def restore(self, coordinates: Array) -> Array:
         """Values of coordinates."""
         return self.inner.restore(self.unsquash(coordinates))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The kind and the parameters, as plain values."""
-        return {
-            "kind": "Squashed",
-            "inner": self.inner.to_dict(),
-            "middle": self.middle,
-            "scale": self.scale,
-        }
 
 
 KINDS = {kind.__name__: kind for kind in (Constant, Continuous, Lattice, Nominal, Squashed)}

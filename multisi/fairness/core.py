@@ -111,12 +111,13 @@ class Core:
     ) -> Array:
         """Coordinates of rows, moved from their groups to a point, or back."""
         moved = x.copy()
-        for k in range(len(self.groups)) if self.map is not None else ():
+        for k in range(len(self.groups)):
             mine = codes == k
             corner = np.eye(len(self.groups))[k]
             point = (1 - amount) * corner + amount * alpha
-            if mine.any() and not np.array_equal(point, corner):
-                moved[mine] = self.map.move(x[mine], k, point, back)  # type: ignore[union-attr]
+            if mine.any() and self.map is not None and not np.array_equal(point, corner):
+                ends = (point, corner) if back else (corner, point)
+                moved[mine] = self.map.move(x[mine], *ends)
         return moved
 
     def columns(self, x: Array, values: Array, restore: bool, clip: bool = True) -> list[Array]:

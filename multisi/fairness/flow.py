@@ -58,11 +58,9 @@ class Flow(GroupMap):
         law = SimplexLaw(along=[(corner, alpha) for corner in np.eye(len(names))])
         return cls(fit(marginals, law=law, units="whole", **options), n_steps, solver)
 
-    def move(self, x: Array, group: int, alpha: Array, back: bool = False) -> Array:
-        """Rows of a group at a point, or back."""
-        ends = np.eye(len(self.model.marginals))[group], np.asarray(alpha, float)
-        source, target = reversed(ends) if back else ends
-        if not len(x):
+    def move(self, x: Array, source: Array, target: Array) -> Array:
+        """Rows at a point, moved to another one."""
+        if not len(x) or np.array_equal(source, target):
             return x
         return np.asarray(
             self.model.transport(x, source, target, steps=self.steps, solver=self.solver)

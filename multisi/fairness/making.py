@@ -13,6 +13,9 @@ from multisi.fairness.selection import Maker, Selection, select
 Array = Any
 FIELDS = ("auto", "affine", "quantile", "flow")
 _ROWS, _GROUP = 500, 50
+_BATCH = 1024
+"""Rows of a batch: of low dimension, so that a step hardly takes longer than with fewer."""
+CLOSED: dict[str, Maker] = {"affine": Affine.of, "quantile": Quantile.of}
 """Rows of the table, and of its smallest group, with which a flow is a candidate."""
 
 
@@ -80,12 +83,12 @@ class Making:
         def flow(part: Sequence[Array]) -> GroupMap:
             return self._flow(part, names, alpha, labels, seed, 1.0)
 
-        makers: dict[str, Maker] = {"affine": Affine.of, "quantile": Quantile.of, "flow": flow}
+        makers: dict[str, Maker] = {**CLOSED, "flow": flow}
         if self.field != "auto":
             chosen = Selection(self.field, {}, float("nan"), "it was asked for")
             return chosen, makers[self.field](rows)
         enough = sum(map(len, rows)) >= _ROWS and min(map(len, rows)) >= _GROUP
-        tried = {name: makers[name] for name in ("affine", "quantile")}
+        tried = dict(CLOSED)
         if enough:
             tried["flow"] = lambda part: self._flow(part, names, alpha, None, seed, 0.5)
         chosen = select(rows, alpha, tried, seed)
@@ -115,6 +118,7 @@ class Making:
             self.solver,
             labels if named else None,
             coupling=coupling,
+            batch_size=_BATCH,
             steps=10**9 if seconds is not None else steps,
             max_seconds=seconds,
             seed=seed,

@@ -8,7 +8,7 @@ import numpy as np
 
 Array = Any
 _KNOTS = 4001
-_RAMP = 1e-9
+_RAMP = 1e-12
 _ENOUGH = 100
 """Rows for each column with which a covariance is not shrunk."""
 _LEAST = 1e-9
@@ -16,23 +16,22 @@ _LEAST = 1e-9
 
 
 class GroupMap(ABC):
-    """Moves the rows of each group to the law at a point of the simplex, and back.
+    """Moves rows from the law at one point of the simplex of groups to the law at another.
 
-    Rows are coordinates, float64, shape `(n, d)`, standardised by their pooled moments.
+    Rows are coordinates, float64, shape `(n, d)`. A group is at its corner.
     """
 
     iterations: int = 1
     """Steps of training; a closed form has one."""
 
     @abstractmethod
-    def move(self, x: Array, group: int, alpha: Array, back: bool = False) -> Array:
-        """Rows of a group, moved to a point of the simplex; or with `back` the inverse.
+    def move(self, x: Array, source: Array, target: Array) -> Array:
+        """Rows at a point, moved to another one; the inverse is the same from there to here.
 
         Arguments:
             x: The rows, shape `(n, d)`.
-            group: The number of the group.
-            alpha: The point, shape `(k,)`.
-            back: Whether rows are those at the point, to be moved to the group.
+            source: The point of the rows, shape `(k,)`.
+            target: The point that they are moved to, shape `(k,)`.
         """
 
     @abstractmethod
@@ -41,10 +40,11 @@ class GroupMap(ABC):
 
 
 class Affine(GroupMap):
-    r"""The Gaussian barycentre: $x \mapsto m + A_k (x - m_k)$.
+    r"""Optimal transport between Gaussian barycentres: $x \mapsto m' + A (x - m)$.
 
-    $A_k = C_k^{-1/2} (C_k^{1/2} B C_k^{1/2})^{1/2} C_k^{-1/2}$, where $B$ solves
-    $B = \sum_k \alpha_k (B^{1/2} C_k B^{1/2})^{1/2}$ and $m = \sum_k \alpha_k m_k$.
+    At a point, $B = \sum_k \alpha_k (B^{1/2} C_k B^{1/2})^{1/2}$ and $m = \sum_k \alpha_k m_k$,
+    which at a corner are the moments of the group; and
+    $A = B^{-1/2} (B^{1/2} B' B^{1/2})^{1/2} B^{-1/2}$.
 
     Arguments:
         means: Means of the groups, shape `(k, d)`.
@@ -58,7 +58,6 @@ class Affine(GroupMap):
 
     def __init__(self, means: Array, covariances: Array) -> None:
         self.means, self.covariances = means, covariances
-        self._roots = [_power(c, 0.5) for c in covariances]
         self._known: dict[bytes, tuple[Array, Array]] = {}
 
     @classmethod
@@ -71,15 +70,11 @@ class Affine(GroupMap):
         means = np.stack([x.mean(0) for x in rows])
         return cls(means, np.stack([shrunk(x) for x in rows]))
 
-    def move(self, x: Array, group: int, alpha: Array, back: bool = False) -> Array:
-        """Rows of a group at a point, or back."""
-        mean, covariance = self._at(alpha)
-        root = self._roots[group]
-        inverse = _power(self.covariances[group], -0.5)
-        a = inverse @ _power(root @ covariance @ root, 0.5) @ inverse
-        if back:
-            return self.means[group] + np.linalg.solve(a, (x - mean).T).T
-        return mean + (x - self.means[group]) @ a.T
+    def move(self, x: Array, source: Array, target: Array) -> Array:
+        """Rows at a point, moved to another one."""
+        (mean, covariance), (aim, other) = self._at(source), self._at(target)
+        half, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
+        return aim + (x - mean) @ (inverse @ _power(half @ other @ half, 0.5) @ inverse)
 
     def tensors(self) -> dict[str, Array]:
         """The moments."""
@@ -94,6 +89,8 @@ class Affine(GroupMap):
 
     def _barycentre(self, alpha: Array) -> Array:
         b = np.tensordot(alpha, self.covariances, 1)
+        if alpha.max() == 1:
+            return b
         for _ in range(500):
             root, inverse = _power(b, 0.5), _power(b, -0.5)
             mean = sum(
@@ -109,7 +106,7 @@ class Affine(GroupMap):
 
 
 class Quantile(GroupMap):
-    r"""A map for each coordinate: $x \mapsto \sum_j \alpha_j Q_j(F_k(x))$.
+    r"""A map for each coordinate: from group $k$ it is $x \mapsto \sum_j \alpha_j Q_j(F_k(x))$.
 
     It is the barycentre in one dimension, and leaves the dependence of columns as it is. Beyond
     the values that were seen, maps are translations.
@@ -136,10 +133,9 @@ class Quantile(GroupMap):
         ramp = _RAMP * np.arange(len(levels))[:, None]  # The inverse of a jump is a constant.
         return cls(values + ramp)
 
-    def move(self, x: Array, group: int, alpha: Array, back: bool = False) -> Array:
-        """Rows of a group at a point, or back."""
-        ends = self.values[group], np.tensordot(alpha, self.values, 1)
-        start, stop = reversed(ends) if back else ends
+    def move(self, x: Array, source: Array, target: Array) -> Array:
+        """Rows at a point, moved to another one."""
+        start, stop = (np.tensordot(point, self.values, 1) for point in (source, target))
         moved = np.empty_like(x)
         for j in range(x.shape[1]):
             inside = np.clip(x[:, j], start[0, j], start[-1, j])

@@ -90,7 +90,7 @@ class BarycentricRepair(TransformerMixin, Counterfactuals):  # type: ignore[misc
         restore: bool = False,
         n_steps: int = 16,
         solver: str | None = None,
-        max_iter: int = 8000,
+        max_iter: int = 5000,
         max_seconds: float | None = None,
         device: str = "cpu",
         random_state: Any = None,

@@ -70,7 +70,8 @@ def select(
 
 
 def _moved(made: GroupMap, rows: Sequence[Array], alpha: Array) -> list[Array]:
-    return [made.move(x, k, alpha) for k, x in enumerate(rows)]
+    corners = np.eye(len(rows))
+    return [made.move(x, corner, alpha) for x, corner in zip(rows, corners, strict=True)]
 
 
 def _leakage(train: Sequence[Array], test: Sequence[Array], seed: int) -> float:

@@ -7,7 +7,7 @@ is found again by rounding.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,9 @@ class Column(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """The kind and the parameters, as plain values."""
-        return {"kind": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        inner = {k: v.to_dict() for k, v in values.items() if isinstance(v, Column)}
+        return {"kind": type(self).__name__, **values, **inner}
 
 
 @dataclass(frozen=True)
@@ -199,15 +201,6 @@ class Squashed(Column):
     def restore(self, coordinates: Array) -> Array:
         """Values of coordinates."""
         return self.inner.restore(self.unsquash(coordinates))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The kind and the parameters, as plain values."""
-        return {
-            "kind": "Squashed",
-            "inner": self.inner.to_dict(),
-            "middle": self.middle,
-            "scale": self.scale,
-        }
 
 
 KINDS = {kind.__name__: kind for kind in (Constant, Continuous, Lattice, Nominal, Squashed)}

@@ -63,7 +63,7 @@ def measured(before: Any, spread: Any, after: Any, groups: Array, seed: int) -> 
     names = names[counts > 1]
     if len(names) < 2:
         return None
-    drawn = there[thinned(_renumbered(codes[there]), max(2, _MOST // len(names)), seed)]
+    drawn = there[thinned(_renumbered(codes[there]), _most(counts[counts > 1]), seed)]
     one, start, other = (table.iloc[drawn] for table in (before, spread, after))
     codes = _renumbered(codes[drawn])
     options: dict[str, Any] = {"sensitive_features": codes}
@@ -84,6 +84,17 @@ def measured(before: Any, spread: Any, after: Any, groups: Array, seed: int) -> 
         dict(zip(["all", *names.tolist()], moved.tolist(), strict=True)),
         _by_change(start, other),
     )
+
+
+def _most(counts: Array) -> int:
+    """The most rows of a group with which all groups together do not have too many."""
+    left = _MOST
+    for i, count in enumerate(sorted(counts.tolist())):
+        share = left // (len(counts) - i)
+        if count > share:
+            return max(2, share)
+        left -= count
+    return _MOST
 
 
 def spread(repair: Any, X: Any) -> Any:

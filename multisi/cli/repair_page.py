@@ -128,7 +128,7 @@ def _done(
         "Values": "returned to their lattice"
         if repair.restore
         else "spread as they were moved, so that there is a way back",
-        "Carried along": ", ".join(map(_text, kept)),
+        "Carried along": ", ".join(_text(name or "(no name)") for name in kept),
         "Left out": f"{subject.dropped:,} rows with missing values" if subject.dropped else "",
         "Repair": _text(options.given or options.save or ""),
     }

@@ -47,29 +47,34 @@ def _distances(figures: Figures) -> bytes:
 
 
 def _densities(figures: Figures, column: str) -> bytes:
-    from multisi.fairness import plot_densities
+    from multisi.fairness import canvas, plot_densities
 
     one, other = (table[column].to_numpy() for table in (figures.spread, figures.after))
     rows = _central(one) & _central(other)
     if len(np.unique(figures.codes[rows])) < len(figures.groups):
         rows = np.ones(len(one), bool)
-    with plots.drawn(7.2, 2.9) as figure:
-        plot_densities(
+    with plots.drawn(8.2, 2.9) as figure:
+        axes = plot_densities(
             figures.spread[[column]][rows],
             figures.after[[column]][rows],
             sensitive_features=np.array(figures.groups, dtype=object)[figures.codes[rows]],
             column=column,
             ax=figure.subplots(1, 2),
         )
+        axes[1].get_legend().remove()  # Beside the curves it hides none, however many there are.
+        lines, names = axes[1].get_legend_handles_labels()
+        canvas.key(figure, handles=lines, labels=names, loc="outside right upper")
         return _small(plots.picture(figure, "png", _DPI))
 
 
 def _small(picture: bytes) -> bytes:
-    """A picture in few colours, which takes a third of the bytes."""
+    """A picture in 256 colours, which takes less than half of the bytes."""
     from PIL import Image  # It comes with matplotlib.
 
     buffer = io.BytesIO()
-    colours = Image.open(io.BytesIO(picture)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    colours = (
+        Image.open(io.BytesIO(picture)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    )
     colours.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 

@@ -77,14 +77,14 @@ def matrix(report: Report, figure: str = "energy_distance", format: str = "png")
     names = [_name(name) for name in places]
     size = min(_LARGE, max(4.0, 1.1 * len(names) + 2))
     size += 0.1 * max(map(len, names), default=0)
-    with _drawn(size, 0.8 * size) as chart:
+    with drawn(size, 0.8 * size) as chart:
         axis = chart.subplots()
         _fill(axis, chart, values)
         axis.set_xticks(range(len(names)), names, rotation=30, ha="right", parse_math=False)
         axis.set_yticks(range(len(names)), names, parse_math=False)
         axis.set(xlabel="target", ylabel="source")
         chart.suptitle(report.title(figure), fontsize=10, wrap=True)
-        return _bytes(chart, format)
+        return picture(chart, format)
 
 
 def _fill(axis: Any, chart: Any, values: "np.ndarray[Any, Any]") -> None:
@@ -130,7 +130,7 @@ def image_grid(
             f"rows of {lengths}."
         )
     tall = [max(len(x) / x.shape[1] for x in row) for row in images.values()]
-    with _drawn(2 * len(columns), 2.05 * sum(tall) + 0.2) as figure:
+    with drawn(2 * len(columns), 2.05 * sum(tall) + 0.2) as figure:
         axes = figure.subplots(
             len(images), len(columns), squeeze=False, gridspec_kw={"height_ratios": tall}
         )
@@ -142,7 +142,7 @@ def image_grid(
             line[0].set_ylabel(_name(name), fontsize=8, parse_math=False)
         for axis, name in zip(axes[0], columns, strict=True):
             axis.set_title(_name(name), fontsize=8, parse_math=False)
-        return _bytes(figure, format)
+        return picture(figure, format)
 
 
 def empty(width: float = 1, height: float = 1) -> Any:
@@ -162,7 +162,7 @@ def empty(width: float = 1, height: float = 1) -> Any:
 
 
 @contextmanager
-def _drawn(width: float, height: float) -> Iterator[Any]:
+def drawn(width: float, height: float) -> Iterator[Any]:
     """A figure, drawn without TeX, without warnings, and with the same names in every file."""
     empty()
     import matplotlib
@@ -173,10 +173,11 @@ def _drawn(width: float, height: float) -> Iterator[Any]:
         yield empty(width, height)
 
 
-def _bytes(figure: Any, format: str) -> bytes:
+def picture(figure: Any, format: str, dpi: int = 84) -> bytes:
+    """A figure as the bytes of a file of a format."""
     buffer = io.BytesIO()
     figure.savefig(
-        buffer, format=format, dpi=84, metadata=_UNDATED.get(format), bbox_inches="tight"
+        buffer, format=format, dpi=dpi, metadata=_UNDATED.get(format), bbox_inches="tight"
     )
     return buffer.getvalue()
 

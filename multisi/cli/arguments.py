@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 from multisi._version import __version__
 from multisi.cli import commands
+from multisi.cli.repair_options import add_repair
 from multisi.cli.table_options import add_columns, add_reading
 from multisi.cli.values import integer, number
 from multisi.errors import ConfigError
@@ -38,7 +39,7 @@ def parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"multisi {__version__}")
     parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     adders = (_add_demo, _add_fit, _add_transport, _add_evaluate, _add_inspect, _add_plugins)
-    for add in (*adders, _add_new_plugin):
+    for add in (*adders, _add_new_plugin, _add_repair):
         add(parsers)
     parser.commands = frozenset(parsers.choices)
     return parser
@@ -217,6 +218,12 @@ def _add_inspect(parsers: Any) -> None:
     parser = _add(parsers, "inspect", commands.inspect, "describe a model file")
     parser.add_argument("model", metavar="MODEL", help="model file, or checkpoint of a run")
     parser.add_argument("--json", action="store_true", help="print the description as JSON")
+
+
+def _add_repair(parsers: Any) -> None:
+    parser = _add(parsers, "repair", commands.repair, "repair a table for the groups of a column")
+    add_repair(parser)
+    _add_common(parser)
 
 
 def _add_plugins(parsers: Any) -> None:

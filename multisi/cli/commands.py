@@ -242,3 +242,10 @@ def new_plugin(options: argparse.Namespace) -> None:
     place = write_package(options.kind, options.name, options.out)
     shown = printable(str(place), 4000)
     print(f"{shown} is a package: pip install {shown}, then python -m pytest {shown}")
+
+
+def repair(options: argparse.Namespace) -> None:
+    """Repair a table, or undo it."""
+    from multisi.cli import repair
+
+    repair.run(options)

@@ -40,12 +40,9 @@ class Column(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """The kind and the parameters, as plain values."""
-        parts = {part.name: getattr(self, part.name) for part in fields(self)}  # type: ignore[arg-type]
-        plain = {
-            name: value.to_dict() if isinstance(value, Column) else value
-            for name, value in parts.items()
-        }
-        return {"kind": type(self).__name__, **plain}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        inner = {k: v.to_dict() for k, v in values.items() if isinstance(v, Column)}
+        return {"kind": type(self).__name__, **values, **inner}
 
 
 @dataclass(frozen=True)

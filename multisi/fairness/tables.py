@@ -175,7 +175,10 @@ def typed(table: Any, types: Sequence[str]) -> Any:
     for name, kind in zip(frame.columns, types, strict=True):
         dtype = known.get(kind) or getattr(nw, kind, None)
         if dtype is not None and dtype not in (nw.Object, nw.Unknown, nw.Enum):
-            frame = frame.with_columns(nw.col(name).cast(dtype))
+            column = nw.col(name)
+            if dtype.is_integer() and frame[name].dtype.is_float():
+                column = column.round(0)  # A whole number that was moved back is nearly whole.
+            frame = frame.with_columns(column.cast(dtype))
     return frame.to_native()
 
 

@@ -39,7 +39,7 @@ def read(path: Any, how: Reading) -> Samples:
 
 
 def _read(path: Any, file: BinaryIO, how: Reading) -> Samples:
-    with _lines(path, file) as lines:
+    with lines_of(path, file) as lines:
         numbered = list(itertools.islice(lines, LOOKED_AT + 1))
     if not numbered:
         raise DataError(f"{str(path)!r} must hold samples; got an empty file.")
@@ -80,7 +80,7 @@ def _text(file: BinaryIO) -> Iterator[io.TextIOWrapper]:
 
 
 @contextlib.contextmanager
-def _lines(path: Any, file: BinaryIO) -> Iterator[Iterator[tuple[int, list[str]]]]:
+def lines_of(path: Any, file: BinaryIO) -> Iterator[Iterator[tuple[int, list[str]]]]:
     """The lines of a file, as number and cells; empty ones are left out, save of one column."""
 
     def lines(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
@@ -172,12 +172,12 @@ def _exact(path: Any, file: BinaryIO, header: bool, roles: Roles) -> _Parsed:
     numbers, numbered, rounded = array.array("d"), array.array("q"), set[int]()
     count = len(roles.features) + len(roles.others)
     texts: dict[int, list[str]] = {place: [] for place in roles.others}
-    with _lines(path, file) as lines:
+    with lines_of(path, file) as lines:
         if header:
             next(lines)
         for number, cells in lines:
             if len(cells) != count:
-                raise _ragged(path, number, cells, count)
+                raise ragged(path, number, cells, count)
             for place, kept in texts.items():
                 kept.append(cells[place])
             chosen = [cells[place] for place in roles.features] if texts else cells
@@ -192,7 +192,7 @@ def _exact(path: Any, file: BinaryIO, header: bool, roles: Roles) -> _Parsed:
     return _Parsed(rows.reshape(-1, len(roles.features)), texts, numbered)
 
 
-def _ragged(path: Any, line: int, cells: Sequence[str], count: int) -> DataError:
+def ragged(path: Any, line: int, cells: Sequence[str], count: int) -> DataError:
     """The error for a line of another number of cells than the first."""
     hint = "Each line must have as many cells as the first."
     if count == 1:

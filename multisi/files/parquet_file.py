@@ -82,7 +82,7 @@ def of_frame(path: Any, frame: Any, how: Reading) -> Samples:
         rows,
         roles.named(),
         aside=tuple(Column(place, names[place], frame.iloc[:, place]) for place in roles.others),
-        index=None if keep is None and _only_counts(frame.index) else frame.index,
+        index=None if keep is None and only_counts(frame.index) else frame.index,
         found=roles.found,
         **roles.values(path, given, () if roles.labels is None else frame.iloc[:, roles.labels]),
     )
@@ -109,7 +109,7 @@ def _is_rounded(column: Any) -> bool:
     )
 
 
-def _only_counts(index: Any) -> bool:
+def only_counts(index: Any) -> bool:
     """Whether an index holds nothing but the numbers of the rows."""
     plain = index.nlevels == 1 and index.name is None and index.dtype.kind in "iu"
     return plain and bool(np.array_equal(index, np.arange(len(index))))

@@ -64,15 +64,18 @@ class Constant(Column):
 class Continuous(Column):
     """Values that hardly repeat, and atoms between them.
 
-    An atom at $a$ is spread over $[a, a + w)$, and all values above are moved up by $w$.
+    An atom at $a$ is spread over $[a, a + w)$, and all values above are moved up by $w$; then all
+    are moved down again, so that the median hardly moves.
 
     Arguments:
         atoms: Values with an atom, in order.
         rooms: The room of each.
+        down: How far all are moved down.
     """
 
     atoms: tuple[float, ...] = ()
     rooms: tuple[float, ...] = ()
+    down: float = 0.0
 
     def spread(self, values: Array, u: Array) -> Array:
         """Coordinates of values."""
@@ -84,11 +87,11 @@ class Continuous(Column):
             there = atoms[at] == values
             inside = _EDGE + (1 - 2 * _EDGE) * u[:, 0]
             moved = moved + np.where(there, rooms[at] * inside, 0.0)
-        return moved[:, None]
+        return (moved - self.down)[:, None]
 
     def restore(self, coordinates: Array) -> Array:
         """Values of coordinates."""
-        y = coordinates[:, 0]
+        y = coordinates[:, 0] + self.down
         if not self.atoms:
             return y
         atoms, rooms = np.array(self.atoms), np.array(self.rooms)
@@ -111,12 +114,14 @@ class Lattice(Column):
         offset: $o$, a whole number.
         step: $s$, a whole number.
         decimals: $d$.
+        single: Whether values are rounded to float32.
         edges: $e_0 < e_1 < …$, one more than values from the least to the largest.
     """
 
     offset: int
     step: int
     decimals: int
+    single: bool
     edges: tuple[float, ...]
 
     def spread(self, values: Array, u: Array) -> Array:
@@ -140,7 +145,8 @@ class Lattice(Column):
 
     def value(self, i: Array) -> Array:
         """The value of a number on the lattice."""
-        return (self.offset + self.step * i) / 10**self.decimals
+        value = (self.offset + self.step * i) / 10**self.decimals
+        return value.astype(np.float32).astype(float) if self.single else value
 
     @property
     def _width(self) -> float:
@@ -229,7 +235,9 @@ def detect(values: Array, dequantize: bool = True) -> Column:
     if dequantize:
         grid = lattice.of(values)
         found = (
-            _with_atoms(values) if grid is None else Lattice(*grid, lattice.edges(values, *grid))
+            _with_atoms(values)
+            if grid is None
+            else Lattice(*grid, lattice.edges(values, *grid[:3]))
         )
     coordinates = found.spread(values, np.full((len(values), 1), 0.5))[:, 0]
     low, middle, high = np.quantile(coordinates, [_CENTRAL[0], 0.5, _CENTRAL[1]])
@@ -242,7 +250,7 @@ def detect(values: Array, dequantize: bool = True) -> Column:
 
 
 def _with_atoms(values: Array) -> Continuous:
-    """The atoms of a column, with rooms in which they are as dense as the other values."""
+    """The atoms of a column, with rooms in which they are about as dense as the other values."""
     levels, counts = np.unique(values, return_counts=True)
     large = (counts >= _ATOM * len(values)) & (counts >= _ATOM_ROWS)
     atoms, rest = levels[large], values[np.isin(values, levels[~large])]
@@ -250,5 +258,6 @@ def _with_atoms(values: Array) -> Continuous:
         return Continuous()
     spread = np.ptp(np.quantile(rest, _CENTRAL)) / 0.8 if len(rest) > 1 else 0.0
     spread = spread if spread > 0 else np.ptp(levels)
-    rooms = spread * counts[large] / max(len(rest), 0.1 * len(values))
-    return Continuous(tuple(atoms.tolist()), tuple(rooms.tolist()))
+    rooms = spread * counts[large] / len(values)
+    below = rooms[atoms < np.median(values)].sum() + rooms[atoms == np.median(values)].sum() / 2
+    return Continuous(tuple(atoms.tolist()), tuple(rooms.tolist()), float(below))

@@ -15,8 +15,10 @@ _ALIKE, _SLIGHT = 0.25, 0.02
 share of the mean."""
 
 
-def of(values: Array) -> tuple[int, int, int] | None:
+def of(values: Array) -> tuple[int, int, int, bool] | None:
     r"""Whole numbers $o, s, d$ with all values in $(o + s \mathbb{N}) / 10^d$, or `None`.
+
+    The last entry says whether the values are those only after they are rounded to float32.
 
     The values are found again bit for bit, because a quotient of whole numbers is rounded as the
     text of a number is.
@@ -25,11 +27,17 @@ def of(values: Array) -> tuple[int, int, int] | None:
         values: The values, float64, shape `(n,)`.
     """
     levels = np.unique(values)
+    with np.errstate(over="ignore"):
+        single = np.array_equal(levels.astype(np.float32).astype(float), levels)
     for decimals in range(_DECIMALS + 1):
         whole = np.rint(levels * 10.0**decimals)
         if np.abs(whole).max() >= _LARGE:
             return None
-        if np.array_equal(whole / 10**decimals, levels):
+        exact = whole / 10**decimals
+        if np.array_equal(exact, levels):
+            single = False
+            break
+        if single and np.array_equal(exact.astype(np.float32).astype(float), levels):
             break
     else:
         return None
@@ -38,7 +46,7 @@ def of(values: Array) -> tuple[int, int, int] | None:
     points = (numbers[-1] - numbers[0]) // step + 1
     if points > _MOST or step / 10**decimals < _FINE * values.std():
         return None
-    return int(numbers[0]), step, decimals
+    return int(numbers[0]), step, decimals, single
 
 
 def edges(values: Array, offset: int, step: int, decimals: int) -> tuple[float, ...]:

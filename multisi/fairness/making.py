@@ -12,7 +12,7 @@ from multisi.fairness.selection import Maker, Selection, select
 
 Array = Any
 FIELDS = ("auto", "affine", "quantile", "flow")
-_ROWS, _GROUP = 500, 50
+_ROWS, _GROUP = 1000, 200
 _BATCH = 1024
 """Rows of a batch: of low dimension, so that a step hardly takes longer than with fewer."""
 CLOSED: dict[str, Maker] = {"affine": Affine.of, "quantile": Quantile.of}

@@ -1,4 +1,4 @@
-"""The choice of a map by what rows that it was not fitted on tell of their group."""
+"""The choice of a map by what its rows tell of their group."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from multisi.fairness.maps import GroupMap
+from multisi.fairness.probe import leakage
 
 Array = Any
 Maker = Callable[[Sequence[Array]], GroupMap]
-_HELD_OUT, _LEAST = 0.25, 8
-"""Share of rows held out, and rows of the smallest group with which any are."""
+_KEPT, _LEAST = 0.75, 8
+"""Share of rows that candidates are made of; rows of the smallest group with which all are not."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Selection:
 
     Arguments:
         name: The name of the map; `"none"` if no map is better than none.
-        leakage: The leakage of each candidate on held-out rows, by name.
+        leakage: The leakage of each candidate, by name.
         error: The standard error of a leakage.
         reason: Why it was chosen.
     """
@@ -37,7 +38,10 @@ ONE_GROUP = Selection("none", {}, float("nan"), "there is one group, or no colum
 def select(
     rows: Sequence[Array], alpha: Array, makers: Mapping[str, Maker], seed: int
 ) -> Selection:
-    """The map with the lowest leakage, or the first that is as good but for chance.
+    """The simplest map whose rows tell less of their group than those of simpler maps.
+
+    Maps are made of three quarters of the rows; what all rows tell is then cross-fitted. A map
+    that knows some rows by heart leaves the others behind, and so tells their group.
 
     Arguments:
         rows: The rows of each group.
@@ -45,42 +49,30 @@ def select(
         makers: Name to a function that makes a map of rows of each group, the simplest first.
         seed: Seed of the split and of the probe.
     """
-    first = next(iter(makers))
-    if min(map(len, rows)) < _LEAST:
-        few = min(map(len, rows))
-        return Selection(
-            first, {}, float("nan"), f"a group has {few} rows, of which none can be held out"
-        )
+    fewest = min(map(len, rows))
+    if fewest < _LEAST:
+        reason = f"a group has {fewest} rows, of which none can be held out"
+        return Selection(next(iter(makers)), {}, float("nan"), reason)
     source = np.random.default_rng(seed)
-    orders = [source.permutation(len(x)) for x in rows]
-    cuts = [max(2, round(_HELD_OUT * len(x))) for x in rows]
-    held = [x[order[:cut]] for x, order, cut in zip(rows, orders, cuts, strict=True)]
-    kept = [x[order[cut:]] for x, order, cut in zip(rows, orders, cuts, strict=True)]
-    found = {"none": _leakage(kept, held, seed)}
+    kept = [x[source.permutation(len(x))[: round(_KEPT * len(x))]] for x in rows]
+    groups = np.repeat(np.arange(len(rows)), [len(x) for x in rows])
+
+    def told(moved: Sequence[Array]) -> float:
+        return leakage(np.concatenate(moved), sensitive_features=groups, cv=3, random_state=seed)
+
+    found, corners = {"none": told(rows)}, np.eye(len(rows))
     for name, make in makers.items():
         made = make(kept)
-        found[name] = _leakage(_moved(made, kept, alpha), _moved(made, held, alpha), seed)
-    k = len(rows)
-    error = float(np.sqrt(sum(0.25 / cut for cut in cuts)) / k)
-    best = min(found.values())
-    name = next(name for name in (*makers, "none") if found[name] <= best + error)
-    told = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
-    reason = f"leakage of held-out rows (chance {1 / k:.3f}, error {error:.3f}): {told}"
-    return Selection(name, found, error, reason)
-
-
-def _moved(made: GroupMap, rows: Sequence[Array], alpha: Array) -> list[Array]:
-    corners = np.eye(len(rows))
-    return [made.move(x, corner, alpha) for x, corner in zip(rows, corners, strict=True)]
-
-
-def _leakage(train: Sequence[Array], test: Sequence[Array], seed: int) -> float:
-    """The balanced accuracy on test rows of a probe that is fitted on others."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import balanced_accuracy_score
-
-    groups = [np.repeat(np.arange(len(part)), [len(x) for x in part]) for part in (train, test)]
-    share = np.bincount(groups[0])[groups[0]]
-    probe = HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, random_state=seed)
-    probe.fit(np.concatenate(train), groups[0], sample_weight=1 / share)
-    return float(balanced_accuracy_score(groups[1], probe.predict(np.concatenate(test))))
+        found[name] = told(
+            [made.move(x, corner, alpha) for x, corner in zip(rows, corners, strict=True)]
+        )
+    error = float(np.sqrt(sum(0.25 / len(x) for x in rows)) / len(rows))
+    # Below chance all are alike: rows that were made equal mislead the probe.
+    above = {name: max(value, 1 / len(rows)) for name, value in found.items()}
+    chosen = next(iter(makers))
+    for name in (*makers, "none"):
+        if above[name] < above[chosen] - error:
+            chosen = name
+    listed = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+    reason = f"cross-fitted leakage (chance {1 / len(rows):.3f}, error {error:.3f}): {listed}"
+    return Selection(chosen, found, error, reason)

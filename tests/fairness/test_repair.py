@@ -190,7 +190,7 @@ def test_the_choice_is_told():
     rows = np.concatenate([RNG.normal(size=(200, 2)), RNG.normal(size=(200, 2)) * 3 + 5])
     s = np.repeat([0, 1], 200)
     repair = made("auto", rows, s)
-    assert repair.field_ == "affine" and "leakage of held-out rows" in repair.reason_
+    assert repair.field_ == "affine" and "cross-fitted leakage" in repair.reason_
 
 
 def test_few_rows_and_many_columns():

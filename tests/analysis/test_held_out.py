@@ -155,7 +155,8 @@ def test_distances_in_standardised_units():
         report = evaluate(still, data, units=units)
         assert report.units == report.to_dict()["units"] == units
         assert f"in {units} units" in str(report) and f"units={units!r}" in repr(report)
-        same = evaluate(still, {"a": A, "b": B}, units=units)
+        apart = torch.tensor([1e3, 1.0])  # So that each feature has its own unit here too.
+        same = evaluate(still, {"a": A * apart, "b": B * apart}, units=units)
         equal = report.pairs[0].energy_distance == pytest.approx(
             same.pairs[0].energy_distance, rel=1e-3
         )

@@ -70,6 +70,15 @@ class Moments:
             return None
         return torch.where(self.varies, torch.nan, self.least)
 
+    @property
+    def pictures(self) -> bool:
+        """Whether vectors are like flattened pictures.
+
+        Features are of one kind, and a tenth has one value mostly, as pixels at the border have.
+        """
+        idle = self.idle[self.varies] > 0.5
+        return self.mean.ndim == 1 and _alike(self) and bool(10 * idle.sum() >= len(idle))
+
     def over(self, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Mean and variance over axes of the event that have length one in `shape`."""
         mean = self._mean_over(self.mean, shape)

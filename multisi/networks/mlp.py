@@ -11,7 +11,7 @@ from multisi.errors import ConfigError, ShapeError
 PRESETS = {"small": (64, 3, 32), "medium": (128, 3, 64), "large": (512, 4, 128)}
 """The width, the depth and the units of the embedding, by name."""
 _MANY = 32
-"""Number of features from which on waves make a network rough, and noise keeps it smooth."""
+"""Number of features from which on waves make a network rough."""
 _LAYER = 2**14
 """What a layer needs besides its weights, as a number of weights."""
 _NEAR = 1e-3
@@ -27,8 +27,9 @@ class MLP(nn.Module):
     the condition.
 
     Samples of many features are few for their dimension. A network then learns single samples by
-    heart, unless it is kept smooth: it gets no waves, and in training the state is blurred by
-    normal noise. What the noise covers is left where it is by a transport.
+    heart, unless it is kept smooth: it gets no waves. In training the state may be blurred by
+    normal noise as well, which suits flattened pictures; what the noise covers is left where it is
+    by a transport.
 
     Arguments:
         event_shape: Shape of one sample, `event`; samples other than vectors are flattened.
@@ -41,7 +42,7 @@ class MLP(nn.Module):
         preset: The sizes to use where none are given: `"small"`, `"medium"` or `"large"`; `None`
             for a size that suits the number of features.
         blur: Standard deviation of the noise that blurs the state in training, in standardised
-            units; `None` for 0, or .45 from 32 features on.
+            units. `fit` blurs flattened pictures by .45 where no marginal is noise.
 
     Raises:
         ConfigError: a size is not an integer, is too small, or needs more memory than there is;
@@ -63,7 +64,7 @@ class MLP(nn.Module):
         frequencies: int | None = None,
         condition: int = 0,
         preset: str | None = None,
-        blur: float | None = None,
+        blur: float = 0.0,
     ) -> None:
         super().__init__()
         size = math.prod(event_shape)
@@ -78,7 +79,7 @@ class MLP(nn.Module):
         many = size >= _MANY
         waves = (0 if many else 32) if frequencies is None else frequencies
         waves = checks.integer(waves, "frequencies", least=0)
-        self.blur = checks.number((0.45 if many else 0.0) if blur is None else blur, "blur")
+        self.blur = checks.number(blur, "blur")
         each = width * (width + 2 * embedding) + _LAYER
         _check_size(width * (size + 2 * waves) + depth * each + size * (waves + marginals * width))
         self.frequencies = nn.Linear(size, waves, bias=False) if waves else None

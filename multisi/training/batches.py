@@ -14,6 +14,7 @@ from multisi.couplings import Coupling
 from multisi.couplings.choice import choose
 from multisi.data.conditions import Conditions
 from multisi.data.marginals import Marginal, StandardNormal
+from multisi.data.moments import Moments
 from multisi.data.prepare import prepare
 from multisi.data.standardiser import Standardiser
 from multisi.errors import ConfigError, DataError, MultisiError, ShapeError
@@ -25,6 +26,8 @@ from multisi.training.objective import Batch
 from multisi.training.simplex_law import SimplexLaw
 
 _LOG = logging.getLogger("multisi")
+_MANY, _BLUR = 32, 0.45
+"""Flattened pictures of so many pixels are blurred by so much in training, where none is noise."""
 _TOGETHER = 64
 """Number of steps whose points of the simplex are drawn in one call."""
 
@@ -144,6 +147,13 @@ class Batches:
         """
         if isinstance(network, str) and self.conditions is not None:
             options = {"condition": self.conditions.size, **options}
+        if (
+            isinstance(network, str)
+            and network == "mlp"
+            and self.noise is None
+            and self._like_pictures()
+        ):
+            options = {"blur": _BLUR, **options}
         with seeds.global_generators(self.seed, self.device):
             means = means_of(network, options, self.event_shape, len(self.names))
         self.plugins += _records("network", network)
@@ -153,6 +163,11 @@ class Batches:
         means.constants = self.standardiser.constants
         self.dtype, self._points = means.reference.dtype, None
         return means
+
+    def _like_pictures(self) -> bool:
+        """Whether samples are flattened pictures of many pixels."""
+        many = len(self.event_shape) == 1 and self.event_shape[0] >= _MANY
+        return many and Moments.of(self.data).pictures
 
     def model(self, means: ConditionalMeans) -> Model:
         """The model of trained means.

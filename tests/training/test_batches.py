@@ -37,3 +37,19 @@ def test_plans_are_in_the_units_of_fit():
 
     assert total("whole") < 0.999 * total("features")
     assert total("whole", coupling_options={"units": "features"}) == total("features")
+
+
+def test_flattened_pictures_without_noise_are_blurred():
+    """Noise on the state keeps a network smooth, but spoils what is drawn from a normal."""
+    source = torch.Generator().manual_seed(0)
+    pixels = torch.rand(300, 64, generator=source)
+    pixels[:, :10] *= torch.rand(300, 10, generator=source) < 0.02
+    normal = torch.randn(300, 64, generator=source)
+
+    def blur(**data):
+        return training.Batches(data).means("mlp").network.blur
+
+    assert blur(a=pixels, b=pixels.flip(0)) > 0
+    assert blur(a=pixels, b=pixels.flip(0), z=multisi.StandardNormal()) == 0
+    assert blur(a=normal, b=normal + 1) == 0
+    assert blur(a=pixels[:, :20], b=pixels[:, :20]) == 0

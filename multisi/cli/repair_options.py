@@ -2,7 +2,8 @@
 
 import argparse
 
-from multisi.cli.values import integer, number
+from multisi.cli.table_options import add_limits
+from multisi.cli.values import number
 from multisi.errors import ConfigError
 
 _COLUMNS = {
@@ -39,18 +40,7 @@ def add_repair(parser: argparse.ArgumentParser) -> None:
         help="a column that identifies the rows, by name or by place as #1, may be repeated; none "
         "if all columns are features",
     )
-    parser.add_argument(
-        "--missing",
-        choices=("refuse", "drop"),
-        default="refuse",
-        help="what to do with rows that have missing values (default: refuse)",
-    )
-    parser.add_argument(
-        "--max-bytes",
-        type=integer,
-        metavar="N",
-        help="bytes that a file may expand to (default: 512 MiB, or 100 times its size)",
-    )
+    add_limits(parser)
 
 
 def _add_repairing(parser: argparse.ArgumentParser) -> None:

@@ -22,6 +22,11 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         help="a column to keep aside, by name or by place as #1, may be repeated; none if all "
         "columns are features",
     )
+    add_limits(parser)
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """What to do with missing values and with files that are too large."""
     parser.add_argument(
         "--missing",
         choices=("refuse", "drop"),

@@ -1,12 +1,13 @@
 """What a fitted repair consists of: columns, groups, and the map between their laws."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from multisi.errors import DataError
+from multisi.errors import DataError, DataWarning
 from multisi.fairness import rowwise, targets
 from multisi.fairness.coordinates import Coordinates
 from multisi.fairness.groups import distinct, warn_of_small
@@ -16,6 +17,8 @@ from multisi.fairness.selection import ONE_GROUP, Selection
 from multisi.fairness.tables import Schema
 
 Array = Any
+_LARGEST = 1e100
+"""Largest size of a value, whose square and that of others can be added."""
 
 
 @dataclass
@@ -137,13 +140,32 @@ def check_finite(values: Array, schema: Schema, keys: Array | None = None) -> No
     Raises:
         DataError: one is not; the message names its column, and its group if that is known.
     """
-    rows, columns = np.nonzero(~np.isfinite(values))
+    rows, columns = np.nonzero(~(np.abs(values) <= _LARGEST))
     if not len(rows):
         return
     row, j = int(rows[0]), int(columns[0])
     what = "NaN" if np.isnan(values[row, j]) else "infinity"
+    what = "a value beyond 1e100" if np.isfinite(values[row, j]) else what
     group = "" if keys is None else f" of group {keys[row]!r}"
     raise DataError(
         f"Input X contains {what}: {schema.called(j)} in row {row}{group}, and {len(rows) - 1} "
         "more values. Fill them in, or leave these rows out."
     )
+
+
+def warn_of_groups(values: Array, schema: Schema, keys: Array) -> None:
+    """Warn of columns with a value of its own for each group: they are the sensitive feature."""
+    groups = [values[keys == group] for group in distinct(keys)]
+    if len(groups) < 2:
+        return
+    same = np.all([(rows == rows[0]).all(0) for rows in groups], 0)
+    firsts = np.sort([rows[0] for rows in groups], 0)
+    told = np.flatnonzero(same & (np.diff(firsts, axis=0) > 0).all(0))
+    if len(told):
+        warnings.warn(
+            f"{', '.join(map(schema.called, told.tolist()))}: each group has a value of its own there, as "
+            "the sensitive feature has. Leave it out of the features; it is given by "
+            "sensitive_features.",
+            DataWarning,
+            stacklevel=3,
+        )

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from multisi.common import checks
 from multisi.fairness import tables
 from multisi.fairness.core import check_finite
 from multisi.fairness.table_estimator import TableEstimator
@@ -45,13 +46,14 @@ class Counterfactuals(TableEstimator):
             X: The table.
             from_: The group of the rows, or of each row.
             to: The group that they are moved to.
-            n_points: Number of tables; the first is `X`.
+            n_points: Number of tables, at least 2; the first is `X`.
             row_ids: Identifiers of the rows; the index of a DataFrame or their places by default.
         """
         check_is_fitted(self)
         values, _ = self._read(X, reset=False)
         check_finite(values, self.core_.schema)
         n = len(values)
+        checks.integer(n_points, "n_points", least=2)
         codes, goal = self._codes(_one_each(from_, n), n), self._codes(_one_each(to, n), n)
         plain = self.core_.plain(values, restore=True)
         if self.core_.map is None:

@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from multisi.fairness import saved, tables, targets
-from multisi.fairness.core import Core, check_finite
+from multisi.fairness.core import Core, check_finite, warn_of_groups
 from multisi.fairness.counterfactuals import Counterfactuals
 from multisi.fairness.groups import ordered, read_groups
 from multisi.fairness.making import Making
@@ -131,6 +131,7 @@ class BarycentricRepair(TransformerMixin, Counterfactuals):  # type: ignore[misc
             np.zeros(len(values), int) if nameless else sensitive_features, len(values)
         )
         check_finite(values, schema, None if nameless else keys)
+        warn_of_groups(values, schema, keys)
         seed = int(check_random_state(self.random_state).randint(2**31))
         core = Core.of(schema, values, keys, ordered(sensitive_features), making, seed)
         core.nameless = nameless

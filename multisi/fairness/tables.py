@@ -78,6 +78,11 @@ class Schema:
 
     def _number(self, column: Array, j: int) -> Array:
         if (levels := self.levels[j]) is None:
+            if column.dtype.kind in "mM":
+                raise DataError(
+                    f"{_called(self.names, j)} must have numbers; got times. Make them numbers, "
+                    "such as days since a date, or leave it out."
+                )
             try:
                 return np.asarray(column, dtype=np.float64)
             except (TypeError, ValueError):
@@ -111,7 +116,10 @@ class Schema:
 
 def as_frame(table: Any) -> Any:
     """A frame of pandas, polars or another library that narwhals knows; `None` for an array."""
-    found = nw.from_native(table, eager_only=True, pass_through=True)
+    try:
+        found = nw.from_native(table, eager_only=True, pass_through=True)
+    except nw.exceptions.DuplicateError as error:
+        raise DataError(f"The columns of a table must have different names: {error}") from None
     return found if isinstance(found, nw.DataFrame) else None
 
 

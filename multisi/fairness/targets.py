@@ -27,7 +27,7 @@ def resolve(target: Any, groups: Sequence[Any], weights: Array) -> Array:
     if isinstance(target, Mapping):
         point = np.zeros(len(groups))
         for group, weight in target.items():
-            point[place_of(group, places, "target")] = weight
+            point[place_of(group, places, "target")] = _numbers(weight)
         return _checked(point)
     if isinstance(target, str) or np.ndim(target) == 0:
         if _known(target, places):
@@ -40,7 +40,7 @@ def resolve(target: Any, groups: Sequence[Any], weights: Array) -> Array:
             f"target must be 'prior', 'uniform', a group, a dict of weights or coordinates; got "
             f"{target!r}. The groups are {', '.join(map(repr, groups))}."
         )
-    point = np.asarray(target, float)
+    point = _numbers(target)
     if point.shape != (len(groups),):
         raise ConfigError(
             f"target must have a coordinate for each of the {len(groups)} groups; got shape "
@@ -82,6 +82,13 @@ def _known(group: Any, places: Mapping[Any, int]) -> bool:
         return group in places
     except TypeError:
         return False
+
+
+def _numbers(given: Any) -> Array:
+    try:
+        return np.asarray(given, float)
+    except (TypeError, ValueError):
+        raise ConfigError(f"The weights of a target must be numbers; got {given!r}.") from None
 
 
 def _checked(point: Array) -> Array:

@@ -6,7 +6,6 @@ import importlib
 import io
 import itertools
 import math
-import os
 import pathlib
 import re
 import warnings
@@ -20,8 +19,7 @@ from multisi.common import checks
 from multisi.common.features import listed
 from multisi.errors import ConfigError, DataError, DataWarning
 from multisi.files.csv_file import lines_of, ragged
-from multisi.files.numpy_file import check_size
-from multisi.files.parquet_file import only_counts
+from multisi.files.parquet_file import only_counts, whole
 from multisi.files.regular import open_regular
 from multisi.files.samples import Array, Reading
 from multisi.files.tables import BLANK, EXACT, is_missing, is_number, is_rounded, shown
@@ -227,15 +225,7 @@ def _of_csv(path: Any) -> Table:
 
 
 def _of_parquet(path: Any, how: Reading) -> Table:
-    pandas, parquet = (importlib.import_module(name) for name in ("pandas", "pyarrow.parquet"))
-    with open_regular(path) as opened:
-        with parquet.ParquetFile(opened) as file:
-            about = file.metadata
-            pages = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
-            size = max(8 * about.num_rows * about.num_columns, pages)
-            check_size(path, size, os.fstat(opened.fileno()).st_size, how)
-        opened.seek(0)
-        frame = pandas.read_parquet(opened, engine="pyarrow")
+    frame, _ = whole(path, how)
     if frame.columns.nlevels > 1:
         raise DataError(f"{str(path)!r} must have one row of names; got {frame.columns.nlevels}.")
     frame.columns = [str(name) for name in frame.columns]

@@ -19,11 +19,11 @@ _OWN = {b"pandas", b"ARROW:schema"}
 """Entries of a file that pandas and pyarrow write and read themselves."""
 
 
-def read(path: Any, how: Reading) -> Samples:
-    """Samples from a parquet file.
+def whole(path: Any, how: Reading) -> tuple[Any, set[Any]]:
+    """The DataFrame of a parquet file, and the names of the entries of its schema.
 
     Raises:
-        DataError: the file is damaged or too large, or its columns are not numbers.
+        DataError: the file is too large.
         ImportError: pandas or pyarrow is not installed.
     """
     pandas, parquet = (importlib.import_module(name) for name in ("pandas", "pyarrow.parquet"))
@@ -33,9 +33,20 @@ def read(path: Any, how: Reading) -> Samples:
             pages = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
             size = max(8 * about.num_rows * about.num_columns, pages)
             check_size(path, size, os.fstat(opened.fileno()).st_size, how)
-            lost = sorted(set(file.schema_arrow.metadata or {}) - _OWN)
+            entries = set(file.schema_arrow.metadata or {})
         opened.seek(0)
-        frame = pandas.read_parquet(opened, engine="pyarrow")
+        return pandas.read_parquet(opened, engine="pyarrow"), entries
+
+
+def read(path: Any, how: Reading) -> Samples:
+    """Samples from a parquet file.
+
+    Raises:
+        DataError: the file is damaged or too large, or its columns are not numbers.
+        ImportError: pandas or pyarrow is not installed.
+    """
+    frame, entries = whole(path, how)
+    lost = sorted(entries - _OWN)
     if lost:
         warnings.warn(
             f"{str(path)!r}: its entries {', '.join(map(repr, lost))} are not kept.",

@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pandas
+import polars
 import pytest
 from scipy.stats import ks_2samp
 from scipy.stats import wasserstein_distance as scipy_w1
@@ -77,7 +78,6 @@ def test_a_constant_column_has_no_distance(metric):
 
 @pytest.mark.parametrize("metric", [*METRICS, fairness.leakage])
 def test_tables_of_all_kinds_give_the_same(metric):
-    polars = pytest.importorskip("polars")
     table = pandas.DataFrame(X, columns=["u", "v"])
     expected = metric(X, sensitive_features=GROUPS)
     lists = {"u": X[:, 0].tolist(), "v": X[:, 1].tolist()}

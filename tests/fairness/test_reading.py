@@ -2,6 +2,7 @@ import datetime
 
 import numpy as np
 import pandas
+import polars
 import pytest
 
 from multisi.errors import DataError
@@ -43,7 +44,6 @@ def test_levels_of_two_tables_are_the_same():
 
 
 def test_frames_of_other_libraries():
-    polars = pytest.importorskip("polars")
     lists = {"n": [1, 2], "t": ["b", "a"], "c": ["y", "x"]}
     frame = polars.DataFrame(lists).with_columns(polars.col("c").cast(polars.Categorical))
     (found,) = read(frame)

@@ -113,9 +113,8 @@ def test_a_row_is_repaired_in_the_same_way_in_any_batch():
 
 def test_equal_rows_get_noise_of_their_own():
     X = pd.DataFrame({"n": np.repeat([0, 1, 2], N // 3), "m": np.tile([0, 1], N // 2)})
-    Z = made("affine", X, np.tile(["a", "b"], N // 2)).transform(
-        X, sensitive_features=np.tile(["a", "b"], N // 2)
-    )
+    groups = np.tile(["a", "a", "b", "b"], N // 4)
+    Z = made("affine", X, groups).transform(X, sensitive_features=groups)
     assert Z["n"].nunique() == N
 
 
@@ -280,6 +279,26 @@ def test_bad_input():
         made("affine", X, S[:-1])
     with pytest.warns(DataWarning, match="without sensitive_features"):
         BarycentricRepair().fit(X).transform(X, sensitive_features=S)
+
+
+def test_more_bad_input():
+    X = table()[["age", "size"]]
+    with pytest.raises(DataError, match="a value beyond 1e100: Column 'size'"):
+        made("affine", X.assign(size=X["size"] * 1e300))
+    with pytest.raises(DataError, match="Column 'day' must have numbers; got times"):
+        made("affine", X.assign(day=pd.Timestamp("2020-01-01")))
+    with pytest.raises(DataError, match="must have different names"):
+        made("affine", pd.concat([X, X], axis=1))
+    with pytest.raises(ConfigError, match="must be numbers; got 'x'"):
+        made("affine", X, target={"a": "x"})
+    with pytest.raises(ConfigError, match="must be numbers"):
+        made("affine", X, target=["a", "b", "c"])
+    with pytest.raises(ConfigError, match="n_points must be an integer of at least 2"):
+        made("affine", X).path(X, from_=S, to="a", n_points=1)
+    with pytest.raises(DataError, match=r"NaN: Column 'age' in row 3"):
+        made("affine", X.astype({"age": "Int64"}).mask(np.arange(N)[:, None] == [3, -1]))
+    with pytest.warns(DataWarning, match="Column 'group': each group has a value of its own"):
+        made("affine", X.assign(group=G))
 
 
 def test_unseen_groups_may_stay_as_they_are():

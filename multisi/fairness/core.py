@@ -162,10 +162,10 @@ def warn_of_groups(values: Array, schema: Schema, keys: Array) -> None:
     firsts = np.sort([rows[0] for rows in groups], 0)
     told = np.flatnonzero(same & (np.diff(firsts, axis=0) > 0).all(0))
     if len(told):
+        names = ", ".join(map(schema.called, told.tolist()))
         warnings.warn(
-            f"{', '.join(map(schema.called, told.tolist()))}: each group has a value of its own there, as "
-            "the sensitive feature has. Leave it out of the features; it is given by "
-            "sensitive_features.",
+            f"{names}: each group has a value of its own there, as the sensitive feature has. "
+            "Leave it out of the features; it is given by sensitive_features.",
             DataWarning,
             stacklevel=3,
         )

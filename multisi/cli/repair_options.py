@@ -67,7 +67,7 @@ def _add_repairing(parser: argparse.ArgumentParser) -> None:
 def _add_fitting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--field",
-        choices=("auto", "affine", "quantile", "flow"),
+        choices=("auto", "affine", "quantile", "copula", "flow"),
         help="the map (default: auto, the simplest that tells least of the groups)",
     )
     parser.add_argument(
@@ -110,7 +110,7 @@ def check(options: argparse.Namespace) -> None:
             if getattr(options, name):
                 why = "does not go with" if name in _REPAIRING else "is settled by the repair of"
                 raise ConfigError(f"--{name.replace('_', '-')} {why} {mode}; leave it out.")
-    if options.exact and options.field in ("affine", "quantile"):
+    if options.exact and options.field in ("affine", "quantile", "copula"):
         raise ConfigError(
             f"--exact is for a flow; --field {options.field} is exact. Leave it out."
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from multisi.couplings import OptimalTransport
 from multisi.data.marginals import Marginal
 from multisi.fairness.maps import GroupMap
 from multisi.model import Model
@@ -14,6 +15,10 @@ from multisi.model import load as load_model
 from multisi.training import SimplexLaw, fit
 
 Array = Any
+_ALONG = 9.0
+"""Share of the ways from the groups to the target, in that of all other points."""
+_RATE = 5e-3
+"""Learning rate: maps of few columns bear one that is larger than for other data."""
 
 
 class Flow(GroupMap):
@@ -45,7 +50,7 @@ class Flow(GroupMap):
         Arguments:
             rows: The rows of each group.
             names: The names of the groups.
-            alpha: The target: half of the training is on the way from the groups to it.
+            alpha: The target: nine tenths of the training are on the way from the groups to it.
             n_steps: Steps of the solver.
             solver: The solver or its name.
             labels: Labels of the rows of each group, for a coupling that uses them.
@@ -55,8 +60,14 @@ class Flow(GroupMap):
             name: Marginal(x, labels=None if labels is None else labels[k])
             for k, (name, x) in enumerate(zip(names, rows, strict=True))
         }
-        law = SimplexLaw(along=[(corner, alpha) for corner in np.eye(len(names))])
-        return cls(fit(marginals, law=law, units="whole", **options), n_steps, solver)
+        ways = [(corner, alpha) for corner in np.eye(len(names))]
+        law = SimplexLaw(edges=0.5, bows=0, faces=0.5, paths=_ALONG, along=ways)
+        if options.get("coupling") == "ot":
+            # Rows move along few edges, so these need no plans of their own.
+            data = list(marginals.values())
+            options["coupling"] = OptimalTransport(data, plan="barycentric", units="whole")
+        made = fit(marginals, law=law, units="whole", learning_rate=_RATE, **options)
+        return cls(made, n_steps, solver)
 
     def move(self, x: Array, source: Array, target: Array) -> Array:
         """Rows at a point, moved to another one."""

@@ -7,16 +7,23 @@ from typing import Any
 from multisi.common import checks
 from multisi.errors import ConfigError
 from multisi.fairness import targets
+from multisi.fairness.copula import Copula
 from multisi.fairness.maps import Affine, GroupMap, Quantile
+from multisi.fairness.refined import Refined
 from multisi.fairness.selection import Maker, Selection, select
 
 Array = Any
-FIELDS = ("auto", "affine", "quantile", "flow")
-_ROWS, _GROUP = 1000, 200
-_BATCH = 1024
-"""Rows of a batch: of low dimension, so that a step hardly takes longer than with fewer."""
-CLOSED: dict[str, Maker] = {"affine": Affine.of, "quantile": Quantile.of}
-"""Rows of the table, and of its smallest group, with which a flow is a candidate."""
+FIELDS = ("auto", "affine", "quantile", "copula", "flow")
+_ROWS, _GROUP, _MENDED = 1000, 200, 100
+"""Rows of the table, and of its smallest group, with which a flow is a candidate; and rows of the
+smallest group with which the error of a flow is mended."""
+_BATCH = 512
+"""Rows of a batch: of few columns, so that a step takes little longer than with fewer."""
+CLOSED: dict[str, Maker] = {
+    "affine": Affine.of,
+    "quantile": Quantile.of,
+    "copula": Copula.of,
+}
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ class Making:
         named = self.coupling == "class-aware"
         coupling = "ot" if named and labels is None and share < 1 else self.coupling
         steps = max(1, round(share * self.max_iter))
-        return Flow.of(
+        found = Flow.of(
             rows,
             names,
             alpha,
@@ -125,3 +132,5 @@ class Making:
             device=self.device,
             progress=self.verbose,
         )
+        mended = min(map(len, rows)) >= _MENDED
+        return Refined.of(found, rows, alpha) if mended else found

@@ -72,7 +72,7 @@ class Affine(GroupMap):
 
     def move(self, x: Array, source: Array, target: Array) -> Array:
         """Rows at a point, moved to another one."""
-        (mean, covariance), (aim, other) = self._at(source), self._at(target)
+        (mean, covariance), (aim, other) = self.at(source), self.at(target)
         half, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
         return aim + (x - mean) @ (inverse @ _power(half @ other @ half, 0.5) @ inverse)
 
@@ -80,7 +80,7 @@ class Affine(GroupMap):
         """The moments."""
         return {"means": self.means, "covariances": self.covariances}
 
-    def _at(self, alpha: Array) -> tuple[Array, Array]:
+    def at(self, alpha: Array) -> tuple[Array, Array]:
         """Mean and covariance of the barycentre at a point."""
         key = np.asarray(alpha, float).tobytes()
         if key not in self._known:

@@ -39,8 +39,9 @@ class BarycentricRepair(TransformerMixin, Counterfactuals):  # type: ignore[misc
         target: The point: `"prior"`, the shares of the groups; `"uniform"`; a group, a dict of
             group to weight, or coordinates in the order of `groups_`.
         field: The map: `"affine"`, the Gaussian barycentre; `"quantile"`, each column alone;
-            `"flow"`, the learned field; `"auto"` for the simplest that tells least of the group of
-            held-out rows.
+            `"copula"`, each column alone and the Gaussian barycentre of their scores; `"flow"`,
+            the learned field, whose moments and columns are mended; `"auto"` for the simplest that
+            tells least of the group of held-out rows.
         coupling: The coupling of the flow, by name; `"class-aware"` matches rows of one `y`.
         dequantize: Whether to spread lattices and atoms.
         categorical_features: Names or places of nominal columns, or a mask; `None` for the columns

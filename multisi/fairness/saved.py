@@ -7,8 +7,10 @@ import torch
 
 from multisi.errors import CheckpointError
 from multisi.fairness.coordinates import Coordinates
+from multisi.fairness.copula import Copula
 from multisi.fairness.core import Core
 from multisi.fairness.maps import Affine, GroupMap, Quantile
+from multisi.fairness.refined import Refined
 from multisi.fairness.selection import Selection
 from multisi.fairness.tables import Schema
 from multisi.files import checkpoint
@@ -62,7 +64,7 @@ def read(path: Any) -> tuple[Core, dict[str, Any]]:
         raise CheckpointError(
             f"{str(path)!r} has no repair of a table. Read a model with multisi.load."
         )
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in tensors.items()}
     levels = tuple(None if each is None else tuple(each) for each in told["levels"])
     names = None if told["names"] is None else tuple(told["names"])
     groups = np.empty(len(told["groups"]), object)
@@ -75,19 +77,26 @@ def read(path: Any) -> tuple[Core, dict[str, Any]]:
         arrays["target"],
         told["seed"],
         told["nameless"],
-        _map(told["field"], checkpoint.under(tensors, "map."), told["repair"]),
+        _map(checkpoint.under(arrays, "map."), told["repair"]),
         Selection(told["field"], {}, float("nan"), told["reason"]),
     )
     return core, told["repair"]
 
 
-def _map(field: str, tensors: Any, options: dict[str, Any]) -> GroupMap | None:
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+def _map(arrays: dict[str, Any], options: dict[str, Any]) -> GroupMap | None:
+    """The map that consists of these arrays."""
     if not arrays:
         return None
-    if field == "affine":
+    if "hub" in arrays:
+        parts = (checkpoint.under(arrays, f"{name}.") for name in ("first", "rest"))
+        first, rest = (_map(part, options) for part in parts)
+        return Refined(first, rest, arrays["hub"])  # type: ignore[arg-type]
+    if {"means", "values"} <= arrays.keys():
+        columns = Quantile(arrays["values"])
+        return Copula(columns, Affine(arrays["means"], arrays["covariances"]))
+    if "means" in arrays:
         return Affine(**arrays)
-    if field == "quantile":
+    if "values" in arrays:
         return Quantile(**arrays)
     from multisi.fairness.flow import Flow  # The other maps need no model.
 

@@ -11,8 +11,8 @@ from multisi.fairness.probe import leakage
 
 Array = Any
 Maker = Callable[[Sequence[Array]], GroupMap]
-_KEPT, _LEAST = 0.75, 8
-"""Share of rows that candidates are made of; rows of the smallest group with which all are not."""
+_LEAST = 8
+"""Rows of the smallest group from which on there are halves to try candidates on."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ def select(
 ) -> Selection:
     """The simplest map whose rows tell less of their group than those of simpler maps.
 
-    Maps are made of three quarters of the rows; what all rows tell is then cross-fitted. A map
-    that knows some rows by heart leaves the others behind, and so tells their group.
+    Each half of the rows is moved by a map of the other half, and what it tells is cross-fitted.
+    Rows that a map was made of would not do: it may know them by heart and make them alike, and
+    no others. Nor would both halves together, whose errors cancel.
 
     Arguments:
         rows: The rows of each group.
@@ -54,20 +55,17 @@ def select(
         reason = f"a group has {fewest} rows, of which none can be held out"
         return Selection(next(iter(makers)), {}, float("nan"), reason)
     source = np.random.default_rng(seed)
-    kept = [x[source.permutation(len(x))[: round(_KEPT * len(x))]] for x in rows]
-    groups = np.repeat(np.arange(len(rows)), [len(x) for x in rows])
-
-    def told(moved: Sequence[Array]) -> float:
-        return leakage(np.concatenate(moved), sensitive_features=groups, cv=3, random_state=seed)
-
-    found, corners = {"none": told(rows)}, np.eye(len(rows))
-    for name, make in makers.items():
-        made = make(kept)
-        found[name] = told(
-            [made.move(x, corner, alpha) for x, corner in zip(rows, corners, strict=True)]
-        )
+    halves = [source.permutation(len(x)) % 2 for x in rows]
+    found, corners = dict.fromkeys(("none", *makers), 0.0), np.eye(len(rows))
+    for name, make in {"none": None, **makers}.items():
+        for half in (0, 1):
+            parts = [x[own == half] for x, own in zip(rows, halves, strict=True)]
+            if make is not None:
+                made = make([x[own != half] for x, own in zip(rows, halves, strict=True)])
+                parts = [made.move(x, e, alpha) for x, e in zip(parts, corners, strict=True)]
+            found[name] += _told(parts, seed) / 2
     error = float(np.sqrt(sum(0.25 / len(x) for x in rows)) / len(rows))
-    # Below chance all are alike: rows that were made equal mislead the probe.
+    # Below chance all are alike.
     above = {name: max(value, 1 / len(rows)) for name, value in found.items()}
     chosen = next(iter(makers))
     for name in (*makers, "none"):
@@ -76,3 +74,9 @@ def select(
     listed = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
     reason = f"cross-fitted leakage (chance {1 / len(rows):.3f}, error {error:.3f}): {listed}"
     return Selection(chosen, found, error, reason)
+
+
+def _told(rows: Sequence[Array], seed: int) -> float:
+    """What rows tell of their group, cross-fitted."""
+    groups = np.repeat(np.arange(len(rows)), [len(x) for x in rows])
+    return leakage(np.concatenate(rows), sensitive_features=groups, cv=3, random_state=seed)

@@ -2,7 +2,7 @@
 
 DIR has `law_data_8races.csv` and `compas_two_years_deidentified.csv`, or a folder `tabular` that
 has them; without it the synthetic cases are run. In the environment: `CASES` says which, `SEEDS`
-the splits, `SECONDS` the time of training, `FIELDS` the maps.
+the splits, `SECONDS` the time of training, `FIELDS` the maps and whether other tools are run.
 """
 
 import os
@@ -13,15 +13,17 @@ import time
 import numpy as np
 import pandas as pd
 from scipy.stats import ks_2samp, spearmanr
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from multisi.fairness import BarycentricRepair
+from tests.benchmarks import fair_baselines
 
 SEEDS = [int(seed) for seed in os.environ.get("SEEDS", "0,1,2,3,4").split(",")]
 SECONDS = float(os.environ.get("SECONDS", 45))
-FIELDS = os.environ.get("FIELDS", "quantile,affine,flow").split(",")
+FIELDS = os.environ.get("FIELDS", "baselines,quantile,affine,copula,flow").split(",")
+KINDS = [field for field in FIELDS if field != "baselines"]
 RACES = {"Mexican": "Hispanic", "Puertorican": "Hispanic"}
 AMOUNTS = (0, 0.25, 0.5, 0.75, 1)
 
@@ -71,20 +73,16 @@ def judge(train, test, y, s, seed=0):
 
     `y` and `s` are pairs of those of the training and of the test rows.
     """
-    binary = set(np.unique(y[0])) <= {0, 1}
-    kind = HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor
-    model = kind(max_iter=80, max_leaf_nodes=15, learning_rate=0.08, random_state=0)
-    model.fit(train, y[0])
-    score = model.predict_proba(test)[:, 1] if binary else model.predict(test)
-    utility = (roc_auc_score if binary else r2_score)(y[1], score)
+    score = fair_baselines.predicted(train, y[0], test)
+    return outcome(score, y[1], s[1]) | {"leakage": leakage(train, test, s)}
+
+
+def outcome(score, y, s):
+    """KS of predictions, its floor by permutations, and R² or area under the curve."""
     source = np.random.default_rng(0)
-    floor = np.quantile([ks(score, source.permutation(s[1])) for _ in range(60)], 0.9)
-    return {
-        "KS": ks(score, s[1]),
-        "floor": floor,
-        "leakage": leakage(train, test, s),
-        "utility": utility,
-    }
+    floor = np.quantile([ks(score, source.permutation(s)) for _ in range(60)], 0.9)
+    utility = (roc_auc_score if set(np.unique(y)) <= {0, 1} else r2_score)(y, score)
+    return {"KS": ks(score, s), "floor": floor, "utility": utility}
 
 
 def ks(values, groups):
@@ -106,14 +104,23 @@ def table(name):
     """A table: medians over the splits, and the amounts of repair."""
     folder = pathlib.Path(os.environ.get("DATA", "."))
     folder = folder / "tabular" if (folder / "tabular").exists() else folder
-    X, y, s = globals()[name](folder)
+    X, y, s = (np.asarray(a) if i else a for i, a in enumerate(globals()[name](folder)))
     found = {}
     for seed in SEEDS:
         ends = train_test_split(np.arange(len(y)), test_size=0.3, random_state=seed, stratify=s)
         pairs = [y[i] for i in ends], [s[i] for i in ends]
         arrays = [X.iloc[i].to_numpy() for i in ends]
         add(found, "none", judge(*arrays, *pairs))
-        for field in FIELDS:
+        if "baselines" in FIELDS:
+            for name_, other in (
+                ("linear", fair_baselines.linear),
+                ("points", fair_baselines.empirical),
+            ):
+                add(found, name_, judge(*other(arrays, pairs[1]), *pairs))
+            score = fair_baselines.equipy(arrays, pairs[1], pairs[0][0])
+            if score is not None:
+                add(found, "EquiPy", outcome(score, pairs[0][1], pairs[1][1]))
+        for field in KINDS:
             made = repair(field, seed).fit(X.iloc[ends[0]], sensitive_features=s[ends[0]])
             for amount in AMOUNTS if field == "flow" else (1,):
                 moved = (
@@ -137,7 +144,7 @@ def turned():
     for seed in SEEDS:
         source = np.random.default_rng(seed)
         (train, u, s), (test, v, r) = turned_rows(source, 4000), turned_rows(source, 2000)
-        for field in ("none", *FIELDS):
+        for field in ("none", *KINDS):
             A, B = train, test
             if field != "none":
                 seconds = {"max_seconds": min(40, SECONDS)}
@@ -242,7 +249,7 @@ def wide():
     for seed in SEEDS:
         source = np.random.default_rng(seed)
         (train, y, s), (test, z, r) = wide_rows(source, 400), wide_rows(source, 1000)
-        for field in ("none", *FIELDS):
+        for field in ("none", *KINDS):
             A, B = train, test
             if field != "none":
                 made = repair(field, seed).fit(A, sensitive_features=s)
@@ -274,7 +281,7 @@ def fast():
     shift, e = source.normal(size=(4, 10)), source.normal(size=(2, 20000, 10))
     X, T = (np.einsum("nij,nj->ni", a[s], x + 0.3 * x**2) + shift[s] for x in e)
     found = {}
-    for field in FIELDS:
+    for field in KINDS:
         start = time.perf_counter()
         made = BarycentricRepair(field=field, random_state=0).fit(X, sensitive_features=s)
         fitted = time.perf_counter()

@@ -8,6 +8,7 @@ import pandas as pd
 import polars
 import pytest
 import sklearn
+from scipy.stats import ks_2samp
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
@@ -17,6 +18,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from multisi.errors import CheckpointError, ConfigError, DataError, DataWarning, SimplexError
 from multisi.fairness import BarycentricRepair, FairPredictor, load
+from multisi.fairness.maps import Affine
+from multisi.fairness.refined import Refined
 
 RNG = np.random.default_rng(0)
 N = 300
@@ -53,7 +56,7 @@ def test_scikit_learn_s_checks(estimator, check):
         check(estimator)
 
 
-@pytest.mark.parametrize("field", ["affine", "quantile", "flow"])
+@pytest.mark.parametrize("field", ["affine", "quantile", "copula", "flow"])
 def test_the_very_table_comes_back(field):
     X = table()
     repair = made(field, max_iter=30, solver="rk4", n_steps=24)
@@ -185,6 +188,34 @@ def test_several_columns_and_ordered_groups():
     assert list(made("affine", X, bands).groups_) == ["c", "a", "b"]
 
 
+def test_a_copula_gives_groups_of_one_gaussian_copula_one_law():
+    z = np.random.default_rng(2).normal(size=(3000, 2))
+    X = np.exp(np.column_stack([z[:, 0], 0.8 * z[:, 0] + 0.6 * z[:, 1]]))
+    s = np.arange(3000) % 2
+    X[s == 1] = np.log(X[s == 1, ::-1]) ** 3 * [1, -1]
+    Z = made("copula", X, s, target="uniform").transform(X, sensitive_features=s)
+    ranks = np.stack([pd.DataFrame(Z[s == k]).rank().to_numpy() for k in (0, 1)])
+    dependence = [np.corrcoef(r.T)[0, 1] for r in ranks]
+    assert abs(dependence[0] - dependence[1]) < 0.05
+    for column in Z.T:
+        assert ks_2samp(column[s == 0], column[s == 1]).statistic < 0.03
+
+
+def test_a_mended_map_ends_at_one_law_and_composes():
+    source = np.random.default_rng(4)
+    rows = [source.normal(size=(500, 2)) @ np.diag([1, k + 1.0]) + k for k in range(3)]
+    weights = np.array([0.5, 0.3, 0.2])
+    first = Affine.of([rows[0], rows[0] * 2 + 1, rows[0] - 3])  # Not the map of these rows.
+    mended = Refined.of(first, rows, weights)
+    moved = [mended.move(x, e, weights) for x, e in zip(rows, np.eye(3), strict=True)]
+    for x in moved[1:]:
+        np.testing.assert_allclose(np.sort(x, 0)[5:-5], np.sort(moved[0], 0)[5:-5], atol=1e-4)
+    for e, x, there in zip(np.eye(3), rows, moved, strict=True):
+        np.testing.assert_allclose(mended.move(there, weights, e), x, atol=1e-8)
+        half = (e + weights) / 2
+        np.testing.assert_allclose(mended.move(mended.move(x, e, half), half, e), x, atol=1e-8)
+
+
 def test_the_choice_is_told():
     rows = np.concatenate([RNG.normal(size=(200, 2)), RNG.normal(size=(200, 2)) * 3 + 5])
     s = np.repeat([0, 1], 200)
@@ -237,7 +268,7 @@ def test_pipelines_searches_and_copies():
     assert clone(repair).get_params() == repair.get_params()
 
 
-@pytest.mark.parametrize("field", ["affine", "quantile", "flow"])
+@pytest.mark.parametrize("field", ["affine", "quantile", "copula", "flow"])
 def test_a_file_holds_a_repair(field, tmp_path):
     repair = made(field, max_iter=20)
     repair.save(tmp_path / "repair.safetensors")

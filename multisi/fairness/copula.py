@@ -56,9 +56,8 @@ class Copula(GroupMap):
 
     def _size(self, alpha: Array) -> Array:
         """Deviations of the scores at a point, in those of the groups: 1 at a corner."""
-        sizes = np.sqrt(np.einsum("kjj->kj", self.scores.covariances))
-        found = np.sqrt(np.diagonal(self.scores.at(alpha)[1]))
-        return found / np.exp(np.asarray(alpha) @ np.log(sizes))
+        corners = np.log([self.scores.sizes(e) for e in np.eye(len(alpha))])
+        return self.scores.sizes(alpha) / np.exp(np.asarray(alpha) @ corners)
 
     def _score(self, x: Array, alpha: Array) -> Array:
         return _follow(x, np.tensordot(alpha, self.columns.values, 1), self._knots[:, None])

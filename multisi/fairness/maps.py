@@ -46,9 +46,15 @@ class Affine(GroupMap):
     which at a corner are the moments of the group; and
     $A = B^{-1/2} (B^{1/2} B' B^{1/2})^{1/2} B^{-1/2}$.
 
+    Of more columns than rows, only those directions are kept that the rows differ in. In all
+    others a group has one variance, which comes from shrinkage.
+
     Arguments:
         means: Means of the groups, shape `(k, d)`.
-        covariances: Their covariances, positive definite, shape `(k, d, d)`.
+        covariances: Their covariances, positive definite, shape `(k, d, d)`, or `(k, r, r)` in a
+            basis.
+        basis: Orthonormal directions, shape `(d, r)`; `None` for all.
+        rest: The variance of each group in the other directions, shape `(k,)`.
 
     References:
         Agueh, Carlier. Barycenters in the Wasserstein space (2011), doi:10.1137/100805741.
@@ -56,8 +62,11 @@ class Affine(GroupMap):
         arXiv:1511.05355.
     """
 
-    def __init__(self, means: Array, covariances: Array) -> None:
+    def __init__(
+        self, means: Array, covariances: Array, basis: Array = None, rest: Array = None
+    ) -> None:
         self.means, self.covariances = means, covariances
+        self.basis, self.rest = basis, rest
         self._known: dict[bytes, tuple[Array, Array]] = {}
 
     @classmethod
@@ -68,17 +77,40 @@ class Affine(GroupMap):
             rows: The rows of each group.
         """
         means = np.stack([x.mean(0) for x in rows])
-        return cls(means, np.stack([shrunk(x) for x in rows]))
+        centred = np.concatenate([x - mean for x, mean in zip(rows, means, strict=True)])
+        n, d = centred.shape
+        if d <= n:
+            return cls(means, np.stack([shrunk(x)[0] for x in rows]))
+        basis = np.linalg.svd(centred, full_matrices=False)[2].T
+        found = [shrunk(x @ basis, d) for x in rows]
+        covariances, rest = (np.stack(part) for part in zip(*found, strict=True))
+        return cls(means, covariances, basis, rest)
 
     def move(self, x: Array, source: Array, target: Array) -> Array:
         """Rows at a point, moved to another one."""
         (mean, covariance), (aim, other) = self.at(source), self.at(target)
         half, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
-        return aim + (x - mean) @ (inverse @ _power(half @ other @ half, 0.5) @ inverse)
+        matrix = inverse @ _power(half @ other @ half, 0.5) @ inverse
+        x = x - mean
+        if self.basis is None:
+            return aim + x @ matrix
+        size = (target @ np.sqrt(self.rest)) / (source @ np.sqrt(self.rest))
+        inside = x @ self.basis
+        return aim + size * x + (inside @ matrix - size * inside) @ self.basis.T
+
+    def sizes(self, alpha: Array) -> Array:
+        """The deviations of the columns at a point, shape `(d,)`."""
+        covariance = self.at(alpha)[1]
+        if self.basis is None:
+            return np.sqrt(np.diagonal(covariance))
+        rest = (alpha @ np.sqrt(self.rest)) ** 2
+        inside = ((self.basis @ covariance) * self.basis).sum(1)
+        return np.sqrt(inside + rest * (1 - (self.basis**2).sum(1)))
 
     def tensors(self) -> dict[str, Array]:
         """The moments."""
-        return {"means": self.means, "covariances": self.covariances}
+        found = {"means": self.means, "covariances": self.covariances}
+        return found if self.basis is None else found | {"basis": self.basis, "rest": self.rest}
 
     def at(self, alpha: Array) -> tuple[Array, Array]:
         """Mean and covariance of the barycentre at a point."""
@@ -147,30 +179,32 @@ class Quantile(GroupMap):
         return {"values": self.values}
 
 
-def shrunk(x: Array) -> Array:
-    r"""The covariance of rows, shrunk towards a multiple of one as far as rows are few.
+def shrunk(x: Array, columns: int | None = None) -> tuple[Array, Array]:
+    r"""The shrunk covariance of rows, and the variance in directions in which they do not differ.
 
-    It is $(1 - s) C + s\,\mathrm{tr}(C)/d$ with the $s$ of the oracle approximation, or the plain
-    covariance from a hundred rows a column on.
+    It is $(1 - s) C + s\,\mathrm{tr}(C)/d$ with the $s$ of the oracle approximation, which
+    is the larger the fewer rows there are; or the plain covariance from a hundred rows a column on.
 
     Arguments:
-        x: The rows, shape `(n, d)`.
+        x: The rows, shape `(n, d)`, or in a basis of `r` directions `(n, r)`.
+        columns: The number of columns $d$, where that is not the number of directions.
 
     References:
         Chen, Wiesel, Eldar, Hero. Shrinkage algorithms for MMSE covariance estimation (2010),
         doi:10.1109/TSP.2010.2053029.
     """
-    n, d = x.shape
+    n, d = len(x), columns or x.shape[1]
     centred = x - x.mean(0)
     own = centred.T @ centred / max(1, n - 1)
     size = max(np.trace(own) / d, 1e-12)
     share = 0.0
     if n < _ENOUGH * d:
-        mean = (own**2).mean()
+        mean = (own**2).sum() / d**2
         above = mean + size**2
         below = (n + 1) * (mean - size**2 / d)
         share = 1.0 if below <= 0 else min(1.0, above / below)
-    return (1 - share) * own + (share + _LEAST) * size * np.eye(d)
+    least = (share + _LEAST) * size
+    return (1 - share) * own + least * np.eye(len(own)), np.float64(least)
 
 
 def _power(matrix: Array, power: float) -> Array:

@@ -92,8 +92,7 @@ def _map(arrays: dict[str, Any], options: dict[str, Any]) -> GroupMap | None:
         first, rest = (_map(part, options) for part in parts)
         return Refined(first, rest, arrays["hub"])  # type: ignore[arg-type]
     if {"means", "values"} <= arrays.keys():
-        columns = Quantile(arrays["values"])
-        return Copula(columns, Affine(arrays["means"], arrays["covariances"]))
+        return Copula(Quantile(arrays.pop("values")), Affine(**arrays))
     if "means" in arrays:
         return Affine(**arrays)
     if "values" in arrays:

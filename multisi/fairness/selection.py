@@ -38,7 +38,7 @@ ONE_GROUP = Selection("none", {}, float("nan"), "there is one group, or no colum
 def select(
     rows: Sequence[Array], alpha: Array, makers: Mapping[str, Maker], seed: int
 ) -> Selection:
-    """The simplest map whose rows tell less of their group than those of simpler maps.
+    """The simplest map whose rows tell as little of their group as those of any, up to an error.
 
     Each half of the rows is moved by a map of the other half, and what it tells is cross-fitted.
     Rows that a map was made of would not do: it may know them by heart and make them alike, and
@@ -67,10 +67,10 @@ def select(
     error = float(np.sqrt(sum(0.25 / len(x) for x in rows)) / len(rows))
     # Below chance all are alike.
     above = {name: max(value, 1 / len(rows)) for name, value in found.items()}
-    chosen = next(iter(makers))
-    for name in (*makers, "none"):
-        if above[name] < above[chosen] - error:
-            chosen = name
+    best = min(above[name] for name in makers)
+    chosen = next(name for name in makers if above[name] <= best + error)
+    if above["none"] < best - error:
+        chosen = "none"
     listed = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
     reason = f"cross-fitted leakage (chance {1 / len(rows):.3f}, error {error:.3f}): {listed}"
     return Selection(chosen, found, error, reason)

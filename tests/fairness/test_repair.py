@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from multisi.errors import CheckpointError, ConfigError, DataError, DataWarning, SimplexError
 from multisi.fairness import BarycentricRepair, FairPredictor, load
-from multisi.fairness.maps import Affine
+from multisi.fairness.maps import Affine, shrunk
 from multisi.fairness.refined import Refined
 
 RNG = np.random.default_rng(0)
@@ -199,6 +199,19 @@ def test_a_copula_gives_groups_of_one_gaussian_copula_one_law():
     assert abs(dependence[0] - dependence[1]) < 0.05
     for column in Z.T:
         assert ks_2samp(column[s == 0], column[s == 1]).statistic < 0.03
+
+
+def test_more_columns_than_rows_are_moved_as_by_whole_covariances():
+    source = np.random.default_rng(0)
+    rows = [source.normal(size=(n, 60)) * (1 + k) + k for k, n in enumerate((15, 20, 18))]
+    few = Affine.of(rows)
+    whole = Affine(few.means, np.stack([shrunk(x)[0] for x in rows]))
+    x, ends = source.normal(size=(7, 60)), ([1.0, 0, 0], [0.5, 0.2, 0.3])
+    source, target = map(np.array, ends)
+    np.testing.assert_allclose(few.move(x, source, target), whole.move(x, source, target))
+    np.testing.assert_allclose(few.sizes(target), whole.sizes(target))
+    again = few.move(few.move(x, source, target), target, source)
+    np.testing.assert_allclose(again, x, atol=1e-10)
 
 
 def test_a_mended_map_ends_at_one_law_and_composes():

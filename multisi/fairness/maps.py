@@ -183,7 +183,7 @@ def shrunk(x: Array, columns: int | None = None) -> tuple[Array, Array]:
     r"""The shrunk covariance of rows, and the variance in directions in which they do not differ.
 
     It is $(1 - s) C + s\,\mathrm{tr}(C)/d$ with the $s$ of the oracle approximation, which
-    is the larger the fewer rows there are; or the plain covariance from a hundred rows a column on.
+    grows as rows get fewer; or the plain covariance from a hundred rows a column on.
 
     Arguments:
         x: The rows, shape `(n, d)`, or in a basis of `r` directions `(n, r)`.

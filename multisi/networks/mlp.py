@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from multisi.common import checks, devices
-from multisi.errors import ConfigError, ShapeError
+from multisi.common import checks
+from multisi.errors import ConfigError
+from multisi.networks.parts import Embedding, check_condition, check_memory, mixed
 
 PRESETS = {"small": (64, 3, 32), "medium": (128, 3, 64), "large": (512, 4, 128)}
 """The width, the depth and the units of the embedding, by name."""
@@ -14,8 +15,6 @@ _MANY = 32
 """Number of features from which on waves make a network rough."""
 _LAYER = 2**14
 """What a layer needs besides its weights, as a number of weights."""
-_NEAR = 1e-3
-"""Distance from a face of the simplex below which the embedding hardly separates points."""
 
 
 class MLP(nn.Module):
@@ -81,11 +80,12 @@ class MLP(nn.Module):
         waves = checks.integer(waves, "frequencies", least=0)
         self.blur = checks.number(blur, "blur")
         each = width * (width + 2 * embedding) + _LAYER
-        _check_size(width * (size + 2 * waves) + depth * each + size * (waves + marginals * width))
+        weights = width * (size + 2 * waves) + depth * each + size * (waves + marginals * width)
+        check_memory(weights, "width, depth or number of frequencies")
         self.frequencies = nn.Linear(size, waves, bias=False) if waves else None
         if self.frequencies is not None:
             nn.init.normal_(self.frequencies.weight, std=size**-0.5)
-        self.embed = nn.Sequential(nn.Linear(2 * marginals, embedding), nn.SiLU())
+        self.embed = Embedding(marginals, embedding)
         self.modulate = nn.ModuleList(nn.Linear(embedding, 2 * width) for _ in range(depth))
         read = size + 2 * waves + self.condition
         self.layers = nn.ModuleList(nn.Linear(width if i else read, width) for i in range(depth))
@@ -114,31 +114,18 @@ class MLP(nn.Module):
         Raises:
             ShapeError: the condition has another number of features than the network.
         """
-        if alpha.stride(0) == 0:  # One point for the whole batch: modulate once.
-            alpha = alpha[:1]
-        embedded = self.embed(torch.cat([alpha, (alpha + _NEAR).log() / 3], 1))
+        embedded = self.embed(alpha)
         h = self._read(x, condition)
         for layer, modulate in zip(self.layers, self.modulate, strict=True):
             scale, shift = modulate(embedded).chunk(2, 1)
             h = torch.nn.functional.silu(torch.addcmul(shift, 1 + scale, layer(h)))
-        weight: Tensor = self.heads.weight
-        bias: Tensor = self.heads.bias
-        if mix is not None:
-            each = weight.reshape(self.marginals, -1, weight.shape[1])
-            weight = torch.einsum("rk,kdw->rdw", mix, each).flatten(0, 1)
-            bias = (mix @ bias.reshape(self.marginals, -1)).flatten()
-        heads = torch.nn.functional.linear(h, weight, bias)
+        last = mixed(self.heads, mix, self.marginals)
+        heads = torch.nn.functional.linear(h, *last)
         return heads.reshape(len(x), -1 if len(x) else self.marginals, *self.event_shape)
 
     def _read(self, x: Tensor, condition: Tensor | None) -> Tensor:
         """The inputs of the first layer, shape `(b, ...)`."""
-        vectors = isinstance(condition, Tensor) and condition.ndim > 0
-        features = condition.shape[-1] if isinstance(condition, Tensor) and vectors else 0
-        if features != self.condition or (condition is not None and not vectors):
-            got = f"{features}" if vectors or condition is None else repr(condition)
-            raise ShapeError(
-                f"The network takes a condition of {self.condition} features; got {got}."
-            )
+        check_condition(condition, self.condition)
         h = x.reshape(len(x), math.prod(self.event_shape))
         if self.training and self.blur:
             h = h + self.blur * torch.randn_like(h)
@@ -158,17 +145,3 @@ def _sizes(preset: str | None, size: int) -> tuple[int, int, int]:
     if preset not in PRESETS:
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}.")
     return PRESETS[preset]
-
-
-def _check_size(weights: int) -> None:
-    """Check, before any layer is made, that about so many weights fit in the memory.
-
-    Raises:
-        ConfigError: they do not.
-    """
-    memory = devices.memory()
-    if memory is not None and 8 * weights > memory:  # Training holds them several times.
-        raise ConfigError(
-            f"A network of this size has about {weights:.3g} weights, {4 * weights:.3g} bytes; "
-            f"this machine has {memory:.3g}. Use a smaller width, depth or number of frequencies."
-        )

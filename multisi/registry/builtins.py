@@ -20,7 +20,11 @@ def multisi_register_interpolants() -> Mapping[str, str]:
 @hookimpl
 def multisi_register_networks() -> Mapping[str, str]:
     """The networks of `multisi.networks`."""
-    return {"mlp": "multisi.networks.mlp:MLP"}
+    return {
+        "mlp": "multisi.networks.mlp:MLP",
+        "unet": "multisi.networks.unet:UNet",
+        "transformer": "multisi.networks.transformer:Transformer",
+    }
 
 
 @hookimpl

@@ -23,6 +23,8 @@ SEEDS = [int(seed) for seed in os.environ.get("SEEDS", "0").split(",")]
 ARMS = {
     "vectors": {},
     "pictures": {"pictures": True},
+    "unet": {"pictures": True, "network": "unet", "batch_size": 128},
+    "transformer": {"pictures": True, "network": "transformer", "batch_size": 128},
 }
 FONTS = ("DejaVuSans", "DejaVuSerif-Bold", "cmtt10", "DancingScript-Bold")
 LETTERS, SIDE, TRAIN, TEST = 26, 16, 3000, 780

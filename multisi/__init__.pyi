@@ -15,6 +15,7 @@ from . import registry as registry
 from . import sampling as sampling
 from . import simplex as simplex
 from . import solvers as solvers
+from . import style as style
 from . import testing as testing
 from . import training as training
 from ._version import __version__ as __version__

@@ -38,7 +38,15 @@ def parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"multisi {__version__}")
     parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    adders = (_add_demo, _add_fit, _add_transport, _add_evaluate, _add_inspect, _add_plugins)
+    adders = (
+        _add_demo,
+        _add_palette,
+        _add_fit,
+        _add_transport,
+        _add_evaluate,
+        _add_inspect,
+        _add_plugins,
+    )
     for add in (*adders, _add_new_plugin, _add_repair):
         add(parsers)
     parser.commands = frozenset(parsers.choices)
@@ -64,7 +72,24 @@ def _add_demo(parsers: Any) -> None:
         "--out", default="demo", metavar="DIR", help="folder to write to (default: demo)"
     )
     parser.add_argument(
-        "--steps", type=integer, default=None, help="training steps (default: 10000)"
+        "--steps", type=integer, default=None, help="training steps (default: 4000)"
+    )
+    _add_common(parser)
+
+
+def _add_palette(parsers: Any) -> None:
+    text = "give photographs the palettes of each other"
+    parser = _add(parsers, "palette", commands.palette, text)
+    parser.add_argument("images", nargs="+", metavar="FILE", help="two or more images")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument(
+        "--strength", type=number, default=1.0, metavar="S", help="from 0 to 1 (default: 1)"
+    )
+    parser.add_argument(
+        "--grain", action="store_true", help="let grain and the blocks of JPEG grow with colours"
+    )
+    parser.add_argument(
+        "--steps", type=integer, default=None, help="training steps (default: 4000)"
     )
     _add_common(parser)
 

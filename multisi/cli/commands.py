@@ -25,6 +25,23 @@ def demo(options: argparse.Namespace) -> None:
     )
 
 
+def palette(options: argparse.Namespace) -> None:
+    """Give photographs the palettes of each other."""
+    from multisi.cli import palette
+
+    steps = {} if options.steps is None else {"steps": options.steps}
+    palette.run(
+        options.images,
+        options.out,
+        strength=options.strength,
+        grain=options.grain,
+        seed=options.seed,
+        device=options.device,
+        progress=not options.quiet,
+        **steps,
+    )
+
+
 def fit(options: argparse.Namespace) -> None:
     """Fit a model to datasets."""
     from multisi.cli import outputs

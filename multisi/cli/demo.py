@@ -11,19 +11,19 @@ import numpy as np
 from multisi.analysis import plots
 from multisi.analysis.held_out import HeldOut
 from multisi.analysis.report import Report
-from multisi.cli import outputs, photographs
-from multisi.cli.palettes import Array, Lattice, Look, calmed, similarity
-from multisi.cli.photographs import Photograph
+from multisi.cli import outputs
 from multisi.common import checks, devices, seeds
 from multisi.common.printable import printable
 from multisi.errors import DataError
 from multisi.files.atomic import write_whole
 from multisi.model.model import Model
+from multisi.style import photographs
+from multisi.style.colours import Array, Lattice, Look, calmed, similarity
+from multisi.style.palettes import STEPS, TRAINING
+from multisi.style.photographs import Photograph
 from multisi.training.fitting import fit
 
 MIXED = "barycentre"
-TRAINING, STEPS = 4000, 20
-"""Steps of the training, and of a transport."""
 _TRIED = 500
 """Colours of a picture at which the error of the table is measured."""
 

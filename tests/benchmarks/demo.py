@@ -10,9 +10,10 @@ from dataclasses import astuple
 
 import numpy as np
 
-from multisi.cli import demo, photographs
-from multisi.cli.palettes import Look
+from multisi.cli import demo
 from multisi.metrics import energy_distance
+from multisi.style import photographs
+from multisi.style.colours import Look
 from tests.benchmarks.palettes import BASELINES
 
 SEEDS, HELD_OUT = (0, 1, 2), 10_000

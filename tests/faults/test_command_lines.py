@@ -91,6 +91,16 @@ GRAMMAR = {
             **COMMON,
         },
     ),
+    "palette": (
+        ["a.png", "b.png", "--out", "o", "--quiet", "--steps", "1"],
+        {
+            "--out": ["a.csv", "", "x" * 300],
+            "--strength": ["-1", "1.1", "nan", "x", "0.5"],
+            "--grain": [],
+            "--steps": WHOLE,
+            **COMMON,
+        },
+    ),
     "new-plugin": (["solver", "own"], {"--out": ["a.csv", "x" * 300], "--strict": []}),
     "inspect": (["m.st"], {"--json": ["x"], "--quiet": []}),
     "plugins": ([], {"--strict": ["x"], "--steps": ["1"]}),
@@ -100,7 +110,7 @@ GRAMMAR = {
 def wrong(source):
     """A command with one or two options that are wrong; most options may be given again."""
     command = source.choice(("fit", "fit", "fit", "transport", "transport", "evaluate", "evaluate",
-                             "demo", "new-plugin", "inspect", "plugins"))  # fmt: skip
+                             "demo", "palette", "new-plugin", "inspect", "plugins"))  # fmt: skip
     words, options = GRAMMAR[command]
     words = [command, *words]
     for name in source.sample(list(options), min(len(options), source.choice((1, 1, 2)))):

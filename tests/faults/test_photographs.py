@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from multisi.cli import demo, photographs
+from multisi.cli import demo
 from multisi.errors import DataError, DataWarning
+from multisi.style import photographs
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from multisi.cli import palettes
-from multisi.cli.palettes import Lattice, Look, calmed
+from multisi.style import colours as palettes
+from multisi.style.colours import Lattice, Look, calmed
 
 
 @pytest.fixture(params=[255, 64])

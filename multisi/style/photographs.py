@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from multisi.cli.palettes import Array
 from multisi.data.marginals import Marginal
 from multisi.errors import ConfigError, DataError, DataWarning
 from multisi.files.formats import check_writable, read_samples, write_samples
 from multisi.files.samples import Picture, Samples
+from multisi.style.colours import Array
 
 EXAMPLES = ("astronaut", "coffee", "chelsea", "rocket")
 SIDE = 200

@@ -1,0 +1,222 @@
+"""What a model makes of pictures of all domains: laws, contents, and whether maps agree."""
+
+import functools
+import itertools
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multisi.common import checks
+from multisi.data.marginals import Marginal
+from multisi.errors import ConfigError, DataError
+from multisi.metrics import energy_distance, sliced_wasserstein
+from multisi.model.model import Model
+
+Classifier = Callable[[np.ndarray[Any, Any]], Any]
+_SHOWN = {"energy_distance": 4, "floor": 4, "accuracy": 3, "cycle_error": 4, "composition": 4}
+
+
+@dataclass(frozen=True)
+class Direction:
+    """The figures of the translation of one domain to another.
+
+    Arguments:
+        source: Name of the domain of the pictures.
+        target: Name of the domain that they are moved to.
+        energy_distance: Energy distance to held-out pictures of the target, a V-statistic.
+        floor: That between two halves of the target.
+        sliced_w2: Sliced 2-Wasserstein distance to held-out pictures of the target.
+        accuracy: Share of pictures that a classifier of the target gives the label of their
+            source; NaN without labels or classifiers.
+        cycle_error: Mean squared error after the way to the target and back, in variances of the
+            source.
+        composition: Mean squared difference between the way through a third domain and the direct
+            one, the largest of all, in variances of the target; NaN for two domains.
+        paired_error: Mean squared error to the same picture in the target, in its variances; NaN
+            unless rows are pairs.
+    """
+
+    source: str
+    target: str
+    energy_distance: float
+    floor: float
+    sliced_w2: float
+    accuracy: float
+    cycle_error: float
+    composition: float
+    paired_error: float
+
+
+@dataclass(frozen=True)
+class Directions:
+    """The figures of all ordered pairs of domains.
+
+    Arguments:
+        pairs: One entry for each ordered pair.
+    """
+
+    pairs: tuple[Direction, ...]
+
+    def mean(self, figure: str) -> float:
+        """The mean of a figure over all pairs.
+
+        Arguments:
+            figure: Its name, such as `"accuracy"`.
+        """
+        return statistics.fmean(getattr(pair, figure) for pair in self.pairs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The pairs, and the means of all figures, as plain values."""
+        figures = [field.name for field in fields(Direction)[2:]]
+        return {
+            "pairs": [asdict(pair) for pair in self.pairs],
+            "means": {name: self.mean(name) for name in figures},
+        }
+
+    def __str__(self) -> str:
+        names = list(dict.fromkeys(pair.source for pair in self.pairs))
+        known = {(pair.source, pair.target): pair for pair in self.pairs}
+        wide = max(map(len, names)) + 2
+        blocks = []
+        for figure, digits in _SHOWN.items():
+            lines = [f"{figure:{wide}}" + "".join(f"{name:>{wide}}" for name in names)]
+            for source in names:
+                cells = [
+                    f"{getattr(known[source, target], figure):.{digits}f}"
+                    if source != target
+                    else ""
+                    for target in names
+                ]
+                lines.append(f"{source:{wide}}" + "".join(f"{cell:>{wide}}" for cell in cells))
+            blocks.append("\n".join([*lines, f"mean {self.mean(figure):.{digits}f}"]))
+        return "\n\n".join(blocks)
+
+
+def evaluate(
+    model: Model,
+    held_out: Mapping[str, Any],
+    *,
+    classifiers: Mapping[str, Classifier] | None = None,
+    train: Mapping[str, Marginal] | None = None,
+    paired: bool = False,
+    **options: Any,
+) -> Directions:
+    """Translate held-out pictures between all domains, and judge what comes out.
+
+    Arguments:
+        model: A model of pictures.
+        held_out: Name of each domain to pictures that were not trained on, as a `Marginal` with
+            labels of the contents or without.
+        classifiers: Name of each domain to a function of flat pictures `(n, d)` that gives labels.
+        train: In place of classifiers, pictures with labels of each domain that they are fitted
+            to: support vector machines of scikit-learn.
+        paired: Whether row $i$ of all domains shows the same content.
+        options: Options of `Model.transport`, such as `steps` and `via`.
+
+    Returns:
+        The figures of all ordered pairs, which print as tables.
+
+    Raises:
+        ConfigError: there are fewer than two domains, or both `classifiers` and `train`.
+        DataError: domains are paired and have different numbers of rows.
+
+    Example:
+        >>> import multisi
+        >>> a, b = torch.rand(2, 20, 1, 4, 4).unbind()
+        >>> model = multisi.fit({"a": a, "b": b}, steps=2, progress=False)
+        >>> report = evaluate(model, {"a": a, "b": b}, steps=4)
+        >>> report.mean("cycle_error") < 1
+        True
+    """
+    if len(held_out) < 2 or (classifiers is not None and train is not None):
+        raise ConfigError(
+            "Directions are judged between 2 domains or more, with classifiers or what they are "
+            f"fitted to; got {len(held_out)} domains."
+        )
+    data = {name: m if isinstance(m, Marginal) else Marginal(m) for name, m in held_out.items()}
+    if checks.instance(paired, bool, "paired") and len(set(map(len, data.values()))) > 1:
+        raise DataError(f"Paired domains have as many rows; got {list(map(len, data.values()))}.")
+    if train is not None:
+        classifiers = {name: fitted(train[name]) for name in data}
+    judge = _Judge(model, data, classifiers or {}, paired, options)
+    return Directions(tuple(itertools.starmap(judge, itertools.permutations(data, 2))))
+
+
+class _Judge:
+    """The figures of one direction after another; what is moved is kept for the others."""
+
+    def __init__(
+        self,
+        model: Model,
+        data: Mapping[str, Marginal],
+        classifiers: Mapping[str, Classifier],
+        paired: bool,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.model, self.classifiers, self.paired = model, classifiers, paired
+        self.options = options
+        self.labels = {name: marginal.labels for name, marginal in data.items()}
+        self.states = {n: m.take(torch.arange(len(m))).float() for n, m in data.items()}
+        self.first = functools.cache(lambda a, b: self._moved(self.states[a], a, b))
+
+    def __call__(self, source: str, target: str) -> Direction:
+        """The figures of one direction."""
+        x, y, moved = self.states[source], self.states[target], self.first(source, target)
+        through = [
+            _share(self._moved(self.first(source, other), other, target) - moved, y)
+            for other in self.states
+            if other not in (source, target)
+        ]
+        half, rows, flat = len(y) // 2, moved.flatten(1), y.flatten(1)
+        return Direction(
+            source,
+            target,
+            energy_distance(rows, flat, biased=True),
+            energy_distance(flat[:half], flat[half:], biased=True),
+            sliced_wasserstein(rows, flat),
+            self._right(target, rows, self.labels[source]),
+            _share(self._moved(moved, target, source) - x, x),
+            max(through, default=float("nan")),
+            _share(moved - y, y) if self.paired else float("nan"),
+        )
+
+    def _moved(self, x: Tensor, source: str, target: str) -> Tensor:
+        return torch.as_tensor(self.model.transport(x, source, target, **self.options))
+
+    def _right(self, target: str, rows: Tensor, labels: Any) -> float:
+        if target not in self.classifiers or labels is None:
+            return float("nan")
+        told = np.asarray(self.classifiers[target](rows.cpu().numpy()))
+        return float((told == np.asarray(labels)).mean())
+
+
+def fitted(marginal: Marginal) -> Classifier:
+    """A support vector machine of labelled pictures.
+
+    Arguments:
+        marginal: The pictures and their labels.
+
+    Raises:
+        ConfigError: scikit-learn is not installed.
+        DataError: there are no labels.
+    """
+    try:
+        from sklearn.svm import SVC
+    except ImportError:
+        raise ConfigError("Classifiers need scikit-learn. Try: pip install scikit-learn") from None
+    if marginal.labels is None:
+        raise DataError("A classifier needs labels. Give Marginal(samples, labels=...).")
+    rows = marginal.take(torch.arange(len(marginal))).flatten(1).numpy()
+    classifier = SVC(C=5).fit(rows, np.asarray(marginal.labels))
+    predict: Classifier = classifier.predict
+    return predict
+
+
+def _share(error: Tensor, of: Tensor) -> float:
+    """A mean squared error in variances of a pixel."""
+    return float(error.square().mean() / of.var(0, correction=0).mean())

@@ -24,6 +24,8 @@ from multisi.style.photographs import Photograph
 from multisi.training.fitting import fit
 
 MIXED = "barycentre"
+_CALM = 3 / 8, 1e-3
+"""How the change of colours is smoothed: less than by `multisi palette`, for closer laws."""
 _TRIED = 500
 """Colours of a picture at which the error of the table is measured."""
 
@@ -140,9 +142,13 @@ class Palette:
         model: The model of the colours.
         picture: The photograph.
         name: Its name.
+        calm: How the change of colours is smoothed, as for `calmed`.
     """
 
-    def __init__(self, model: Model, picture: Photograph, name: str) -> None:
+    def __init__(
+        self, model: Model, picture: Photograph, name: str, calm: tuple[float, float] = _CALM
+    ) -> None:
+        self._calm = calm
         self._move = functools.partial(model.transport, source=name, steps=STEPS)
         self._points = {target: target for target in model.marginals} | {MIXED: model.barycenter}
         self.small = picture.small()
@@ -163,7 +169,7 @@ class Palette:
         values, exact = np.split(moved, [len(corners)])
         *found, tried = self._lattice.between(values, *self._rows, self._tried)
         full, small = (
-            calmed(picture, rows.reshape(picture.shape))
+            calmed(picture, rows.reshape(picture.shape), self._calm)
             for picture, rows in zip((self._full, self.small), found, strict=True)
         )
         return full, small, np.abs(tried - exact).mean(1)

@@ -16,9 +16,8 @@ CELLS = 255, 64
 _CORNERS = 2**17
 """Most corners of the finer lattice."""
 _CHUNK = 2**20
-_SHARE, _RADIUS, _EVEN = 3 / 8, 2, 1e-3
-"""Share of the filtered change of colours, radius of its windows, and the variance of a channel
-below which a window counts as even."""
+_RADIUS = 2
+"""Radius of the windows in which the change of colours is filtered."""
 _WINDOW = 7
 """Pixels on a side of the windows in which the structural similarity compares pictures."""
 
@@ -76,7 +75,7 @@ class Lattice:
         return found
 
 
-def calmed(before: Array, after: Array) -> Array:
+def calmed(before: Array, after: Array, calm: tuple[float, float] = (1.0, 2e-3)) -> Array:
     r"""A picture in another palette, with less of the noise that a steep map makes of even parts.
 
     A part of the change of colours is replaced by its guided filter: in each small window, the
@@ -85,6 +84,8 @@ def calmed(before: Array, after: Array) -> Array:
     Arguments:
         before: The source, with values in [0, 1] or bytes, shape `(h, w, 3)`.
         after: What a map of colours made of it, shape `(h, w, 3)`.
+        calm: The share of the change that is filtered, and the variance of a channel below which
+            a window counts as even.
 
     References:
         He, Sun. Fast guided filter (2015), arXiv:1505.00996.
@@ -94,12 +95,12 @@ def calmed(before: Array, after: Array) -> Array:
     for top in range(0, len(before), rows):
         first = max(0, top - 2 * _RADIUS)
         band = slice(first, top + rows + 2 * _RADIUS)
-        whole = _filtered(_unit(before[band]), after[band])
+        whole = _filtered(_unit(before[band]), after[band], *calm)
         found[top : top + rows] = whole[top - first : top - first + rows]
     return found
 
 
-def _filtered(before: Array, after: Array) -> Array:
+def _filtered(before: Array, after: Array, share: float, even: float) -> Array:
     from scipy.ndimage import uniform_filter
 
     def mean(picture: Array) -> Array:
@@ -110,10 +111,10 @@ def _filtered(before: Array, after: Array) -> Array:
     change = after - before
     level, shift = mean(before), mean(change)
     variance = mean(before * before) - level * level
-    slope = (mean(before * change) - level * shift) / (variance + _EVEN)
+    slope = (mean(before * change) - level * shift) / (variance + even)
     guided = mean(slope) * before + mean(shift - slope * level)
-    calm: Array = before + (1 - _SHARE) * change + _SHARE * guided
-    return calm
+    found: Array = before + (1 - share) * change + share * guided
+    return found
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,14 @@ def _ours(halves, seed):
     model = demo.fitted(PICTURES, train, seed=seed, progress=False)
     fitted = time.perf_counter() - start
     yield "flow", _figures(lambda *pair: _flow(model, halves, *pair), halves, fitted)
-    palettes = {name: demo.Palette(model, PICTURES[name], name) for name in PICTURES}
+    for title, options in {"pictures": {}, "multisi palette": {"calm": (1.0, 2e-3)}}.items():
+        palettes = {n: demo.Palette(model, PICTURES[n], n, **options) for n in PICTURES}
 
-    def written(source, target):
-        full, small, _ = palettes[source].of(target)
-        return full.reshape(-1, 3)[_held_out(halves, source)], small
+        def written(source, target, palettes=palettes):
+            full, small, _ = palettes[source].of(target)
+            return full.reshape(-1, 3)[_held_out(halves, source)], small
 
-    yield "pictures", _figures(written, halves, fitted)
+        yield title, _figures(written, halves, fitted)
 
 
 def _flow(model, halves, source, target):

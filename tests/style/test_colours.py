@@ -60,10 +60,13 @@ def test_noise_of_even_parts_is_calmed_and_edges_are_not(monkeypatch):
     before[:, 25:] = 0.9
     assert np.allclose(calmed(before, before + 0.1), before + 0.1, atol=1e-6)
     noisy = before + random.normal(size=before.shape).astype(np.float32) / 255
-    calm = calmed(noisy, 10 * (noisy - before) + before)
-    assert calm[:, :20].std() == pytest.approx(10 / 255 * 5 / 8, rel=0.15)
-    edge = calmed(before, before**2)
-    assert np.abs(edge - before**2).max() < 0.01
+    loud = 10 * (noisy - before) + before
+    half = calmed(noisy, loud, (3 / 8, 1e-3))
+    assert half[:, :20].std() == pytest.approx(10 / 255 * 5 / 8, rel=0.15)
+    assert calmed(noisy, loud)[:, :20].std() < 2 / 255
+    for calm in ((3 / 8, 1e-3), (1.0, 2e-3)):
+        edge = calmed(before, before**2, calm)
+        assert np.abs(edge - before**2).max() < 20 * calm[1]
     whole = calmed(noisy, noisy**2)
     monkeypatch.setattr(palettes, "_CHUNK", 350)
     assert np.allclose(calmed(noisy, noisy**2), whole, atol=1e-6)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multisi.__main__ import main
+from multisi.cli import main
 
 SOURCE = np.random.default_rng(0)
 

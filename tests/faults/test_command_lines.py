@@ -95,8 +95,7 @@ GRAMMAR = {
         ["a.png", "b.png", "--out", "o", "--quiet", "--steps", "1"],
         {
             "--out": ["a.csv", "", "x" * 300],
-            "--strength": ["-1", "1.1", "nan", "x", "0.5"],
-            "--grain": [],
+            "--strength": ["-1", "1.1", "nan", "x"],
             "--steps": WHOLE,
             **COMMON,
         },

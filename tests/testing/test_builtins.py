@@ -12,11 +12,15 @@ from multisi.testing import (
     check_solver,
 )
 
+PICTURES = [{"event": (1, 8, 8)}, {"event": (3, 5, 7), "condition": 2}]
+SMALL = {"width": 16, "depth": 2, "attention_heads": 2, "patch": 2}
 OPTIONS = {
     "paired": [{"counts": (60, 60)}],
     "ot": [{"reuse": 1}, {"reuse": 1, "noise": True}],
     "class-aware": [{"match": False}],
     "mlp": [{}, {"event": (3, 4, 4), "width": 16}, {"event": ()}, {"condition": 3}],
+    "unet": [{**each, "channels": 8, "multiples": (1, 2)} for each in PICTURES],
+    "transformer": [each | SMALL for each in PICTURES],
     "smoothed": [{"form": form} for form in ("sqrt", "quadratic", "sine", "sigmoid")],
     "bow": [{}, {"depth": 0.1}],
     **{name: [{"order": 2}] for name in ("heun", "midpoint", "srk", "ab2")},

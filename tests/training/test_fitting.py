@@ -138,7 +138,7 @@ def test_couplings_of_a_wrong_shape():
 def test_interrupted_training_is_saved(tmp_path, capsys):
     class Interrupting(multisi.Coupling):
         def sample(self, n, *, seed, step):
-            if step == 20:
+            if step >= 20:  # Python drops an exception that meets a callback of the collector.
                 os.kill(os.getpid(), signal.SIGINT)
             return torch.randn(n, 2, 2)
 

@@ -112,7 +112,7 @@ def spread(repair: Any, X: Any) -> Any:
 
 
 def held_out(repair: Any, X: Any, groups: Any) -> float | None:
-    """Leakage of a quarter of the rows, repaired by a map of the others; `None` for lone flows.
+    """Leakage of each half of the rows, repaired by a map of the other; `None` for lone flows.
 
     Rows that a repair was fitted to are more alike than new rows are, so that their own leakage
     may be below chance. A flow is not trained again for this.
@@ -122,17 +122,16 @@ def held_out(repair: Any, X: Any, groups: Any) -> float | None:
         X: The table that it was fitted to.
         groups: The group of each row.
     """
-    from multisi.fairness.maps import Affine, Quantile
+    from multisi.fairness.making import CLOSED
     from multisi.fairness.selection import select
 
     core, name = repair.core_, repair.field_
     found: dict[str, float] = core.selection.leakage
-    makers = {"affine": Affine.of, "quantile": Quantile.of}
-    if name not in found and name in makers:
+    if name not in found and name in CLOSED:
         x, _ = _coordinates(repair, X)
         codes = core.codes(np.asarray(groups, dtype=object))
-        rows = [x[codes == k] for k in range(len(core.groups))]
-        found = select(rows, core.target, {name: makers[name]}, core.seed).leakage
+        rows = [x[codes == k, None] for k in range(len(core.groups))]
+        found = select(rows, core.target, {name: CLOSED[name]}, core.seed).leakage
     return found.get(name)
 
 

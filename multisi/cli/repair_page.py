@@ -170,6 +170,8 @@ def _taken_for(column: Mapping[str, Any], levels: Sequence[Any] | None) -> str:
     """What a column was taken for, in words."""
     if column["kind"] == "Squashed":
         return f"{_taken_for(column['inner'], levels)}; with a heavy tail"
+    if column["kind"] == "Scored":
+        return _taken_for(column["inner"], levels)
     if column["kind"] == "Constant":
         return "constant: left as it is"
     if column["kind"] == "Nominal" or levels is not None:

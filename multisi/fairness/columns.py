@@ -11,17 +11,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-
-from multisi.fairness import lattice
+from scipy.special import ndtr, ndtri
 
 Array = Any
 _EDGE, _LEAST_EDGE = 0.005, 1e-5
 """Shares of a bin and of the range that are left free at each side of a bin, so that rounding
 errors change no value."""
-_ATOM, _ATOM_ROWS = 0.02, 5
-"""Share of rows, and rows, from which on a single value is an atom."""
-_LONG, _CENTRAL = 20.0, (0.1, 0.9)
-"""A column has a heavy tail if it extends this many central ranges from its median."""
 
 
 class Column(ABC):
@@ -29,6 +24,8 @@ class Column(ABC):
 
     width: int = 1
     """Number of coordinates."""
+    noisy: bool = True
+    """Whether coordinates depend on the noise."""
 
     @abstractmethod
     def spread(self, values: Array, u: Array) -> Array:
@@ -50,6 +47,7 @@ class Constant(Column):
     """A column with one value, which has no coordinate; other values are kept aside."""
 
     width = 0
+    noisy = False
 
     def spread(self, values: Array, u: Array) -> Array:
         """No coordinate."""
@@ -76,6 +74,11 @@ class Continuous(Column):
     atoms: tuple[float, ...] = ()
     rooms: tuple[float, ...] = ()
     down: float = 0.0
+
+    @property
+    def noisy(self) -> bool:  # type: ignore[override]
+        """Whether there are atoms."""
+        return bool(self.atoms)
 
     def spread(self, values: Array, u: Array) -> Array:
         """Coordinates of values."""
@@ -182,7 +185,39 @@ class Nominal(Column):
 
 
 @dataclass(frozen=True)
-class Squashed(Column):
+class Bent(Column):
+    """A column whose coordinate is an increasing function of that of another one.
+
+    Arguments:
+        inner: The other column, of one coordinate.
+    """
+
+    inner: Column
+
+    @property
+    def noisy(self) -> bool:  # type: ignore[override]
+        """Whether coordinates depend on the noise."""
+        return self.inner.noisy
+
+    @abstractmethod
+    def bend(self, y: Array) -> Array:
+        """The coordinate of inner ones."""
+
+    @abstractmethod
+    def unbend(self, z: Array) -> Array:
+        """The inverse of `bend`."""
+
+    def spread(self, values: Array, u: Array) -> Array:
+        """Coordinates of values."""
+        return self.bend(self.inner.spread(values, u))
+
+    def restore(self, coordinates: Array) -> Array:
+        """Values of coordinates."""
+        return self.inner.restore(self.unbend(coordinates))
+
+
+@dataclass(frozen=True)
+class Squashed(Bent):
     r"""A column with a heavy tail, whose coordinates are $s \sinh^{-1}((y - m) / s)$.
 
     Arguments:
@@ -191,73 +226,66 @@ class Squashed(Column):
         scale: $s$.
     """
 
-    inner: Column
     middle: float
     scale: float
 
-    def spread(self, values: Array, u: Array) -> Array:
-        """Coordinates of values."""
-        y = self.inner.spread(values, u)
+    def bend(self, y: Array) -> Array:
+        """The coordinate of inner ones."""
         return self.scale * np.arcsinh((y - self.middle) / self.scale)
 
-    def unsquash(self, coordinates: Array) -> Array:
-        """The coordinates of the column without its heavy tail."""
-        return self.middle + self.scale * np.sinh(np.clip(coordinates / self.scale, -300, 300))
-
-    def restore(self, coordinates: Array) -> Array:
-        """Values of coordinates."""
-        return self.inner.restore(self.unsquash(coordinates))
+    def unbend(self, z: Array) -> Array:
+        """The inverse of `bend`."""
+        return self.middle + self.scale * np.sinh(np.clip(z / self.scale, -300, 300))
 
 
-KINDS = {kind.__name__: kind for kind in (Constant, Continuous, Lattice, Nominal, Squashed)}
+@dataclass(frozen=True)
+class Scored(Bent):
+    r"""A column of atoms, whose coordinates are normal scores $s\,\Phi^{-1}(F(y))$.
+
+    $F$ is the law of all rows, linear between knots. Where values are few, the law over their bins
+    is one of steps; a flow has to move steps onto steps, and smooth maps cannot. The law of scores
+    is smooth. Beyond the knots the slope is that between the first and the last one.
+
+    Arguments:
+        inner: The column that it is.
+        knots: Coordinates of the column, increasing.
+        levels: $F$ there, increasing, in $(0, 1)$.
+        scale: $s$.
+    """
+
+    knots: tuple[float, ...]
+    levels: tuple[float, ...]
+    scale: float
+
+    def bend(self, y: Array) -> Array:
+        """The coordinate of inner ones."""
+        knots = np.array(self.knots)
+        inside = np.clip(y, knots[0], knots[-1])
+        scores = ndtri(np.interp(inside, knots, self.levels))
+        return self.scale * (scores + self._slope * (y - inside))
+
+    def unbend(self, z: Array) -> Array:
+        """The inverse of `bend`."""
+        scores = z / self.scale
+        inside = np.clip(scores, *ndtri([self.levels[0], self.levels[-1]]))
+        return np.interp(ndtr(inside), self.levels, self.knots) + (scores - inside) / self._slope
+
+    @property
+    def _slope(self) -> float:
+        ends = ndtri([self.levels[0], self.levels[-1]])
+        return float((ends[1] - ends[0]) / (self.knots[-1] - self.knots[0]))
+
+
+KINDS = {
+    kind.__name__: kind for kind in (Constant, Continuous, Lattice, Nominal, Squashed, Scored)
+}
 
 
 def column_of(given: dict[str, Any]) -> Column:
     """The column of its kind and parameters, as `Column.to_dict` gives them."""
     options = dict(given)
     kind = options.pop("kind")
-    if kind == "Squashed":
+    if "inner" in options:
         options["inner"] = column_of(options["inner"])
     options = {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
     return KINDS[kind](**options)
-
-
-def detect(values: Array, dequantize: bool = True) -> Column:
-    """What a column of numbers is.
-
-    Arguments:
-        values: The values, float64, shape `(n,)`.
-        dequantize: Whether to spread lattices and atoms; otherwise all columns are continuous.
-    """
-    if not len(values) or values.min() == values.max():
-        return Constant()
-    found: Column = Continuous()
-    if dequantize:
-        grid = lattice.of(values)
-        found = (
-            _with_atoms(values)
-            if grid is None
-            else Lattice(*grid, lattice.edges(values, *grid[:3]))
-        )
-    coordinates = found.spread(values, np.full((len(values), 1), 0.5))[:, 0]
-    low, middle, high = np.quantile(coordinates, [_CENTRAL[0], 0.5, _CENTRAL[1]])
-    scale = (high - low) / 2
-    if isinstance(found, Lattice):
-        scale = max(scale, found.step / 10**found.decimals)
-    if scale > 0 and np.abs(coordinates - middle).max() > _LONG * scale:
-        return Squashed(found, float(middle), float(scale))
-    return found
-
-
-def _with_atoms(values: Array) -> Continuous:
-    """The atoms of a column, with rooms in which they are about as dense as the other values."""
-    levels, counts = np.unique(values, return_counts=True)
-    large = (counts >= _ATOM * len(values)) & (counts >= _ATOM_ROWS)
-    atoms, rest = levels[large], values[np.isin(values, levels[~large])]
-    if not len(atoms):
-        return Continuous()
-    spread = np.ptp(np.quantile(rest, _CENTRAL)) / 0.8 if len(rest) > 1 else 0.0
-    spread = spread if spread > 0 else np.ptp(levels)
-    rooms = spread * counts[large] / len(values)
-    below = rooms[atoms < np.median(values)].sum() + rooms[atoms == np.median(values)].sum() / 2
-    return Continuous(tuple(atoms.tolist()), tuple(rooms.tolist()), float(below))

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from multisi.fairness.columns import Column, Nominal, Squashed, column_of, detect
+from multisi.fairness.columns import Bent, Column, Nominal, column_of
+from multisi.fairness.detection import detect
 
 Array = Any
 _ALIKE = 0.2
@@ -57,6 +58,11 @@ class Coordinates:
         made.shift, made.scale = y.mean(0), scale
         return made
 
+    @property
+    def noisy(self) -> bool:
+        """Whether a column is spread by noise."""
+        return any(column.noisy for column in self.columns)
+
     def spread(self, values: Array, u: Array) -> Array:
         """Standardised coordinates of rows, given numbers in (0, 1), shape `(n, c)`."""
         parts = [
@@ -94,8 +100,8 @@ class Coordinates:
         y, shown = coordinates * self.scale + self.shift, []
         for j, (column, place) in enumerate(zip(self.columns, self.places, strict=True)):
             mine = y[:, place]
-            if isinstance(column, Squashed):
-                mine = column.unsquash(mine)
+            if isinstance(column, Bent):
+                mine = column.unbend(mine)
             shown += [values[:, j]] if not column.width else list(mine.T)
         return shown
 
@@ -127,8 +133,8 @@ class Coordinates:
             if not column.width:
                 values[:, j] = mine[:, 0]
                 continue
-            if isinstance(column, Squashed):
-                mine = column.scale * np.arcsinh((mine - column.middle) / column.scale)
+            if isinstance(column, Bent):
+                mine = column.bend(mine)
             parts.append(mine)
         joined = np.concatenate(parts, 1) if parts else np.empty((len(shown), 0))
         return (joined - self.shift) / self.scale, values

@@ -17,6 +17,8 @@ from multisi.fairness.selection import ONE_GROUP, Selection
 from multisi.fairness.tables import Schema
 
 Array = Any
+_DRAWS, _ROWS = 8, 2**16
+"""Most draws of the noise that a map is made of, and rows of all of them together."""
 _LARGEST = 1e100
 """Largest size of a value, whose square and that of others can be added."""
 
@@ -79,7 +81,7 @@ class Core:
         """Learn the map.
 
         Arguments:
-            x: The coordinates of the rows, shape `(n, c)`.
+            x: The coordinates of the rows, shape `(n, draws, c)`.
             keys: The group of each row.
             labels: Classes of the rows, or `None`.
             making: The options.
@@ -104,10 +106,15 @@ class Core:
         places = {group: k for k, group in enumerate(self.groups)}
         return np.array([places.get(key, -1) for key in keys.tolist()], int)
 
-    def spread(self, values: Array, identifiers: Array) -> Array:
+    def spread(self, values: Array, identifiers: Array, draw: int = 0) -> Array:
         """The coordinates of rows; lattices and atoms are spread by noise of each row."""
-        u = rowwise.uniform(self.seed, values, identifiers, self.coordinates.size)
+        u = rowwise.uniform(self.seed + draw, values, identifiers, self.coordinates.size)
         return self.coordinates.spread(values, u)
+
+    def draws(self, values: Array, identifiers: Array) -> Array:
+        """The coordinates of rows with several draws of the noise, shape `(n, draws, c)`."""
+        count = min(_DRAWS, max(1, _ROWS // len(values))) if self.coordinates.noisy else 1
+        return np.stack([self.spread(values, identifiers, draw) for draw in range(count)], 1)
 
     def move(
         self, x: Array, codes: Array, alpha: Array, amount: float, back: bool = False

@@ -63,9 +63,7 @@ def edges(values: Array, offset: int, step: int, decimals: int) -> tuple[float, 
         step: $s$, a whole number.
         decimals: $d$.
     """
-    i = np.rint((values * 10.0**decimals - offset) / step).astype(np.int64)
-    counts = np.bincount(i).astype(float)
-    mass = np.maximum(counts, _SLIGHT * counts.mean())
+    mass = mass_of(values, offset, step, decimals)
     left, right = _reach(mass[::-1])[::-1], _reach(mass)
     points = np.arange(len(mass))
     starts, stops = points - left / 2, points + right / 2
@@ -79,6 +77,20 @@ def edges(values: Array, offset: int, step: int, decimals: int) -> tuple[float, 
     found = np.interp(np.concatenate([[0.0], np.cumsum(mass)]), masses, at)
     found = np.maximum.accumulate(found + 1e-12 * np.arange(len(found)))
     return tuple(((offset + step * found) / 10**decimals).tolist())
+
+
+def mass_of(values: Array, offset: int, step: int, decimals: int) -> Array:
+    """How often each value of a lattice occurs; those that do not occur count a little.
+
+    Arguments:
+        values: The values, shape `(n,)`.
+        offset: $o$, a whole number.
+        step: $s$, a whole number.
+        decimals: $d$.
+    """
+    i = np.rint((values * 10.0**decimals - offset) / step).astype(np.int64)
+    counts = np.bincount(i).astype(float)
+    return np.maximum(counts, _SLIGHT * counts.mean())
 
 
 def _reach(mass: Array) -> Array:

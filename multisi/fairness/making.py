@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from multisi.common import checks
 from multisi.errors import ConfigError
 from multisi.fairness import targets
@@ -19,11 +21,18 @@ _ROWS, _GROUP, _MENDED = 1000, 200, 100
 smallest group with which the error of a flow is mended."""
 _BATCH = 512
 """Rows of a batch: of few columns, so that a step takes little longer than with fewer."""
+
+
+def _of_first(make: Maker) -> Maker:
+    """A function that makes a map of the first draw of the rows' noise."""
+    return lambda rows: make([x[:, 0] for x in rows])
+
+
 CLOSED: dict[str, Maker] = {
-    "affine": Affine.of,
-    "quantile": Quantile.of,
-    "copula": Copula.of,
+    name: _of_first(make)
+    for name, make in (("affine", Affine.of), ("quantile", Quantile.of), ("copula", Copula.of))
 }
+"""The maps in closed form, the simplest first."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,8 @@ class Making:
         """The map of some groups, and why it was chosen.
 
         Arguments:
-            rows: The coordinates of each group.
+            rows: The coordinates of each group, `(n, draws, c)`: closed forms are made of the
+                first draw of the noise, which is that of repaired rows, and flows of all.
             names: The names of the groups.
             alpha: The target.
             labels: Classes of the rows of each group, or `None`.
@@ -117,13 +127,15 @@ class Making:
         named = self.coupling == "class-aware"
         coupling = "ot" if named and labels is None and share < 1 else self.coupling
         steps = max(1, round(share * self.max_iter))
+        draws, mended = rows[0].shape[1], min(map(len, rows)) >= _MENDED
+        rows = [x.reshape(-1, x.shape[2]) for x in rows]
         found = Flow.of(
             rows,
             names,
             alpha,
             self.n_steps,
             self.solver,
-            labels if named else None,
+            [np.repeat(each, draws) for each in labels] if named and labels else None,
             coupling=coupling,
             batch_size=_BATCH,
             steps=10**9 if seconds is not None else steps,
@@ -132,5 +144,4 @@ class Making:
             device=self.device,
             progress=self.verbose,
         )
-        mended = min(map(len, rows)) >= _MENDED
         return Refined.of(found, rows, alpha) if mended else found

@@ -136,7 +136,7 @@ class BarycentricRepair(TransformerMixin, Counterfactuals):  # type: ignore[misc
         seed = int(check_random_state(self.random_state).randint(2**31))
         core = Core.of(schema, values, keys, ordered(sensitive_features), making, seed)
         core.nameless = nameless
-        x = core.spread(values, tables.identifiers(X, row_ids, len(values)))
+        x = core.draws(values, tables.identifiers(X, row_ids, len(values)))
         core.learn(x, keys, None if y is None else np.asarray(y), making)
         self._settle(core)
         _LOG.info("field=%r is %r: %s.", self.field, self.field_, self.reason_)

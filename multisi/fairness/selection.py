@@ -45,7 +45,7 @@ def select(
     no others. Nor would both halves together, whose errors cancel.
 
     Arguments:
-        rows: The rows of each group.
+        rows: The rows of each group, `(n, draws, c)`; the first draw of their noise is probed.
         alpha: The target.
         makers: Name to a function that makes a map of rows of each group, the simplest first.
         seed: Seed of the split and of the probe.
@@ -59,7 +59,7 @@ def select(
     found, corners = dict.fromkeys(("none", *makers), 0.0), np.eye(len(rows))
     for name, make in {"none": None, **makers}.items():
         for half in (0, 1):
-            parts = [x[own == half] for x, own in zip(rows, halves, strict=True)]
+            parts = [x[own == half, 0] for x, own in zip(rows, halves, strict=True)]
             if make is not None:
                 made = make([x[own != half] for x, own in zip(rows, halves, strict=True)])
                 parts = [made.move(x, e, alpha) for x, e in zip(parts, corners, strict=True)]

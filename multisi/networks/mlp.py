@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from multisi.common import checks
-from multisi.errors import ConfigError
-from multisi.networks.parts import Embedding, check_condition, check_memory, mixed
+from multisi.networks.parts import Embedding, check_condition, check_memory, mixed, preset_of
 
 PRESETS = {"small": (64, 3, 32), "medium": (128, 3, 64), "large": (512, 4, 128)}
 """The width, the depth and the units of the embedding, by name."""
@@ -142,6 +141,5 @@ def _sizes(preset: str | None, size: int) -> tuple[int, int, int]:
     """Width, depth and units of the embedding, by preset or for a number of features."""
     if preset is None:
         return PRESETS["medium"] if size < 2 * _MANY else (256, 4, 128)
-    if preset not in PRESETS:
-        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}.")
-    return PRESETS[preset]
+    found: tuple[int, int, int] = preset_of(PRESETS, preset)
+    return found

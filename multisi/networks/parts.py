@@ -1,5 +1,6 @@
 """What networks have in common: the embedding of alpha, mixed heads, conditions, and sizes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -47,6 +48,17 @@ def mixed(
         return weight, bias
     combined = (mix @ weight.reshape(marginals, -1)).reshape(-1, *weight.shape[1:])
     return combined, (mix @ bias.reshape(marginals, -1)).flatten()
+
+
+def preset_of(presets: Mapping[str, Any], name: str) -> Any:
+    """The sizes of a preset.
+
+    Raises:
+        ConfigError: it is unknown.
+    """
+    if name not in presets:
+        raise ConfigError(f"preset must be one of {', '.join(presets)}; got {name!r}.")
+    return presets[name]
 
 
 def check_condition(condition: Any, features: int) -> None:

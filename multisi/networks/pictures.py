@@ -1,6 +1,6 @@
 """What networks for pictures have in common: shapes, padding, and modulation by alpha."""
 
-from typing import Any
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,13 @@ from multisi.errors import ConfigError
 from multisi.networks.parts import Embedding, check_condition
 
 
-class PictureNetwork(nn.Module):
+class PictureNetwork(nn.Module, ABC):
     """A network whose states are pictures, with one head per marginal.
+
+    Pictures may have any size: they are padded to sides that the network can use, and cut again.
+
+    Attributes:
+        multiple: What sides are padded to a multiple of.
 
     Arguments:
         event_shape: Channels, height and width.
@@ -35,6 +40,7 @@ class PictureNetwork(nn.Module):
         checkpointed: bool,
     ) -> None:
         super().__init__()
+        self.multiple = 1
         if len(event_shape) != 3 or 0 in event_shape:
             raise ConfigError(
                 "This network takes pictures, (channels, height, width); samples have the shape "
@@ -46,11 +52,47 @@ class PictureNetwork(nn.Module):
         self.embed = Embedding(marginals, embedding)
         self.tell = nn.Linear(condition, embedding) if condition else None
 
-    def embedded(self, alpha: Tensor, condition: Any) -> Tensor:
-        """Features of points and conditions, shape `(b, units)`, or one row for one point."""
+    def forward(
+        self,
+        x: Tensor,
+        alpha: Tensor,
+        condition: Tensor | None = None,
+        mix: Tensor | None = None,
+    ) -> Tensor:
+        """Compute the heads.
+
+        Arguments:
+            x: States, shape `(b, channels, height, width)`.
+            alpha: Points of the simplex, shape `(b, k)`.
+            condition: The condition, shape `(b, c)`; `None` without one.
+            mix: Coefficients of combinations of the heads, shape `(r, k)`; the last layer then
+                computes these combinations only.
+
+        Returns:
+            The heads, shape `(b, k, *event)`, or with `mix` their combinations, shape
+            `(b, r, *event)`.
+
+        Raises:
+            ShapeError: the condition has another number of features than the network.
+        """
         check_condition(condition, self.condition)
-        found: Tensor = self.embed(alpha)
-        return found if self.tell is None else found + self.tell(condition.to(found))
+        told = self.embed(alpha)
+        if self.tell is not None and condition is not None:
+            told = told + self.tell(condition.to(told))
+        channels, height, width = self.event_shape
+        drawn = self.draw(padded(x, self.multiple), told, mix)[:, :, :height, :width]
+        rows = drawn.shape[1] // channels
+        return drawn.reshape(len(x), rows, channels, height, width)
+
+    @abstractmethod
+    def draw(self, x: Tensor, told: Tensor, mix: Tensor | None) -> Tensor:
+        """The channels of all heads, or of their combinations, `(b, r * channels, h, w)`.
+
+        Arguments:
+            x: Padded pictures, `(b, channels, h, w)`.
+            told: Features of alpha and the condition, `(b, units)`, or one row for one point.
+            mix: Coefficients of combinations of the heads; `None` for the heads as they are.
+        """
 
     def run(self, block: nn.Module, *inputs: Tensor) -> Tensor:
         """The output of a block, whose activations are kept or computed again."""
@@ -59,13 +101,6 @@ class PictureNetwork(nn.Module):
             return found
         found = block(*inputs)
         return found
-
-    def shaped(self, heads: Tensor) -> Tensor:
-        """Heads `(b, r, c, height, width)` of channels, without what `padded` added."""
-        channels, height, width = self.event_shape
-        rows = heads.shape[1] // channels
-        heads = heads[:, :, :height, :width]
-        return heads.reshape(len(heads), rows, channels, height, width)
 
 
 def padded(x: Tensor, multiple: int) -> Tensor:

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from multisi.common import checks
 from multisi.errors import ConfigError
-from multisi.networks.parts import check_memory, mixed
-from multisi.networks.pictures import PictureNetwork, attend, modulated, padded
+from multisi.networks.parts import check_memory, mixed, preset_of
+from multisi.networks.pictures import PictureNetwork, attend, modulated
 
 PRESETS = {"small": (192, 6, 3), "medium": (384, 8, 6), "large": (768, 12, 12)}
 """The width, the depth and the heads of attention, by name."""
@@ -63,12 +63,12 @@ class Transformer(PictureNetwork):
         preset: str = "small",
         checkpointed: bool = False,
     ) -> None:
-        if preset not in PRESETS:
-            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}.")
         given = {"width": width, "depth": depth, "attention_heads": attention_heads}
         units, layers, groups = (
             checks.integer(default if value is None else value, name)
-            for (name, value), default in zip(given.items(), PRESETS[preset], strict=True)
+            for (name, value), default in zip(
+                given.items(), preset_of(PRESETS, preset), strict=True
+            )
         )
         if units % groups:
             raise ConfigError(
@@ -77,53 +77,29 @@ class Transformer(PictureNetwork):
         check_memory(18.0 * layers * float(units) ** 2, "width or depth")
         super().__init__(event_shape, marginals, units, condition, checkpointed)
         channels, *sides = event_shape
-        self.patch = _patch(sides) if patch is None else checks.integer(patch, "patch")
-        if self.patch > min(sides):
+        self.multiple = _patch(sides) if patch is None else checks.integer(patch, "patch")
+        if self.multiple > min(sides):
             raise ConfigError(
                 f"Pictures of {sides[0]} x {sides[1]} pixels are smaller than a patch of "
-                f"{self.patch}. Use a smaller patch, or larger pictures."
+                f"{self.multiple}. Use a smaller patch, or larger pictures."
             )
-        rows, columns = (-(-side // self.patch) for side in sides)
-        self.read = nn.Linear(channels * self.patch**2, units)
+        rows, columns = (-(-side // self.multiple) for side in sides)
+        self.read = nn.Linear(channels * self.multiple**2, units)
         self.places = nn.Parameter(0.02 * torch.randn(rows * columns, units))
         self.blocks = nn.ModuleList(TransformerBlock(units, groups) for _ in range(layers))
         self.norm = nn.LayerNorm(units, elementwise_affine=False)
         self.modulate = nn.Linear(units, 2 * units)
-        self.heads = nn.Linear(units, marginals * channels * self.patch**2)
+        self.heads = nn.Linear(units, marginals * channels * self.multiple**2)
 
-    def forward(
-        self,
-        x: Tensor,
-        alpha: Tensor,
-        condition: Tensor | None = None,
-        mix: Tensor | None = None,
-    ) -> Tensor:
-        """Compute the heads.
-
-        Arguments:
-            x: States, shape `(b, channels, height, width)`.
-            alpha: Points of the simplex, shape `(b, k)`.
-            condition: The condition, shape `(b, c)`; `None` without one.
-            mix: Coefficients of combinations of the heads, shape `(r, k)`; the last layer then
-                computes these combinations only.
-
-        Returns:
-            The heads, shape `(b, k, *event)`, or with `mix` their combinations, shape
-            `(b, r, *event)`.
-
-        Raises:
-            ShapeError: the condition has another number of features than the network.
-        """
-        told = self.embedded(alpha, condition)
-        x = padded(x, self.patch)
-        p, rows = self.patch, x.shape[2] // self.patch
+    def draw(self, x: Tensor, told: Tensor, mix: Tensor | None) -> Tensor:
+        """The channels of all heads, or of their combinations."""
+        p, rows = self.multiple, x.shape[2] // self.multiple
         h = self.read(rearrange(x, "b c (y p) (x q) -> b (y x) (c p q)", p=p, q=p)) + self.places
         for block in self.blocks:
             h = self.run(block, h, told)
         h = along(self.norm(h), *self.modulate(told).chunk(2, 1))
-        last = mixed(self.heads, mix, self.marginals)
-        h = nn.functional.linear(h, *last)
-        return self.shaped(rearrange(h, "b (y x) (n p q) -> b n (y p) (x q)", y=rows, p=p, q=p))
+        h = nn.functional.linear(h, *mixed(self.heads, mix, self.marginals))
+        return rearrange(h, "b (y x) (n p q) -> b n (y p) (x q)", y=rows, p=p, q=p)
 
 
 class TransformerBlock(nn.Module):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from multisi.common import checks
 from multisi.errors import ConfigError
-from multisi.networks.parts import check_memory, mixed
-from multisi.networks.pictures import PictureNetwork, attend, modulated, padded
+from multisi.networks.parts import check_memory, mixed, preset_of
+from multisi.networks.pictures import PictureNetwork, attend, modulated
 
 PRESETS = {
     "small": (32, (1, 2), 1),
@@ -75,9 +75,7 @@ class UNet(PictureNetwork):
         preset: str = "small",
         checkpointed: bool = False,
     ) -> None:
-        if preset not in PRESETS:
-            raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}.")
-        preset_channels, preset_multiples, preset_blocks = PRESETS[preset]
+        preset_channels, preset_multiples, preset_blocks = preset_of(PRESETS, preset)
         first = checks.integer(preset_channels if channels is None else channels, "channels")
         count = checks.integer(preset_blocks if blocks is None else blocks, "blocks")
         if multiples is None:
@@ -115,31 +113,9 @@ class UNet(PictureNetwork):
         self.norm = _norm(width)
         self.heads = nn.Conv2d(width, marginals * event_shape[0], 3, padding=1)
 
-    def forward(
-        self,
-        x: Tensor,
-        alpha: Tensor,
-        condition: Tensor | None = None,
-        mix: Tensor | None = None,
-    ) -> Tensor:
-        """Compute the heads.
-
-        Arguments:
-            x: States, shape `(b, channels, height, width)`.
-            alpha: Points of the simplex, shape `(b, k)`.
-            condition: The condition, shape `(b, c)`; `None` without one.
-            mix: Coefficients of combinations of the heads, shape `(r, k)`; the last layer then
-                computes these combinations only.
-
-        Returns:
-            The heads, shape `(b, k, *event)`, or with `mix` their combinations, shape
-            `(b, r, *event)`.
-
-        Raises:
-            ShapeError: the condition has another number of features than the network.
-        """
-        told = self.embedded(alpha, condition)
-        h = self.first(padded(x, self.multiple))
+    def draw(self, x: Tensor, told: Tensor, mix: Tensor | None) -> Tensor:
+        """The channels of all heads, or of their combinations."""
+        h = self.first(x)
         kept = [h]
         for block in self.down:
             h = self.run(block, h, told)
@@ -152,8 +128,7 @@ class UNet(PictureNetwork):
             wide = isinstance(block, Block)
             h = self.run(block, torch.cat([h, kept.pop()], 1) if wide else h, told)
         last = mixed(self.heads, mix, self.marginals)
-        h = nn.functional.silu(self.norm(h))
-        return self.shaped(nn.functional.conv2d(h, *last, padding=1))
+        return nn.functional.conv2d(nn.functional.silu(self.norm(h)), *last, padding=1)
 
 
 class Block(nn.Module):

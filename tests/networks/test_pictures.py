@@ -72,7 +72,7 @@ def test_levels_suit_the_size_of_the_pictures():
     ]
     assert UNet((1, 64, 64), 2, preset="medium", channels=4).multiple == 4
     patches = [
-        Transformer((1, side, side), 2, **SMALL["transformer"] | {"patch": None}).patch
+        Transformer((1, side, side), 2, **SMALL["transformer"] | {"patch": None}).multiple
         for side in (1, 8, 9, 28, 64)
     ]
     assert patches == [1, 1, 2, 4, 8]

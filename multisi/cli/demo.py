@@ -142,13 +142,9 @@ class Palette:
         model: The model of the colours.
         picture: The photograph.
         name: Its name.
-        calm: How the change of colours is smoothed, as for `calmed`.
     """
 
-    def __init__(
-        self, model: Model, picture: Photograph, name: str, calm: tuple[float, float] = _CALM
-    ) -> None:
-        self._calm = calm
+    def __init__(self, model: Model, picture: Photograph, name: str) -> None:
         self._move = functools.partial(model.transport, source=name, steps=STEPS)
         self._points = {target: target for target in model.marginals} | {MIXED: model.barycenter}
         self.small = picture.small()
@@ -169,7 +165,7 @@ class Palette:
         values, exact = np.split(moved, [len(corners)])
         *found, tried = self._lattice.between(values, *self._rows, self._tried)
         full, small = (
-            calmed(picture, rows.reshape(picture.shape), self._calm)
+            calmed(picture, rows.reshape(picture.shape), _CALM)
             for picture, rows in zip((self._full, self.small), found, strict=True)
         )
         return full, small, np.abs(tried - exact).mean(1)

@@ -17,10 +17,11 @@ class Copula(GroupMap):
     A column $x_j$ of group $k$ has the score $z_j = \Phi^{-1}(F_{kj}(x_j))$. Scores are moved to
     the barycentre of the groups' covariances of scores, and back to the barycentre of the columns.
     The map is that of optimal transport in one dimension; where groups have Gaussian copulas, all
-    have one law at a target.
+    have one law at a target. Beyond the values that were seen, scores go on with one slope for
+    all groups, so that a column that hardly varies in one of them is not stretched.
 
     Arguments:
-        columns: The quantiles of each column, at the levels $(i + 1/2) / n$.
+        columns: The quantiles of each column.
         scores: The map of the scores.
 
     References:
@@ -29,8 +30,6 @@ class Copula(GroupMap):
 
     def __init__(self, columns: Quantile, scores: Affine) -> None:
         self.columns, self.scores = columns, scores
-        levels = len(columns.values[0])
-        self._knots = norm.ppf((np.arange(levels) + 0.5) / levels)
 
     @classmethod
     def of(cls, rows: Sequence[Array]) -> "Copula":
@@ -40,15 +39,14 @@ class Copula(GroupMap):
             rows: The rows of each group.
         """
         columns = Quantile.of(rows)
-        made = cls(columns, Affine(np.zeros((len(rows), 0)), np.zeros((len(rows), 0, 0))))
-        corners = np.eye(len(rows))
-        scores = [made._score(x, corner) for x, corner in zip(rows, corners, strict=True)]
-        return cls(columns, Affine.of(scores))
+        ends = zip(rows, np.eye(len(rows)), strict=True)
+        return cls(columns, Affine.of([_scores(columns, x, corner) for x, corner in ends]))
 
     def move(self, x: Array, source: Array, target: Array) -> Array:
         """Rows at a point, moved to another one."""
-        z = self._score(x, source) * self._size(source)
-        return self._value(self.scores.move(z, source, target) / self._size(target), target)
+        z = _scores(self.columns, x, source) * self._size(source)
+        z = self.scores.move(z, source, target) / self._size(target)
+        return _scores(self.columns, z, target, back=True)
 
     def tensors(self) -> dict[str, Array]:
         """The quantiles and the moments of scores."""
@@ -59,20 +57,18 @@ class Copula(GroupMap):
         corners = np.log([self.scores.sizes(e) for e in np.eye(len(alpha))])
         return self.scores.sizes(alpha) / np.exp(np.asarray(alpha) @ corners)
 
-    def _score(self, x: Array, alpha: Array) -> Array:
-        return _follow(x, np.tensordot(alpha, self.columns.values, 1), self._knots[:, None])
 
-    def _value(self, z: Array, alpha: Array) -> Array:
-        return _follow(z, self._knots[:, None], np.tensordot(alpha, self.columns.values, 1))
-
-
-def _follow(x: Array, start: Array, stop: Array) -> Array:
-    """Values along polygons from knots to knots; beyond them the slope is that of all knots."""
-    start, stop = np.broadcast_arrays(start, stop)
-    moved = np.empty_like(x)
-    for j in range(x.shape[1]):
-        a, b = start[:, j], stop[:, j]
+def _scores(columns: Quantile, x: Array, alpha: Array, back: bool = False) -> Array:
+    """Normal scores of rows at a point, or rows of normal scores."""
+    values = columns.values
+    levels = values.shape[1]
+    scores = norm.ppf((np.arange(levels) + 0.5) / levels)
+    units = (values[:, -1].max(0) - values[:, 0].min(0)) / (scores[-1] - scores[0])
+    knots, moved = np.tensordot(alpha, values, 1), np.empty_like(x)
+    for j, unit in enumerate(units):
+        a, b, slope = knots[:, j], scores, 1 / unit
+        if back:
+            a, b, slope = scores, knots[:, j], unit
         inside = np.clip(x[:, j], a[0], a[-1])
-        slope = (b[-1] - b[0]) / (a[-1] - a[0])
         moved[:, j] = np.interp(inside, a, b) + slope * (x[:, j] - inside)
     return moved

@@ -162,8 +162,8 @@ class Quantile(GroupMap):
         """
         levels = np.linspace(0, 1, min(_KNOTS, max(2, *(len(x) for x in rows))))
         values = np.stack([np.quantile(x, levels, axis=0) for x in rows])
-        ramp = _RAMP * np.arange(len(levels))[:, None]  # The inverse of a jump is a constant.
-        return cls(values + ramp)
+        # The inverse of a jump is a constant; a column with one value is at its middle level.
+        return cls(values + _RAMP * (np.arange(len(levels)) - len(levels) / 2)[:, None])
 
     def move(self, x: Array, source: Array, target: Array) -> Array:
         """Rows at a point, moved to another one."""

@@ -59,8 +59,13 @@ class Adapted(nn.Module):
             The heads, shape `(b, k, *event)`.
 
         Raises:
-            ShapeError: the module returns another shape than `(b, k * channels, height, width)`.
+            ShapeError: states are no pictures, or the module returns another shape than
+                `(b, k * channels, height, width)`.
         """
+        if x.ndim != 4:
+            raise ShapeError(
+                f"States must be pictures, (b, channels, height, width); got {tuple(x.shape)}."
+            )
         maps = alpha[:, :, None, None].expand(-1, -1, *x.shape[2:])
         time = 1 - alpha.amax(1) if self.time is None else self.time(alpha)
         more = () if condition is None else (condition,)

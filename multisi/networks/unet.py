@@ -20,6 +20,8 @@ PRESETS = {
 """The channels, their multiples and the blocks of each level, by name."""
 _SMALLEST = 4
 """Least side of the pictures of the last level."""
+_LOOKED_AT = 1024
+"""Most pixels of a level between all of which there is attention by default."""
 _GROUP, _HEAD = 16, 32
 """Channels that are normalised together, and of a head of attention, at most."""
 
@@ -41,7 +43,8 @@ class UNet(PictureNetwork):
         multiples: Channels of each level, in those of the first; `None` for those of the preset,
             as many as keep the sides of the last level at 4 at least.
         blocks: Blocks of each level on the way down; `None` for those of the preset.
-        attention: Whether there is attention at the last level.
+        attention: Whether there is attention at the last level; `None` for levels of at most 1,024
+            pixels.
         dropout: Share of features that are left out in training.
         condition: Number of features of the condition, 0 without one.
         preset: The sizes where none are given: `"small"`, `"medium"` or `"large"`.
@@ -69,7 +72,7 @@ class UNet(PictureNetwork):
         channels: int | None = None,
         multiples: Sequence[int] | None = None,
         blocks: int | None = None,
-        attention: bool = True,
+        attention: bool | None = None,
         dropout: float = 0.0,
         condition: int = 0,
         preset: str = "small",
@@ -103,6 +106,8 @@ class UNet(PictureNetwork):
                 self.down.append(Halve(width))
                 kept.append(width)
         self.middle = nn.ModuleList(Block(width, width, 4 * first, drop) for _ in range(2))
+        if attention is None:
+            attention = math.prod(event_shape[1:]) <= _LOOKED_AT * self.multiple**2
         self.look = Attention(width) if checks.instance(attention, bool, "attention") else None
         for level, wide in reversed(list(enumerate(widths))):
             for _ in range(count + 1):

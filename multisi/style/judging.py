@@ -18,6 +18,8 @@ from multisi.metrics import energy_distance, sliced_wasserstein
 from multisi.model.model import Model
 
 Classifier = Callable[[np.ndarray[Any, Any]], Any]
+_LEAST = 4
+"""Pictures of a domain of which two halves can be compared."""
 _SHOWN = {"energy_distance": 4, "floor": 4, "accuracy": 3, "cycle_error": 4, "composition": 4}
 
 
@@ -122,8 +124,10 @@ def evaluate(
         The figures of all ordered pairs, which print as tables.
 
     Raises:
-        ConfigError: there are fewer than two domains, or both `classifiers` and `train`.
-        DataError: domains are paired and have different numbers of rows.
+        ConfigError: there are fewer than two domains, both `classifiers` and `train`, or a
+            domain is missing in `train`.
+        DataError: domains are paired and have different numbers of rows, or a domain has fewer
+            than four pictures, or one picture only.
 
     Example:
         >>> import multisi
@@ -139,12 +143,29 @@ def evaluate(
             f"fitted to; got {len(held_out)} domains."
         )
     data = {name: m if isinstance(m, Marginal) else Marginal(m) for name, m in held_out.items()}
-    if checks.instance(paired, bool, "paired") and len(set(map(len, data.values()))) > 1:
-        raise DataError(f"Paired domains have as many rows; got {list(map(len, data.values()))}.")
+    _check(data, checks.instance(paired, bool, "paired"))
     if train is not None:
+        if missing := sorted(set(data) - set(train)):
+            raise ConfigError(f"train must have all domains; {', '.join(missing)} are missing.")
         classifiers = {name: fitted(train[name]) for name in data}
     judge = _Judge(model, data, classifiers or {}, paired, options)
     return Directions(tuple(itertools.starmap(judge, itertools.permutations(data, 2))))
+
+
+def _check(data: Mapping[str, Marginal], paired: bool) -> None:
+    """Check that figures of all directions can be computed.
+
+    Raises:
+        DataError: they cannot.
+    """
+    if paired and len(set(map(len, data.values()))) > 1:
+        raise DataError(f"Paired domains have as many rows; got {list(map(len, data.values()))}.")
+    for name, marginal in data.items():
+        rows = marginal.take(torch.arange(len(marginal)))
+        if len(rows) < _LEAST or (rows == rows[0]).all():
+            raise DataError(
+                f"{name!r} must have {_LEAST} pictures or more, not all alike; it has {len(rows)}."
+            )
 
 
 class _Judge:

@@ -21,6 +21,8 @@ _MOST, _LEAST = 2**17, 8
 class Palettes(Mapping[tuple[Any, Any], Array]):
     """Pictures in the palettes of each other: `(source, target)` to a picture.
 
+    A picture is computed whenever it is asked for, so that few are in memory at once.
+
     Arguments:
         pictures: Name to picture, `(h, w, 3)`, or `(h, w, 4)` with its opacity, uint8 or floats
             in [0, 1].
@@ -52,14 +54,11 @@ class Palettes(Mapping[tuple[Any, Any], Array]):
         self.pictures, self.model, self.strength = dict(pictures), model, share(strength)
         self.grain, self.steps = checks.instance(grain, bool, "grain"), steps
         self._pairs = [(a, b) for a in self.pictures for b in self.pictures if a != b]
-        self._found: dict[tuple[Any, Any], Array] = {}
 
     def __getitem__(self, key: tuple[Any, Any]) -> Array:
         if key not in self._pairs:
             raise KeyError(f"{key!r}; known: {', '.join(map(repr, self._pairs))}")
-        if key not in self._found:
-            self._found[key] = self.picture(key[0], str(key[1]))
-        return self._found[key]
+        return self.picture(key[0], str(key[1]))
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return iter(self._pairs)
@@ -89,9 +88,8 @@ class Palettes(Mapping[tuple[Any, Any], Array]):
         colours = whole[..., :3]
         flat = colours.reshape(-1, 3)
         lattice = Lattice(flat)
-        corners = lattice.corners
-        moved = self.model.transport(corners, str(source), target, steps=self.steps)
-        found = lattice.between(np.asarray(moved), flat)[0].reshape(colours.shape)
+        moved = self.model.transport(lattice.corners, str(source), target, steps=self.steps)
+        found = lattice.between(moved, flat)[0].reshape(colours.shape)
         before = colours.astype(np.float32) / (255 if colours.dtype == np.uint8 else 1)
         if not self.grain:
             found = calmed(before, found)
@@ -133,7 +131,7 @@ def palette(
         A mapping of `(source, target)` to a picture; its method `picture` also mixes palettes.
 
     Raises:
-        ConfigError: there is one picture, or `strength` is not in [0, 1].
+        ConfigError: there is one picture, two names are one text, or `strength` is not in [0, 1].
         DataError: a picture has another shape, type or range, or too few pixels that can be seen.
 
     References:
@@ -150,6 +148,8 @@ def palette(
     named = dict(pictures) if isinstance(pictures, Mapping) else dict(enumerate(pictures))
     if len(named) < 2:
         raise ConfigError(f"At least 2 pictures are needed; got {len(named)}.")
+    if len({str(name) for name in named}) < len(named):
+        raise ConfigError(f"Names must differ as text; got {', '.join(map(repr, named))}.")
     share(strength)
     named = {name: _checked(picture, name) for name, picture in named.items()}
     source = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ from einops import repeat
 from torch import Tensor
 
 from multisi.common import checks
-from multisi.errors import ShapeError
+from multisi.errors import ConfigError, DataError, ShapeError
 from multisi.model.model import Model
 
 
@@ -34,7 +34,7 @@ def translate(
             255, for a model that was fitted to values in [0, 1], or floats.
         source: The domain of the pictures, a point of the simplex as for `Model.transport`.
         target: The domain that they are moved to.
-        draws: Number of draws of each picture by an SDE; `None` for one.
+        draws: Number of draws of each picture by an SDE, which needs `noise`; `None` for one.
         options: Other options of `Model.transport`, such as `steps`, `noise`, `via`, `seed` and
             `batch_size`.
 
@@ -42,6 +42,8 @@ def translate(
         Pictures like `images`, with an axis of draws in front if `draws` is set.
 
     Raises:
+        ConfigError: there are `draws` without `noise`, which would all be the same.
+        DataError: the pictures are whole numbers other than uint8.
         ShapeError: the pictures have other sizes or channels than those of the model.
 
     Example:
@@ -52,6 +54,11 @@ def translate(
         torch.Size([3, 1, 4, 4])
     """
     count = 1 if draws is None else checks.integer(draws, "draws")
+    if draws is not None and not options.get("noise"):
+        raise ConfigError(
+            "draws need noise: a flow moves a picture to one other. Set noise=1.0, for a model "
+            "with a noise marginal."
+        )
     states, last = _states(images, model.event_shape)
     repeated = repeat(states, "n ... -> (r n) ...", r=count)
     moved = torch.as_tensor(model.transport(repeated, source, target, **options))
@@ -65,6 +72,8 @@ def _states(images: Any, event: tuple[int, ...] | None) -> tuple[Tensor, bool]:
     states = torch.as_tensor(np.asarray(images) if not isinstance(images, Tensor) else images)
     if states.dtype == torch.uint8:
         states = states.float() / 255
+    if not states.is_floating_point():
+        raise DataError(f"Pictures must be uint8 or floats; got {states.dtype}.")
     shape = tuple(states.shape[1:])
     if event is None or shape == event:
         return states, False

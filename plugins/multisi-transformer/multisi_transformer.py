@@ -1,4 +1,4 @@
-"""Transformers for multisi, over the patches of images and over sets of points."""
+"""A transformer for multisi, over sets of points and the entries of vectors."""
 
 import math
 
@@ -105,50 +105,6 @@ class Transformer(nn.Module):
         return rearrange(self.leave(self.norm(h)), "b n (k s) -> b k n s", k=self.marginals)
 
 
-class PatchTransformer(nn.Module):
-    """A transformer over the square patches of an image `(channels, height, width)`.
-
-    Arguments:
-        event_shape: Shape of an image.
-        marginals: Number of marginals.
-        patch: Side of a patch, which must divide height and width.
-        width: Features of a token.
-        depth: Number of blocks.
-        heads: Number of attention heads.
-        condition: Features of the condition; 0 for none.
-
-    Raises:
-        ShapeError: `event_shape` is not that of an image that patches divide.
-        ConfigError: `width` is not a multiple of `heads`.
-
-    Example:
-        >>> network = PatchTransformer((3, 8, 8), marginals=2)
-        >>> network(torch.zeros(5, 3, 8, 8), torch.full((5, 2), 0.5)).shape
-        torch.Size([5, 2, 3, 8, 8])
-    """
-
-    def __init__(self, event_shape, marginals, patch=4, width=128, depth=4, heads=4, condition=0):
-        super().__init__()
-        if len(event_shape) != 3 or event_shape[1] % patch or event_shape[2] % patch:
-            raise ShapeError(
-                "patch-transformer needs images (channels, height, width) with sides that are "
-                f"multiples of patch={patch}; got {tuple(event_shape)}. Choose another patch."
-            )
-        channels, self.height, side = event_shape
-        self.patch = patch
-        tokens = (self.height // patch) * (side // patch)
-        self.body = Transformer(
-            channels * patch**2, tokens, marginals, width, depth, heads, condition
-        )
-
-    def forward(self, x, alpha, condition=None):
-        """The heads, shape `(b, k, channels, height, width)`."""
-        p, rows = self.patch, self.height // self.patch
-        tokens = rearrange(x, "b c (h p) (w q) -> b (h w) (c p q)", p=p, q=p)
-        heads = self.body(tokens, alpha, condition)
-        return rearrange(heads, "b k (h w) (c p q) -> b k c (h p) (w q)", h=rows, p=p, q=p)
-
-
 class SetTransformer(nn.Module):
     """A transformer over the members of a set `(members, features)`, whose order does not matter.
 
@@ -192,4 +148,4 @@ class SetTransformer(nn.Module):
 @multisi.hookimpl
 def multisi_register_networks():
     """The networks of this package."""
-    return {"patch-transformer": PatchTransformer, "set-transformer": SetTransformer}
+    return {"set-transformer": SetTransformer}

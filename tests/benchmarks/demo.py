@@ -10,6 +10,7 @@ from dataclasses import astuple
 
 import numpy as np
 
+from multisi import style
 from multisi.cli import demo
 from multisi.metrics import energy_distance
 from multisi.style import photographs
@@ -53,14 +54,21 @@ def _ours(halves, seed):
     model = demo.fitted(PICTURES, train, seed=seed, progress=False)
     fitted = time.perf_counter() - start
     yield "flow", _figures(lambda *pair: _flow(model, halves, *pair), halves, fitted)
-    for title, options in {"pictures": {}, "multisi palette": {"calm": (1.0, 2e-3)}}.items():
-        palettes = {n: demo.Palette(model, PICTURES[n], n, **options) for n in PICTURES}
+    palettes = {name: demo.Palette(model, PICTURES[name], name) for name in PICTURES}
 
-        def written(source, target, palettes=palettes):
-            full, small, _ = palettes[source].of(target)
-            return full.reshape(-1, 3)[_held_out(halves, source)], small
+    def written(source, target):
+        full, small, _ = palettes[source].of(target)
+        return full.reshape(-1, 3)[_held_out(halves, source)], small
 
-        yield title, _figures(written, halves, fitted)
+    yield "pictures", _figures(written, halves, fitted)
+    fulls = style.Palettes({name: picture.colours for name, picture in PICTURES.items()}, model)
+    smalls = style.Palettes({name: picture.small() for name, picture in PICTURES.items()}, model)
+
+    def styled(*pair):
+        rows = fulls[pair].reshape(-1, 3)[_held_out(halves, pair[0])].astype(np.float32) / 255
+        return rows, smalls[pair]
+
+    yield "style.palette", _figures(styled, halves, fitted)
 
 
 def _flow(model, halves, source, target):

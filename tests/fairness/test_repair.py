@@ -8,7 +8,7 @@ import pandas as pd
 import polars
 import pytest
 import sklearn
-from scipy.stats import ks_2samp
+from scipy.stats import ks_2samp, kstest
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
@@ -18,6 +18,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from multisi.errors import CheckpointError, ConfigError, DataError, DataWarning, SimplexError
 from multisi.fairness import BarycentricRepair, FairPredictor, load
+from multisi.fairness.columns import Scored, column_of
+from multisi.fairness.detection import detect
 from multisi.fairness.maps import Affine, shrunk
 from multisi.fairness.refined import Refined
 
@@ -199,6 +201,50 @@ def test_a_copula_gives_groups_of_one_gaussian_copula_one_law():
     assert abs(dependence[0] - dependence[1]) < 0.05
     for column in Z.T:
         assert ks_2samp(column[s == 0], column[s == 1]).statistic < 0.03
+
+
+def test_scores_are_inverted_and_normal():
+    source = np.random.default_rng(0)
+    tables = {
+        "counts": source.poisson(2.0, 4000).astype(float),
+        "two": (source.random(4000) < 0.3).astype(float),
+        "zeros": np.where(source.random(4000) < 0.6, 0, source.gamma(2, 1, 4000)),
+    }
+    for name, values in tables.items():
+        column = detect(values)
+        assert isinstance(column, Scored), name
+        z = column.spread(values, source.random((4000, 1)))
+        assert kstest(z[:, 0] / column.scale, "norm").statistic < 0.03, name
+        assert (column.restore(z) == values).all() or name == "zeros"
+        np.testing.assert_allclose(column.restore(z), values, atol=1e-9)
+        far = np.linspace(-3 * np.ptp(z), 3 * np.ptp(z), 101)[:, None]
+        np.testing.assert_allclose(column.bend(column.unbend(far)), far, atol=1e-6)
+        assert column_of(column.to_dict()) == column
+    assert not isinstance(detect(source.normal(size=4000)), Scored)
+
+
+def test_a_column_that_hardly_varies_in_one_group_is_not_stretched():
+    source = np.random.default_rng(0)
+    X = source.normal(size=(300, 2))
+    s = np.repeat([0, 1], 150)
+    X[s == 1, 0] = 1 + 1e-7 * X[s == 1, 0]
+    new = source.normal(size=(50, 2))
+    for field in ("quantile", "copula"):
+        repair = made(field, X, s)
+        Z = repair.transform(new, sensitive_features=np.ones(50))
+        assert np.abs(Z).max() < 20, field
+        back = repair.inverse_transform(Z, sensitive_features=np.ones(50))
+        np.testing.assert_allclose(back, new, atol=1e-6)
+
+
+def test_a_lone_row_goes_to_the_middle():
+    source = np.random.default_rng(0)
+    X = source.normal(size=(101, 2))
+    s = np.repeat([0, 1], [100, 1])
+    with pytest.warns(DataWarning):
+        repair = made("quantile", X, s, target=0)
+    lone = repair.transform(X[100:], sensitive_features=[1])[0]
+    np.testing.assert_allclose(lone, np.median(X[:100], 0), atol=0.1)
 
 
 def test_more_columns_than_rows_are_moved_as_by_whole_covariances():

@@ -71,6 +71,8 @@ def test_levels_suit_the_size_of_the_pictures():
         2,
     ]
     assert UNet((1, 64, 64), 2, preset="medium", channels=4).multiple == 4
+    assert UNet((1, 64, 64), 2, channels=4).look is not None
+    assert UNet((1, 256, 256), 2, channels=4).look is None
     patches = [
         Transformer((1, side, side), 2, **SMALL["transformer"] | {"patch": None}).multiple
         for side in (1, 8, 9, 28, 64)
@@ -140,5 +142,7 @@ def test_networks_of_other_packages():
     assert told(x, alpha, torch.ones(4, 2)).shape == (4, 3, 2, 6, 6)
     with pytest.raises(ShapeError, match=r"must return all heads, shape \(4, 6, 6, 6\)"):
         Adapted(Other(5), 3)(x, alpha)
+    with pytest.raises(ShapeError, match=r"States must be pictures.*got \(4, 2\)"):
+        told(torch.zeros(4, 2), alpha)
     with pytest.raises(ConfigError, match="module must be an instance of Module"):
         Adapted(3, 3)

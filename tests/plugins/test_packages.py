@@ -20,8 +20,8 @@ IDS = [package.name for package in PACKAGES]
 USE = """
 import sys, torch, multisi
 source = torch.Generator().manual_seed(0)
-a, b = (torch.rand(32, 1, 8, 8, generator=source) + shift for shift in (0, 1))
-options = {"network": "patch-transformer", "network_options": {"width": 16, "depth": 1}}
+a, b = (torch.rand(32, 6, 2, generator=source) + shift for shift in (0, 1))
+options = {"network": "set-transformer", "network_options": {"width": 16, "depth": 1}}
 model = multisi.fit({"a": a, "b": b}, coupling="pot-entropic", steps=3, progress=False, **options)
 moved = model.transport(a, "a", "b", interpolant="power", solver="bosh3")
 model.save(sys.argv[1])
@@ -84,10 +84,10 @@ def test_used_together_saved_and_loaded(site, tmp_path):
     assert used.returncode == 0, used.stderr
     assert used.stdout.splitlines() == [
         "coupling pot-entropic multisi-pot 0.1.0",
-        "network patch-transformer multisi-transformer 0.1.0",
+        "network set-transformer multisi-transformer 0.1.0",
     ]
     missing = run(tmp_path, "-c", LOAD, file)
-    assert "network 'patch-transformer' of multisi-transformer 0.1.0 is needed" in missing.stderr
+    assert "network 'set-transformer' of multisi-transformer 0.1.0 is needed" in missing.stderr
     assert "pip install multisi-transformer==0.1.0" in missing.stderr
     # Another version is told; a coupling is not needed for what a loaded model does.
     other = install([ROOT / "plugins" / "multisi-transformer"], tmp_path / "other")

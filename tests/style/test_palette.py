@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from multisi import Marginal, fit, style
+from multisi import Marginal, StandardNormal, fit, style
 from multisi.errors import ConfigError, DataError, ShapeError
 
 SOURCE = np.random.default_rng(0)
@@ -59,6 +59,7 @@ def test_bytes_opacity_and_lists():
         ([RED], "At least 2 pictures"),
         ([RED, BLUE[..., 0]], r"Picture 1 must be \(h, w, 3\).*Repeat a grey picture"),
         ([RED, 2 * BLUE], r"Picture 1 .*\[0, 1\]; it has other values"),
+        ({1: RED, "1": BLUE}, "Names must differ as text"),
         ([RED, (255 * BLUE).astype(int)], "Picture 1 .*got int64"),
         ({"a": RED, "b": BLUE[:1, :3]}, "'b' must have at least 8 pixels"),
         ({"a": RED, "b": np.zeros((9, 9, 4))}, "'b' must have at least 8 pixels"),
@@ -83,7 +84,13 @@ def test_pictures_come_out_as_they_went_in(model):
     np.testing.assert_allclose(np.moveaxis(last, -1, 1), moved)
     small = style.translate(made, np.rint(255 * a).astype(np.uint8), "a", "b", steps=8)
     assert small.dtype == np.uint8 and np.abs(small / 255 - moved).max() < 0.02
-    assert style.translate(made, a, "a", "b", draws=3, steps=2).shape == (3, *a.shape)
+    noisy = fit({"noise": StandardNormal(), "a": a, "b": a + 1}, steps=3, progress=False)
+    drawn = style.translate(noisy, a, "a", "b", draws=3, noise=1.0, steps=4, seed=0)
+    assert drawn.shape == (3, *a.shape) and not np.array_equal(drawn[0], drawn[1])
+    with pytest.raises(ConfigError, match="draws need noise"):
+        style.translate(made, a, "a", "b", draws=3)
+    with pytest.raises(DataError, match=r"must be uint8 or floats; got torch\.int64"):
+        style.translate(made, a.astype(int), "a", "b")
     with pytest.raises(ShapeError, match=r"pictures \(1, 4, 4\), \(c, h, w\); got the shape"):
         style.translate(made, a[:, :, :3], "a", "b")
 
@@ -109,5 +116,10 @@ def test_what_cannot_be_judged(model):
         style.evaluate(made, {"a": a})
     with pytest.raises(DataError, match=r"as many rows; got \[60, 50\]"):
         style.evaluate(made, {"a": a, "b": b[:50]}, paired=True)
+    with pytest.raises(ConfigError, match="train must have all domains; b are missing"):
+        style.evaluate(made, {"a": a, "b": b}, train={"a": Marginal(a)})
+    for few in (a[:3], np.ones_like(a)):
+        with pytest.raises(DataError, match="'b' must have 4 pictures or more, not all alike"):
+            style.evaluate(made, {"a": a, "b": few})
     with pytest.raises(DataError, match="A classifier needs labels"):
         style.evaluate(made, {"a": a, "b": b}, train={"a": Marginal(a), "b": Marginal(b)})

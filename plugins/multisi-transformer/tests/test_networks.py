@@ -11,7 +11,7 @@ SMALL = {"width": 16, "depth": 2, "heads": 2}
 @pytest.mark.parametrize("condition", [0, 3])
 @pytest.mark.parametrize(
     ("name", "event"),
-    [("patch-transformer", (3, 8, 4)), ("set-transformer", (5, 3)), ("set-transformer", (4,))],
+    [("set-transformer", (5, 3)), ("set-transformer", (4,))],
 )
 def test_contract(name, event, condition):
     check_network(name, event=event, condition=condition, **SMALL)
@@ -27,15 +27,13 @@ def test_the_order_of_a_set_does_not_matter():
     assert torch.allclose(network(x[:, order], alpha), network(x, alpha)[:, :, order], atol=1e-5)
 
 
-def test_patches_have_places():
-    network, alpha = make("patch-transformer", (1, 8, 8)), torch.full((1, 2), 0.5)
-    heads = network(torch.zeros(1, 1, 8, 8), alpha)
-    assert not torch.allclose(heads[..., :4, :4], heads[..., 4:, 4:])
+def test_entries_of_a_vector_have_places():
+    network, alpha = make("set-transformer", (4,)), torch.full((1, 2), 0.5)
+    heads = network(torch.zeros(1, 4), alpha)
+    assert not torch.allclose(heads[..., :2], heads[..., 2:])
 
 
 def test_shapes_that_do_not_fit():
-    with pytest.raises(ShapeError, match=r"multiples of patch=4; got \(3, 6, 8\)"):
-        make("patch-transformer", (3, 6, 8))
     with pytest.raises(ShapeError, match="needs sets"):
         make("set-transformer", (3, 8, 8))
     with pytest.raises(ConfigError, match="multiple of heads"):
@@ -44,10 +42,10 @@ def test_shapes_that_do_not_fit():
 
 def test_fit_transport_save_and_load(tmp_path):
     source = torch.Generator().manual_seed(0)
-    dark, bright = (torch.rand(64, 1, 8, 8, generator=source) + shift for shift in (0, 1))
+    dark, bright = (torch.rand(64, 6, 2, generator=source) + shift for shift in (0, 1))
     model = multisi.fit(
         {"dark": dark, "bright": bright},
-        network="patch-transformer",
+        network="set-transformer",
         network_options=SMALL,
         steps=150,
         batch_size=16,

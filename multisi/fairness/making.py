@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from multisi.common import checks
-from multisi.errors import ConfigError
+from multisi.errors import ConfigError, DataError
 from multisi.fairness import targets
 from multisi.fairness.copula import Copula
 from multisi.fairness.maps import Affine, GroupMap, Quantile
@@ -122,6 +122,11 @@ class Making:
     ) -> GroupMap:
         from multisi.fairness.flow import Flow  # The other maps need no torch.
 
+        if alone := [name for name, x in zip(names, rows, strict=True) if len(x) < 2]:
+            raise DataError(
+                f"field='flow' needs 2 rows of each group or more; {', '.join(alone)} has one. Use "
+                "another field, or join groups."
+            )
         seconds = None if self.max_seconds is None else share * self.max_seconds
         # Candidates are made without labels, and so without a coupling that needs them.
         named = self.coupling == "class-aware"

@@ -243,6 +243,11 @@ def test_a_lone_row_goes_to_the_middle():
     s = np.repeat([0, 1], [100, 1])
     with pytest.warns(DataWarning):
         repair = made("quantile", X, s, target=0)
+    with (
+        pytest.warns(DataWarning),
+        pytest.raises(DataError, match="2 rows of each group .*; 1 has one"),
+    ):
+        made("flow", X, s)
     lone = repair.transform(X[100:], sensitive_features=[1])[0]
     np.testing.assert_allclose(lone, np.median(X[:100], 0), atol=0.1)
 

@@ -159,7 +159,7 @@ def transport(options: argparse.Namespace) -> None:
     one, options.condition = inputs.condition_of(asked)
     how = inputs.reading(options)
     model = load(options.model, device=options.device)
-    samples = read_samples(options.input, how)
+    samples = read_samples(options.input, inputs.fitting(how, model.event_shape))
     inputs.check_found([samples], how)
     if one is not None:
         inputs.check_number(asked[0], samples)
@@ -213,7 +213,7 @@ def evaluate(options: argparse.Namespace) -> None:
         outputs.check_place(options.picture)
     how = inputs.reading(options, files)
     model = load(options.model, device=options.device)
-    found = inputs.read_all(files, how, options.header)
+    found = inputs.read_all(files, inputs.fitting(how, model.event_shape), options.header)
     inputs.check_found(list(found.values()), how)
     held_out = inputs.marginals_of(found, model.features)
     report = model.evaluate(

@@ -39,7 +39,28 @@ def reading(options: argparse.Namespace, names: Collection[str] = ()) -> Reading
         condition=tuple(options.condition),
         missing=options.missing,
         most_bytes=options.max_bytes,
+        size=_size(options.size),
+        channels=options.channels,
+        unreadable=options.unreadable,
     )
+
+
+def fitting(how: Reading, event: tuple[int, ...] | None) -> Reading:
+    """The same options, with the size and the channels of a model of pictures by default."""
+    if event is None or len(event) != 3 or event[0] not in (1, 3):
+        return how
+    height, width = event[1:]
+    return replace(how, size=how.size or (height, width), channels=how.channels or event[0])
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """Height and width, from N or HxW."""
+    if text is None:
+        return None
+    sides = text.split("x")
+    if not 1 <= len(sides) <= 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise ConfigError(f"--size must be N or HxW, such as 64 or 64x48; got {text!r}.")
+    return int(sides[0]), int(sides[-1])
 
 
 def _header(texts: Sequence[str], name: str | None) -> bool | None:

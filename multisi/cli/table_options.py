@@ -23,6 +23,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "columns are features",
     )
     add_limits(parser)
+    add_pictures(parser)
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
@@ -53,4 +54,22 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="COLUMN",
         help="a column that is a condition; may be repeated",
+    )
+
+
+def add_pictures(parser: argparse.ArgumentParser) -> None:
+    """How folders of pictures are read."""
+    parser.add_argument(
+        "--size",
+        metavar="N|HxW",
+        help="sides that the pictures of folders are scaled and cut to (default: their own)",
+    )
+    parser.add_argument(
+        "--channels", type=integer, help="1 for grey pictures of folders, 3 for coloured ones"
+    )
+    parser.add_argument(
+        "--unreadable",
+        choices=("refuse", "skip"),
+        default="refuse",
+        help="what to do with pictures of folders that cannot be read (default: refuse)",
     )

@@ -1,6 +1,7 @@
 """The data-dependent coupling: one dataset is computed from another."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from multisi.couplings.independent import Independent
 from multisi.data.marginals import AnyMarginal
 from multisi.errors import ConfigError, ShapeError
 
+Corruption: TypeAlias = Callable[[Tensor, torch.Generator], Any]
+
 
 class DataDependent(Coupling):
     r"""One dataset is computed from another.
@@ -23,15 +26,16 @@ class DataDependent(Coupling):
 
     Arguments:
         marginals: The marginals in order.
-        made: Name of the dataset that is computed; its samples are used for standardisation only.
-        of: Name of the dataset that it is computed from.
+        made: Name of the dataset that is computed, or names of several; their samples are used
+            for standardisation only.
+        of: Name of the dataset that they are computed from.
         corrupt: The map $m$, a function of rows in data units, shape `(n, *event)`, and of a
-            generator for its random choices.
+            generator for its random choices; for several, a list of them in the order of `made`.
         sigma: $\sigma \ge 0$, in data units; above 0 if the law of $m(x_1)$ has no density.
 
     Raises:
-        ConfigError: `made` and `of` are not two different datasets, `corrupt` is not callable, or
-            `sigma` is negative or not a number.
+        ConfigError: `made` and `of` are not different datasets, `corrupt` is not a function for
+            each that is made, or `sigma` is negative or not a number.
         ShapeError: when rows are drawn, `corrupt` does not keep their shape.
         DataError: when rows are drawn, `corrupt` does not return an array of real numbers.
 
@@ -52,35 +56,43 @@ class DataDependent(Coupling):
     def __init__(
         self,
         marginals: Sequence[AnyMarginal],
-        made: str,
+        made: str | Sequence[str],
         of: str,
-        corrupt: Callable[[Tensor, torch.Generator], Tensor],
+        corrupt: Corruption | Sequence[Corruption],
         sigma: float = 0.0,
     ) -> None:
         self._independent = Independent(marginals)
         data = [marginal.name for marginal in self._independent.data]
         names = [getattr(marginal, "name", None) for marginal in marginals]
-        if made == of or not {made, of} <= set(data):
-            raise ConfigError(f"made and of must be two of {data}; got {made!r} and {of!r}.")
-        if not callable(corrupt):
-            raise ConfigError(f"corrupt must be a function of (x, generator); got {corrupt!r}.")
-        self._made, self._of = names.index(made), names.index(of)
-        self._corrupt, self.sigma = corrupt, checks.number(sigma, "sigma")
+        several = [made] if isinstance(made, str) else checks.several(made, "made")
+        if not several or len({of, *several}) <= len(several) or not {of, *several} <= set(data):
+            raise ConfigError(
+                f"made and of must be different names of {data}; got {made!r} and {of!r}."
+            )
+        maps: list[Any] = list(corrupt) if isinstance(corrupt, list | tuple) else [corrupt]
+        if len(maps) != len(several) or not all(map(callable, maps)):
+            raise ConfigError(
+                f"corrupt must be a function of (x, generator) for each of {several}; got "
+                f"{corrupt!r}."
+            )
+        self._corrupt = {names.index(name): m for name, m in zip(several, maps, strict=True)}
+        self._of, self.sigma = names.index(of), checks.number(sigma, "sigma")
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, shape `(n, k, *event)`."""
         xs = self._independent.sample(n, seed=seed, step=step)
         source = generator(seed, step, 5)
-        x = xs[:, self._of]
-        made = dense(self._corrupt(x, source), "The result of corrupt").to(x)
-        if made.shape != x.shape:
-            raise ShapeError(f"corrupt must keep shape {tuple(x.shape)}; got {tuple(made.shape)}.")
-        noise = (
-            torch.randn(x.shape, generator=source, dtype=torch.float32).to(x)
-            if self.sigma
-            else 0.0
-        )
-        xs[:, self._made] = made + self.sigma * noise
+        x = xs[:, self._of].clone()
+        for k, corrupt in self._corrupt.items():
+            made = dense(corrupt(x, source), "The result of corrupt").to(x)
+            if made.shape != x.shape:
+                raise ShapeError(
+                    f"corrupt must keep shape {tuple(x.shape)}; got {tuple(made.shape)}."
+                )
+            if self.sigma:
+                noise = torch.randn(x.shape, generator=source, dtype=torch.float32)
+                made = made + self.sigma * noise.to(x)
+            xs[:, k] = made
         return xs
 
     def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:

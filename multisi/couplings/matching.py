@@ -1,11 +1,15 @@
 """The match of the rows of a minibatch with reference points, at least transport cost."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from multisi.common.arrays import floats
 from multisi.common.assignment import assign
+from multisi.errors import ShapeError
 
 
 @dataclass
@@ -15,6 +19,15 @@ class Side:
     x: Tensor
     condition: Tensor | None = None
     labels: Tensor | None = None
+
+    @property
+    def of_labels(self) -> Tensor:
+        """The labels; rows without any have one in common."""
+        return torch.zeros(len(self.x)) if self.labels is None else self.labels
+
+    def __getitem__(self, rows: Tensor) -> "Side":
+        condition = None if self.condition is None else self.condition[rows]
+        return Side(self.x[rows], condition, None if self.labels is None else self.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -33,15 +46,54 @@ class Matching:
         source: torch.Generator,
     ) -> Tensor:
         """The row of side `k` for each row of the reference, which has these labels."""
-        first, side = sides[0], sides[k]
-        cost = _distances(reference, side.x)
-        if first.condition is not None and side.condition is not None:
-            cost = cost + self.weight * _distances(first.condition, side.condition)
-        if labels is not None and side.labels is not None:
-            cost = cost + 2 * cost.sum() * (labels[:, None] != side.labels)
-        if self.entropy:
-            return _sampled(cost, self.entropy, source)
-        return assign(cost)
+        given = Side(reference, sides[0].condition, labels)
+        within = labels is not None and sides[k].labels is not None
+        if within and not self.entropy:
+            return self._within(given, sides[k])
+        cost = self._cost(given, sides[k])
+        if not self.entropy:
+            return assign(cost)
+        if within:  # Sampled as a whole, so that every row is drawn as often as any other.
+            cost = cost + 2 * cost.sum() * (given.of_labels[:, None] != sides[k].of_labels)
+        return _sampled(cost, self.entropy, source)
+
+    def _within(self, a: Side, b: Side) -> Tensor:
+        """A match of rows within their labels, as far as there are; the rest at last."""
+        found, mine, others = torch.full((len(a.x),), -1), a.of_labels, b.of_labels
+        for label in torch.unique(mine):
+            i, j = (mine == label).nonzero()[:, 0], (others == label).nonzero()[:, 0]
+            if len(i) > len(j):
+                i = i[assign(self._cost(b[j], a[i]))]
+                found[i] = j
+            else:
+                found[i] = j[assign(self._cost(a[i], b[j]))]
+        free = torch.ones(len(b.x), dtype=torch.bool)
+        free[found[found >= 0]] = False
+        i, j = (found < 0).nonzero()[:, 0], free.nonzero()[:, 0]
+        found[i] = j[assign(self._cost(a[i], b[j]))]
+        return found
+
+    def _cost(self, a: Side, b: Side) -> Tensor:
+        cost = _distances(a.x, b.x)
+        if a.condition is not None and b.condition is not None:
+            cost = cost + self.weight * _distances(a.condition, b.condition)
+        return cost
+
+
+def embedded(embed: Callable[[Tensor], Any], rows: Tensor) -> Tensor:
+    """What a function of rows gives, float64, shape `(n, ...)`.
+
+    Raises:
+        DataError: it does not return an array of finite numbers.
+        ShapeError: it does not return one vector per row.
+    """
+    found = floats(embed(rows), "The result of embed").detach().cpu().double()
+    if found.ndim < 2 or len(found) != len(rows):
+        raise ShapeError(
+            f"embed must return one vector per row, shape ({len(rows)}, ...); got "
+            f"{tuple(found.shape)}."
+        )
+    return found
 
 
 def labels_of(sides: list[Side], order: list[Tensor]) -> Tensor | None:
@@ -55,6 +107,8 @@ def labels_of(sides: list[Side], order: list[Tensor]) -> Tensor | None:
 def _distances(a: Tensor, b: Tensor) -> Tensor:
     """Squared distances, divided by their mean."""
     cost = torch.cdist(a, b).square()
+    if not cost.numel():
+        return cost
     return cost / cost.mean().clamp_min(torch.finfo(cost.dtype).tiny)
 
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from multisi.common import checks
 from multisi.common.seeds import generator
 from multisi.common.shapes import flat
 from multisi.couplings.label_rows import LabelRows
-from multisi.couplings.matching import Matching, Side, labels_of
+from multisi.couplings.matching import Matching, Side, embedded, labels_of
 from multisi.couplings.plan_pool import Columns, Pool
 from multisi.couplings.rows import Joint, RowCoupling
 from multisi.data.conditions import Conditions
@@ -29,6 +30,8 @@ PLANS: dict[str, Callable[[list[Tensor]], Tensor]] = {
 _PAIRS = "pairs"
 _ROWS, _WHOLE = 256, 1024
 """Rows of a plan; and most rows of datasets that are matched as a whole."""
+_LABELLED, _NUMBERS = 4096, 2**24
+"""Most rows of a plan within labels, and most numbers that they hold."""
 _MANY = 8
 """Most datasets for which every pair has a plan by default: with more, plans cost too much."""
 
@@ -59,7 +62,8 @@ class OptimalTransport(RowCoupling):
         entropy: 0 for exact plans; otherwise the regularisation, in units of the mean cost, of
             entropic plans from which rows are sampled.
         rows: Number of rows of a plan; `None` for 256, or where no dataset has more than 1,024
-            rows for the most that one has, so that plans are those of the whole datasets.
+            rows for the most that one has, so that plans are those of the whole datasets; within
+            labels, which are matched one by one, for up to 4,096: half of 256 for each label.
         reuse: How often a row of a plan may be drawn, on average in each of its pairs.
         pool: Number of plans from which rows are drawn together.
         labels: Whether to match within labels. Rows are then drawn as by the coupling
@@ -70,10 +74,16 @@ class OptimalTransport(RowCoupling):
         noise: Whether to match the noise as well. The flow is then straighter, but there is no
             score, and no SDE.
         units: What is standardised together, as for `fit`, whose units are the default.
+        embed: A function of rows in data units, `(n, *event)`, that gives the vectors whose
+            distances are compared, `(n, ...)`, such as `multisi.style.shapes`; `None` for the rows
+            in standardised units.
 
     Raises:
-        ConfigError: `plan` or `units` is unknown, or a number is outside its range.
-        DataError: `labels` is set and a dataset has no labels, or a dataset is a stream.
+        ConfigError: `plan` or `units` is unknown, a number is outside its range, `embed` is no
+            function, or noise is to be matched in another space.
+        DataError: `labels` is set and a dataset has no labels, or a dataset is a stream; or when
+            rows are drawn, `embed` does not return finite numbers.
+        ShapeError: when rows are drawn, `embed` does not return one vector per row.
 
     References:
         Tong et al. Improving and generalizing flow-based generative models with minibatch optimal
@@ -101,6 +111,7 @@ class OptimalTransport(RowCoupling):
         condition: float = 100.0,
         noise: bool = False,
         units: str = "auto",
+        embed: Callable[[Tensor], Any] | None = None,
     ) -> None:
         super().__init__(marginals)
         if any(isinstance(marginal.source, Stream) for marginal in self.data):
@@ -130,10 +141,14 @@ class OptimalTransport(RowCoupling):
             marginals
         )
         self.noise_independent = not self.matches_noise
+        self._embed = embed if embed is None else checks.function(embed, "embed")
+        if embed is not None and self.matches_noise:
+            raise ConfigError(
+                "Noise is matched in the space of the rows. Leave out embed or noise."
+            )
         self._units = Standardiser.of(marginals if self.matches_noise else self.data, units)
         if rows is None:
-            most = max(len(marginal) for marginal in self.data)
-            rows = max(_ROWS, most) if most <= _WHOLE else _ROWS
+            rows = self._rows(labels)
         numbers = math.prod(self.data[0].event_shape) if self.matches_noise else 1
         self._conditions = Conditions.of(self.data)
         sides = len(self.data) + self.matches_noise
@@ -141,6 +156,17 @@ class OptimalTransport(RowCoupling):
         self._pairs = self._pairs if sides > 2 else []  # One pair is the plan of all.
         uses = checks.integer(reuse, "reuse") * max(1, len(self._pairs))
         self._pool = Pool(self.solve, rows, uses, pool, numbers + 2 * len(self._pairs))
+
+    def _rows(self, labels: bool) -> int:
+        """The number of rows of a plan: within labels, plans of many rows cost little."""
+        most = max(len(marginal) for marginal in self.data)
+        if most <= _WHOLE:
+            return max(_ROWS, most)
+        if not labels:
+            return _ROWS
+        kinds = min(len(torch.unique(m.labels)) for m in self.data if m.labels is not None)
+        bearable = _NUMBERS // (len(self.data) * math.prod(self.data[0].event_shape))
+        return max(_ROWS, min(most, bearable, _LABELLED, kinds * _ROWS // 2))
 
     def joint(self, n: int, *, seed: int, step: int, alpha: Tensor | None = None) -> Joint:
         """The rows and the noise of one draw, for points of shape `(n, k)` if they are given."""
@@ -173,10 +199,7 @@ class OptimalTransport(RowCoupling):
             else torch.empty(count, 0, dtype=torch.float32)
         )
         columns = [m.take(i).cpu().double() for m, i in zip(self.data, rows, strict=True)]
-        if self.matches_noise:
-            columns.insert(0, noise.double())
-        xs = self._units.standardise_draws(torch.stack(columns, 1))
-        sides = [Side(flat(x)) for x in xs.unbind(1)]
+        sides = [Side(x) for x in self._compared(columns, noise)]
         self._mark(sides[-len(rows) :], rows, source)
         if self.matches_noise:
             sides[0].condition = sides[1].condition
@@ -185,6 +208,14 @@ class OptimalTransport(RowCoupling):
         if self.matches_noise:
             noise = noise[order.pop(0)]
         return [*(row[i] for row, i in zip(rows, order, strict=True)), noise, pairs]
+
+    def _compared(self, columns: list[Tensor], noise: Tensor) -> list[Tensor]:
+        """The vectors of all sides whose distances are compared, float64."""
+        if self._embed is not None:
+            return [flat(embedded(self._embed, x)) for x in columns]
+        if self.matches_noise:
+            columns.insert(0, noise.double())
+        return [flat(x) for x in self._units.standardise_draws(torch.stack(columns, 1)).unbind(1)]
 
     def _drawn(self, n: int, source: torch.Generator) -> list[Tensor]:
         return [_spread(marginal, n, source) for marginal in self.data]

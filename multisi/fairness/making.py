@@ -124,8 +124,8 @@ class Making:
 
         if alone := [name for name, x in zip(names, rows, strict=True) if len(x) < 2]:
             raise DataError(
-                f"field='flow' needs 2 rows of each group or more; {', '.join(alone)} has one. Use "
-                "another field, or join groups."
+                f"field='flow' needs 2 rows of each group or more; {', '.join(alone)} has one. "
+                "Use another field, or join groups."
             )
         seconds = None if self.max_seconds is None else share * self.max_seconds
         # Candidates are made without labels, and so without a coupling that needs them.

@@ -46,6 +46,25 @@ def autocast(means: ConditionalMeans, precision: str) -> ConditionalMeans:
     return ConditionalMeans(network, constants=means.constants)
 
 
+def guided(means: ConditionalMeans, none: Tensor, scale: float) -> ConditionalMeans:
+    r"""The same means, led away from those of another condition: $g_0 + s\,(g_c - g_0)$.
+
+    Arguments:
+        means: The means $g_c$, whose network takes a condition.
+        none: The other condition, in standardised units, shape `(c,)`.
+        scale: $s$; 1 for the means themselves.
+    """
+
+    @_like(means)
+    def network(x: Tensor, *args: Any, condition: Tensor, **options: Any) -> Any:
+        free = means.network(
+            x, *args, condition=none.to(condition).expand_as(condition), **options
+        )
+        return torch.lerp(free, means.network(x, *args, condition=condition, **options), scale)
+
+    return ConditionalMeans(network, constants=means.constants)
+
+
 def _like(means: ConditionalMeans) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a wrapper the signature of the network, from which its optional inputs are read."""
     return functools.wraps(getattr(means.network, "forward", means.network))

@@ -4,20 +4,22 @@ import importlib
 import pathlib
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from multisi.common import checks
 from multisi.errors import ConfigError, DataError, DataWarning
-from multisi.files import csv_file, numpy_file, parquet_file, picture_file
+from multisi.files import csv_file, numpy_file, parquet_file, picture_file, picture_folder
 from multisi.files.atomic import write_whole
 from multisi.files.place import check_place
 from multisi.files.samples import Array, Reading, Samples
+
+_Reader: TypeAlias = Callable[[Any, Reading], Samples]
 
 
 class _Format(NamedTuple):
     """How files of one ending are read and written."""
 
-    read: Callable[[Any, Reading], Samples]
+    read: _Reader
     write: Callable[[Array, Samples], bytes]
     package: str | None = None
 
@@ -39,10 +41,10 @@ _FORMATS = {
 
 
 def read_samples(path: Any, how: Reading | None = None) -> Samples:
-    """Samples from a file.
+    """Samples from a file, or from a folder of pictures.
 
     Arguments:
-        path: The file; its ending names the format.
+        path: The file, whose ending names the format, or the folder.
         how: How to read what the file does not say itself.
 
     Raises:
@@ -51,19 +53,19 @@ def read_samples(path: Any, how: Reading | None = None) -> Samples:
         ConfigError: the format is unknown, or needs a package that is not installed.
     """
     path = checks.path(path, "A file")
-    form = _of(path)
+    reader = picture_folder.read if path.is_dir() else _of(path).read
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        found = _read(path, form, how or Reading())
+        found = _read(path, reader, how or Reading())
     for warning in told:  # Those of other packages are about damage that is looked for here.
         if issubclass(warning.category, DataWarning):
             warnings.warn(str(warning.message), DataWarning, stacklevel=2)
     return found
 
 
-def _read(path: pathlib.Path, form: _Format, how: Reading) -> Samples:
+def _read(path: pathlib.Path, reader: _Reader, how: Reading) -> Samples:
     try:
-        return form.read(path, how)
+        return reader(path, how)
     except (DataError, ConfigError, MemoryError):
         raise
     except ImportError as error:
@@ -85,6 +87,9 @@ def check_writable(path: Any, like: Samples) -> None:
             not installed.
     """
     path = checks.path(path, "A file")
+    if _is_folder(path, like):
+        picture_folder.check(path, like)
+        return
     form, suffix = _of(path), path.suffix.lower()
     check_place(path, like.rows.nbytes // (1 if like.picture is None else 4))
     if form.package is not None:
@@ -143,6 +148,9 @@ def write_samples(path: Any, rows: Array, like: Samples) -> None:
         DataError: the file cannot be written.
     """
     path = checks.path(path, "A file")
+    if _is_folder(path, like):
+        picture_folder.write(path, rows, like)
+        return
     form = _of(path)
     try:
         write_whole(path, form.write(rows, like))
@@ -152,10 +160,15 @@ def write_samples(path: Any, rows: Array, like: Samples) -> None:
         raise DataError(f"{str(path)!r} could not be written: {error}.") from error
 
 
+def _is_folder(path: pathlib.Path, like: Samples) -> bool:
+    """Whether samples of a folder are written to another one."""
+    return like.files is not None and (path.is_dir() or path.suffix.lower() not in _FORMATS)
+
+
 def _missing(path: pathlib.Path, error: ImportError) -> ConfigError:
     return ConfigError(
-        f"{path.suffix} files need {error.name or 'pyarrow'}, which is not installed. "
-        "Try: pip install 'multisi[files]'"
+        f"{path.suffix or 'Picture'} files need {error.name or 'pyarrow'}, which is not "
+        "installed. Try: pip install 'multisi[files]'"
     )
 
 

@@ -25,6 +25,7 @@ FORMATS = {
     ".webp": "WEBP",
 }
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+_PLAIN = Reading()
 _OPAQUE = ("BMP", "JPEG")
 """Formats without an alpha band."""
 _HELD = {
@@ -67,18 +68,33 @@ def _pixels(path: Any, how: Reading) -> tuple[Array, dict[str, Any], tuple[str, 
     """The pixels, shape `(height, width, 3 or 4)`, what is kept, and the names of what is lost."""
     from PIL import Image, ImageOps
 
-    with open_regular(path) as opened, _alone(Image):
-        size = os.fstat(opened.fileno()).st_size
-        with _opened(path, opened) as image:
+    with alone(Image), opened(path, how) as image:
+        image.load()
+        lost = _lost(image)
+        ImageOps.exif_transpose(image, in_place=True)  # Cameras may store a rotation as a tag.
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+        plain = image if image.mode == mode else image.convert(mode)
+        return np.asarray(plain), _kept(image), lost
+
+
+@contextlib.contextmanager
+def opened(path: Any, how: Reading = _PLAIN) -> Iterator[Any]:
+    """A picture of Pillow that is not decoded yet, once it is known to be one that can be used.
+
+    Arguments:
+        path: The file.
+        how: The bound of what it may expand to.
+
+    Raises:
+        DataError: the file is damaged or too large, has several pages, or has no 8-bit colours.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        with _opened(path, file) as image:
             bands = len(image.getbands()) if image.mode in _MODES else 4
             check_size(path, 4 * max(bands, 3) * image.width * image.height, size, how)
-            _check(path, image, opened)
-            image.load()
-            lost = _lost(image)
-            ImageOps.exif_transpose(image, in_place=True)  # Cameras may store a rotation as a tag.
-            mode = "RGBA" if image.has_transparency_data else "RGB"
-            plain = image if image.mode == mode else image.convert(mode)
-            return np.asarray(plain), _kept(image), lost
+            _check(path, image, file)
+            yield image
 
 
 def _opened(path: Any, opened: Any) -> Any:
@@ -94,7 +110,7 @@ def _opened(path: Any, opened: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _alone(image: Any) -> Iterator[None]:
+def alone(image: Any) -> Iterator[None]:
     """Without the bound of Pillow, which is one for all files, and what its decoders print."""
     log = logging.getLogger("PIL.TiffImagePlugin")
     bound, image.MAX_IMAGE_PIXELS = image.MAX_IMAGE_PIXELS, None

@@ -31,6 +31,11 @@ class Reading:
         missing: `"refuse"` or `"drop"`: whether rows with missing values are an error or left out.
         most_bytes: The most that a file may expand to; by default 512 MiB, or a hundred times the
             size of a larger file.
+        size: Height and width that the pictures of a folder are scaled and cut to; `None` for
+            their own.
+        channels: 1 for grey pictures of a folder, 3 for coloured ones; `None` for their own.
+        unreadable: `"refuse"` or `"skip"`: whether pictures of a folder that cannot be read are an
+            error or left out.
 
     Raises:
         ConfigError: an option has an invalid value.
@@ -43,12 +48,19 @@ class Reading:
     condition: tuple[str, ...] = ()
     missing: str = "refuse"
     most_bytes: int | None = None
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    unreadable: str = "refuse"
 
     def __post_init__(self) -> None:
         if self.missing not in ("refuse", "drop"):
             raise ConfigError(f"missing must be 'refuse' or 'drop'; got {self.missing!r}.")
         if self.most_bytes is not None:
             checks.integer(self.most_bytes, "most_bytes")
+        if self.channels not in (None, 1, 3):
+            raise ConfigError(f"channels must be 1, 3 or None; got {self.channels!r}.")
+        if self.unreadable not in ("refuse", "skip"):
+            raise ConfigError(f"unreadable must be 'refuse' or 'skip'; got {self.unreadable!r}.")
 
     def bound(self, size: int) -> int:
         """The most bytes that a file of `size` bytes may expand to."""
@@ -100,6 +112,7 @@ class Samples:
         aside: The columns of a table that are no features.
         index: The index of a DataFrame, if it holds more than the numbers of the rows.
         picture: The picture whose pixels the rows are.
+        files: The files of a folder that the rows are, by their paths in it.
         found: The columns named in the options of reading that this file has.
         headless: Whether the file is a table without names, which nobody has said to be one.
     """
@@ -112,6 +125,7 @@ class Samples:
     aside: tuple[Column, ...] = ()
     index: Any = None
     picture: Picture | None = None
+    files: tuple[str, ...] | None = None
     found: frozenset[str] = frozenset()
     headless: bool = False
 

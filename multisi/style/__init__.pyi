@@ -1,4 +1,14 @@
+from .canvases import matrix as matrix
+from .canvases import triangle as triangle
+from .corruptions import Blurred as Blurred
+from .corruptions import Masked as Masked
+from .corruptions import Noisy as Noisy
+from .corruptions import Reduced as Reduced
+from .folders import folder as folder
 from .judging import evaluate as evaluate
+from .labels import labelled as labelled
 from .palettes import Palettes as Palettes
 from .palettes import palette as palette
+from .shapes import shapes as shapes
+from .translation import Codec as Codec
 from .translation import translate as translate

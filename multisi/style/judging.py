@@ -16,6 +16,7 @@ from multisi.data.marginals import Marginal
 from multisi.errors import ConfigError, DataError
 from multisi.metrics import energy_distance, sliced_wasserstein
 from multisi.model.model import Model
+from multisi.style.translation import Codec, moved_by
 
 Classifier = Callable[[np.ndarray[Any, Any]], Any]
 _LEAST = 4
@@ -106,6 +107,7 @@ def evaluate(
     classifiers: Mapping[str, Classifier] | None = None,
     train: Mapping[str, Marginal] | None = None,
     paired: bool = False,
+    codec: Codec | None = None,
     **options: Any,
 ) -> Directions:
     """Translate held-out pictures between all domains, and judge what comes out.
@@ -118,6 +120,7 @@ def evaluate(
         train: In place of classifiers, pictures with labels of each domain that they are fitted
             to: support vector machines of scikit-learn.
         paired: Whether row $i$ of all domains shows the same content.
+        codec: Encodes pictures before they are moved, and decodes them after.
         options: Options of `Model.transport`, such as `steps` and `via`.
 
     Returns:
@@ -148,7 +151,7 @@ def evaluate(
         if missing := sorted(set(data) - set(train)):
             raise ConfigError(f"train must have all domains; {', '.join(missing)} are missing.")
         classifiers = {name: fitted(train[name]) for name in data}
-    judge = _Judge(model, data, classifiers or {}, paired, options)
+    judge = _Judge(moved_by(model, codec), data, classifiers or {}, paired, options)
     return Directions(tuple(itertools.starmap(judge, itertools.permutations(data, 2))))
 
 
@@ -173,13 +176,13 @@ class _Judge:
 
     def __init__(
         self,
-        model: Model,
+        move: Callable[..., Tensor],
         data: Mapping[str, Marginal],
         classifiers: Mapping[str, Classifier],
         paired: bool,
         options: Mapping[str, Any],
     ) -> None:
-        self.model, self.classifiers, self.paired = model, classifiers, paired
+        self.move, self.classifiers, self.paired = move, classifiers, paired
         self.options = options
         self.labels = {name: marginal.labels for name, marginal in data.items()}
         self.states = {n: m.take(torch.arange(len(m))).float() for n, m in data.items()}
@@ -207,7 +210,7 @@ class _Judge:
         )
 
     def _moved(self, x: Tensor, source: str, target: str) -> Tensor:
-        return torch.as_tensor(self.model.transport(x, source, target, **self.options))
+        return self.move(x, source, target, **self.options)
 
     def _right(self, target: str, rows: Tensor, labels: Any) -> float:
         if target not in self.classifiers or labels is None:

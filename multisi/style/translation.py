@@ -1,15 +1,27 @@
 """Pictures of one domain as those of another."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from einops import repeat
 from torch import Tensor
 
-from multisi.common import checks
+from multisi.common import checks, seeds
 from multisi.errors import ConfigError, DataError, ShapeError
 from multisi.model.model import Model
+from multisi.style.labels import condition_of, led
+
+
+class Codec(Protocol):
+    """A pair of maps between pictures and their codes, such as those of an autoencoder."""
+
+    def encode(self, pictures: Tensor, /) -> Tensor:
+        """The codes of pictures `(n, c, h, w)`, shape `(n, *event)`."""
+
+    def decode(self, codes: Tensor, /) -> Tensor:
+        """The pictures of codes, shape `(n, c, h, w)`."""
 
 
 def translate(
@@ -19,6 +31,10 @@ def translate(
     target: Any,
     *,
     draws: int | None = None,
+    sigma: float = 0.0,
+    label: Any = None,
+    guidance: float = 1.0,
+    codec: "Codec | None" = None,
     **options: Any,
 ) -> Any:
     """Pictures of a domain as those of another, or of a mixture of several.
@@ -34,7 +50,16 @@ def translate(
             255, for a model that was fitted to values in [0, 1], or floats.
         source: The domain of the pictures, a point of the simplex as for `Model.transport`.
         target: The domain that they are moved to.
-        draws: Number of draws of each picture by an SDE, which needs `noise`; `None` for one.
+        draws: Number of draws of each picture, by an SDE, which needs `noise`, or from `sigma`;
+            `None` for one.
+        sigma: Standard deviation of noise that is added to the pictures first, in data units: that
+            of a data-dependent coupling, for restoration.
+        label: What the pictures show, or a list with one label for each, for a model of
+            `labelled` pictures.
+        guidance: How clearly pictures show their label; 1 for the law of the model, more for
+            pictures that are less like others, and no longer of that law.
+        codec: Encodes pictures before they are moved, and decodes them after: the model is then
+            one of their codes. Pictures must have their channels first.
         options: Other options of `Model.transport`, such as `steps`, `noise`, `via`, `seed` and
             `batch_size`.
 
@@ -42,9 +67,16 @@ def translate(
         Pictures like `images`, with an axis of draws in front if `draws` is set.
 
     Raises:
-        ConfigError: there are `draws` without `noise`, which would all be the same.
-        DataError: the pictures are whole numbers other than uint8.
+        ConfigError: there are `draws` without `noise` or `sigma`, which would all be the same; or
+            a label or guidance for a model without labels.
+        DataError: the pictures are whole numbers other than uint8, or the model does not know a
+            label.
         ShapeError: the pictures have other sizes or channels than those of the model.
+
+    References:
+        Ho, Salimans. Classifier-free diffusion guidance (2022), arXiv:2207.12598.
+        Albergo, Goldstein, Boffi, Ranganath, Vanden-Eijnden. Stochastic interpolants with
+        data-dependent couplings (2023), arXiv:2310.03725.
 
     Example:
         >>> import multisi
@@ -54,17 +86,44 @@ def translate(
         torch.Size([3, 1, 4, 4])
     """
     count = 1 if draws is None else checks.integer(draws, "draws")
-    if draws is not None and not options.get("noise"):
+    sigma = checks.number(sigma, "sigma")
+    if draws is not None and not options.get("noise") and not sigma:
         raise ConfigError(
             "draws need noise: a flow moves a picture to one other. Set noise=1.0, for a model "
-            "with a noise marginal."
+            "with a noise marginal, or sigma, for one of a data-dependent coupling."
         )
-    states, last = _states(images, model.event_shape)
-    repeated = repeat(states, "n ... -> (r n) ...", r=count)
-    moved = torch.as_tensor(model.transport(repeated, source, target, **options))
+    if guidance != 1 and label is None:
+        raise ConfigError("guidance leads towards a label. Set label.")
+    states, last = _states(images, model.event_shape if codec is None else None)
+    states = repeat(states, "n ... -> (r n) ...", r=count)
+    if sigma:
+        states = states + sigma * _noise(states, options.get("seed", 0))
+    if label is not None:
+        told = condition_of(model, label, len(states) // count)
+        options["condition"] = repeat(told, "n c -> (r n) c", r=count)
+    moved = moved_by(led(model, guidance), codec)(states, source, target, **options)
     moved = moved.movedim(1, -1) if last else moved
     found = _like(moved, images)
-    return found if draws is None else found.reshape(count, len(states), *found.shape[1:])
+    return found if draws is None else found.reshape(count, -1, *found.shape[1:])
+
+
+def moved_by(model: Model, codec: "Codec | None" = None) -> Callable[..., Tensor]:
+    """A function that moves states by a model, or pictures by a model of their codes."""
+
+    def move(x: Tensor, source: Any, target: Any, **options: Any) -> Tensor:
+        if codec is None:
+            return torch.as_tensor(model.transport(x, source, target, **options))
+        with torch.no_grad():
+            codes = torch.as_tensor(codec.encode(x))
+            moved = torch.as_tensor(model.transport(codes, source, target, **options))
+            return torch.as_tensor(codec.decode(moved)).to(x)
+
+    return move
+
+
+def _noise(states: Tensor, seed: Any) -> Tensor:
+    source = seeds.generator(seeds.check(seed), 6)
+    return torch.randn(states.shape, generator=source, dtype=torch.float32).to(states)
 
 
 def _states(images: Any, event: tuple[int, ...] | None) -> tuple[Tensor, bool]:

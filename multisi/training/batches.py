@@ -131,6 +131,8 @@ class Batches:
         if condition is not None and self.conditions is not None:
             condition = self.conditions.standardise(condition)
         condition = None if condition is None else condition.to(self.device, self.dtype)
+        if xs.dtype == self.dtype:  # Large draws are faster there; others keep their digits.
+            xs = xs.to(self.device)
         xs = self.standardiser.standardise_draws(xs).to(self.device, self.dtype)
         return Batch.mixed(xs, alpha, of_heads, condition, group)
 

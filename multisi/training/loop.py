@@ -90,18 +90,18 @@ class Training:
             )
         if precision not in (None, "bfloat16"):
             raise ConfigError(f"precision must be 'bfloat16' or None; got {precision!r}.")
-        self.precision = precision
         self.weights = Weights(means, schedule.learning_rate, self.world, shard)
         self.means, self.average = self.weights.means, self.weights.average
         self._balance = Balance(len(batches.names), self.means.reference)
         trained = self.means if precision is None else autocast(self.means, precision)
         self._gradient = Gradient(trained, self._balance, accumulate, rows)
         self.accumulate = self._gradient.accumulate
-        self.counts, self.rate = Counts(), 0.0
+        self.counts, self.rate, self.precision = Counts(), 0.0, precision
         self._loss = torch.full((), math.nan, device=batches.device, dtype=batches.dtype)
         self._kept, self._kept_at = copy.deepcopy(self.average.means.state_dict()), 0
         self._best: dict[str, Tensor] = {}
         self._call = Calls()
+        self._drawn: tuple[int, Batch] | None = None
         self._pace = self._drawing = Pace({torch.get_num_threads(): 0.0})
 
     @property
@@ -238,13 +238,21 @@ class Training:
     def _one(self, rate: float) -> bool:
         """One step; False if it is skipped because the gradient is not finite."""
         self.weights.optimiser.rate = self.rate = rate
-        with self._drawing:
-            batch = self.batches(self.step)
+        batch = self._draw(self.step)
         with self._pace:
             return self._take(batch)
 
+    def _draw(self, step: int) -> Batch:
+        """The batch of a step, which may have been drawn already."""
+        if self._drawn is None or self._drawn[0] != step:
+            with self._drawing:
+                self._drawn = step, self.batches(step)
+        return self._drawn[1]
+
     def _take(self, batch: Batch) -> bool:
         value, seen = parts = self._gradients(batch)
+        if self.batches.device.type == "cuda":  # It computes still, and the length waits for it.
+            self._draw(self.step + 1)
         length = self.weights.flat.collect(self.world)
         self.world.sum(parts)
         self.counts.step += 1

@@ -42,7 +42,11 @@ def test_restoration():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        (dict(made="low", of="low"), ConfigError, "two of .*'low', 'high', 'other'.*got 'low'"),
+        (
+            dict(made="low", of="low"),
+            ConfigError,
+            "different names of .*'low', 'high', 'other'.*got 'low'",
+        ),
         (dict(made="noise", of="high"), ConfigError, "got 'noise' and 'high'"),
         (dict(made="low", of="high", corrupt=3), ConfigError, "corrupt must be a function"),
         (dict(made="low", of="high", sigma=-1), ConfigError, "sigma must be"),
@@ -54,3 +58,14 @@ def test_bad_making(options, error, message):
         DataDependent(list(prepare(DATA).values()), **{"corrupt": masked, **options}).sample(
             5, seed=0, step=0
         )
+
+
+def test_several_are_made_of_one():
+    maps = [lambda x, source: x / 2, lambda x, source: x + 1]
+    data = list(prepare({k: DATA[k] for k in ("low", "high", "other")}).values())
+    xs = DataDependent(data, ["low", "other"], "high", maps).sample(50, seed=0, step=0)
+    assert torch.equal(xs[:, 0], xs[:, 1] / 2) and torch.equal(xs[:, 2], xs[:, 1] + 1)
+    with pytest.raises(ConfigError, match=r"for each of \['low', 'other'\]"):
+        DataDependent(data, ["low", "other"], "high", maps[:1])
+    with pytest.raises(ConfigError, match="different names"):
+        DataDependent(data, ["low", "low"], "high", maps)

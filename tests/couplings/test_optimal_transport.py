@@ -7,7 +7,7 @@ import torch
 import multisi
 from multisi import Marginal, StandardNormal
 from multisi.couplings.optimal_transport import PLANS, OptimalTransport
-from multisi.errors import ConfigError, DataError
+from multisi.errors import ConfigError, DataError, ShapeError
 
 SOURCE = torch.Generator().manual_seed(0)
 X = torch.randn(2000, 2, generator=SOURCE)
@@ -281,3 +281,26 @@ def test_small_datasets_are_matched_as_a_whole():
     assert torch.equal(rows_y.sort().values, torch.arange(400))
     assert torch.bincount(rows_x, minlength=300).unique().tolist() == [1, 2]
     assert len(OptimalTransport([Marginal(X), Marginal(Y[:400])]).solve(0, 0)[0]) == 256
+
+
+def test_rows_are_matched_in_another_space():
+    """By the size of the first entry alone, whatever the second says."""
+    x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    y = torch.stack([-x[:, 0], 5 * x[:, 1]], 1)
+    data = [Marginal(x), Marginal(y)]
+    xs = OptimalTransport(data, embed=lambda rows: rows[:, :1].abs()).sample(100, seed=0, step=0)
+    assert (xs[:, 0, 0].abs() - xs[:, 1, 0].abs()).abs().mean() < 0.02
+    for options, error, message in (
+        (dict(embed=3), ConfigError, "embed must be a function"),
+        (
+            dict(embed=lambda rows: rows[:5]),
+            ShapeError,
+            r"one vector per row, shape \(256, .*got \(5, 2\)",
+        ),
+        (dict(embed=lambda rows: rows[:, 0]), ShapeError, r"got \(256,\)"),
+        (dict(embed=lambda rows: rows * float("nan")), DataError, "embed"),
+    ):
+        with pytest.raises(error, match=message):
+            OptimalTransport(data, **options).sample(9, seed=0, step=0)
+    with pytest.raises(ConfigError, match="matched in the space of the rows"):
+        OptimalTransport([StandardNormal(), *data], embed=torch.abs, noise=True)

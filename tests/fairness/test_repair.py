@@ -245,7 +245,7 @@ def test_a_lone_row_goes_to_the_middle():
         repair = made("quantile", X, s, target=0)
     with (
         pytest.warns(DataWarning),
-        pytest.raises(DataError, match="2 rows of each group .*; 1 has one"),
+        pytest.raises(DataError, match=r"2 rows of each group .*; 1 has one"),
     ):
         made("flow", X, s)
     lone = repair.transform(X[100:], sensitive_features=[1])[0]

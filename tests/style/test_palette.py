@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from multisi import Marginal, StandardNormal, fit, style
-from multisi.errors import ConfigError, DataError, ShapeError
+from multisi import style
+from multisi.errors import ConfigError, DataError
 
 SOURCE = np.random.default_rng(0)
 RED, BLUE, GREEN = (
@@ -68,58 +68,3 @@ def test_bytes_opacity_and_lists():
 def test_pictures_that_cannot_be_used(pictures, message):
     with pytest.raises((ConfigError, DataError), match=message):
         style.palette(pictures, training=1)
-
-
-@pytest.fixture(scope="module")
-def model():
-    a, b, c = (SOURCE.random((60, 1, 4, 4)).astype(np.float32) / 2 + k / 4 for k in range(3))
-    return fit({"a": a, "b": b, "c": c}, steps=200, progress=False, coupling="ot"), (a, b, c)
-
-
-def test_pictures_come_out_as_they_went_in(model):
-    made, (a, *_) = model
-    moved = style.translate(made, a, "a", "b", steps=8)
-    assert isinstance(moved, np.ndarray) and moved.shape == a.shape
-    last = style.translate(made, np.moveaxis(a, 1, -1), "a", "b", steps=8)
-    np.testing.assert_allclose(np.moveaxis(last, -1, 1), moved)
-    small = style.translate(made, np.rint(255 * a).astype(np.uint8), "a", "b", steps=8)
-    assert small.dtype == np.uint8 and np.abs(small / 255 - moved).max() < 0.02
-    noisy = fit({"noise": StandardNormal(), "a": a, "b": a + 1}, steps=3, progress=False)
-    drawn = style.translate(noisy, a, "a", "b", draws=3, noise=1.0, steps=4, seed=0)
-    assert drawn.shape == (3, *a.shape) and not np.array_equal(drawn[0], drawn[1])
-    with pytest.raises(ConfigError, match="draws need noise"):
-        style.translate(made, a, "a", "b", draws=3)
-    with pytest.raises(DataError, match=r"must be uint8 or floats; got torch\.int64"):
-        style.translate(made, a.astype(int), "a", "b")
-    with pytest.raises(ShapeError, match=r"pictures \(1, 4, 4\), \(c, h, w\); got the shape"):
-        style.translate(made, a[:, :, :3], "a", "b")
-
-
-def test_directions_are_judged(model):
-    made, parts = model
-    labels = [(x.mean((1, 2, 3)) > np.median(x.mean((1, 2, 3)))).astype(int) for x in parts]
-    data = {n: Marginal(x, labels=y) for n, x, y in zip("abc", parts, labels, strict=True)}
-    report = style.evaluate(made, data, train=data, paired=True, steps=8)
-    assert len(report.pairs) == 6
-    assert report.mean("cycle_error") < 0.1 and report.mean("accuracy") > 0.5
-    through = style.evaluate(made, data, via=made.barycenter, steps=8)
-    assert np.isnan(through.mean("paired_error")) and np.isnan(through.mean("accuracy"))
-    assert through.mean("composition") < 0.1 * report.mean("composition") + 1e-3
-    text = str(report)
-    assert "energy_distance" in text and "mean" in text
-    assert report.to_dict()["means"]["accuracy"] == report.mean("accuracy")
-
-
-def test_what_cannot_be_judged(model):
-    made, (a, b, _) = model
-    with pytest.raises(ConfigError, match="2 domains or more"):
-        style.evaluate(made, {"a": a})
-    with pytest.raises(DataError, match=r"as many rows; got \[60, 50\]"):
-        style.evaluate(made, {"a": a, "b": b[:50]}, paired=True)
-    with pytest.raises(ConfigError, match="train must have all domains; b are missing"):
-        style.evaluate(made, {"a": a, "b": b}, train={"a": Marginal(a)})
-    for few in (a[:3], np.ones_like(a)):
-        with pytest.raises(DataError, match="'b' must have 4 pictures or more, not all alike"):
-            style.evaluate(made, {"a": a, "b": few})
-    with pytest.raises(DataError, match="A classifier needs labels"):
-        style.evaluate(made, {"a": a, "b": b}, train={"a": Marginal(a), "b": Marginal(b)})

@@ -9,6 +9,7 @@ from torch import Tensor
 from multisi.common import checks
 from multisi.common.arrays import dense
 from multisi.common.seeds import generator
+from multisi.common.shapes import flat
 from multisi.couplings.base import Coupling
 from multisi.couplings.independent import Independent
 from multisi.data.marginals import AnyMarginal
@@ -32,10 +33,14 @@ class DataDependent(Coupling):
         corrupt: The map $m$, a function of rows in data units, shape `(n, *event)`, and of a
             generator for its random choices; for several, a list of them in the order of `made`.
         sigma: $\sigma \ge 0$, in data units; above 0 if the law of $m(x_1)$ has no density.
+        told: Whether $m(x_1)$, without the noise, is the condition of the network too, as one
+            vector: what it says of $x_1$ is then known along the whole path. Of several corrupted
+            rows it is the one whose dataset has the largest weight at the point of the simplex.
 
     Raises:
         ConfigError: `made` and `of` are not different datasets, `corrupt` is not a function for
-            each that is made, or `sigma` is negative or not a number.
+            each that is made, `sigma` is negative or not a number, or the network is told and a
+            dataset has a condition.
         ShapeError: when rows are drawn, `corrupt` does not keep their shape.
         DataError: when rows are drawn, `corrupt` does not return an array of real numbers.
 
@@ -60,6 +65,7 @@ class DataDependent(Coupling):
         of: str,
         corrupt: Corruption | Sequence[Corruption],
         sigma: float = 0.0,
+        told: bool = False,
     ) -> None:
         self._independent = Independent(marginals)
         data = [marginal.name for marginal in self._independent.data]
@@ -77,24 +83,41 @@ class DataDependent(Coupling):
             )
         self._corrupt = {names.index(name): m for name, m in zip(several, maps, strict=True)}
         self._of, self.sigma = names.index(of), checks.number(sigma, "sigma")
+        self.told = checks.instance(told, bool, "told")
+        if told and any(marginal.condition is not None for marginal in self._independent.data):
+            raise ConfigError("What is told is the condition. Leave out told, or the conditions.")
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, shape `(n, k, *event)`."""
+        return self._drawn(n, seed, step)[0]
+
+    def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
+        """The conditions of the rows of the same draw, shape `(n, c)`; `None` without any."""
+        if self.told:
+            return flat(self._drawn(n, seed, step)[1][:, 0])
+        return self._independent.condition(n, seed=seed, step=step)
+
+    def sample_at(self, alpha: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor | None]:
+        """Joint samples, and what the network is told of those that have a weight."""
+        n = len(alpha)
+        xs, made = self._drawn(n, seed, step)
+        if not self.told:
+            return xs, self._independent.condition(n, seed=seed, step=step)
+        which = alpha[:, list(self._corrupt)].argmax(1)
+        return xs, flat(made[torch.arange(n), which])
+
+    def _drawn(self, n: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """Joint samples, and the corrupted rows without noise, shape `(n, made, *event)`."""
         xs = self._independent.sample(n, seed=seed, step=step)
         source = generator(seed, step, 5)
-        x = xs[:, self._of].clone()
+        x, plain = xs[:, self._of].clone(), []
         for k, corrupt in self._corrupt.items():
             made = dense(corrupt(x, source), "The result of corrupt").to(x)
             if made.shape != x.shape:
                 raise ShapeError(
                     f"corrupt must keep shape {tuple(x.shape)}; got {tuple(made.shape)}."
                 )
-            if self.sigma:
-                noise = torch.randn(x.shape, generator=source, dtype=torch.float32)
-                made = made + self.sigma * noise.to(x)
-            xs[:, k] = made
-        return xs
-
-    def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
-        """The conditions of the rows of the same draw, shape `(n, c)`; `None` without any."""
-        return self._independent.condition(n, seed=seed, step=step)
+            plain.append(made)
+            noise = torch.randn(x.shape, generator=source, dtype=torch.float32).to(x)
+            xs[:, k] = made + self.sigma * noise
+        return xs, torch.stack(plain, 1)

@@ -55,13 +55,25 @@ class LabelRows:
 
 
 def _within(chosen: Tensor, labels: Tensor, weights: Tensor, source: torch.Generator) -> Tensor:
-    """One row for each chosen label, drawn by weight among the rows with that label."""
+    """One row for each chosen label, by weight among the rows with that label.
+
+    Rows of a label are drawn at even distances of their weights, in random order, so that each
+    comes about as often as it should in few draws too.
+    """
     order = labels.argsort(stable=True)
     total = torch.cat([weights.new_zeros(1), weights[order].cumsum(0)])
-    ends = torch.bincount(labels, minlength=int(chosen.max()) + 1).cumsum(0)
-    start, stop = total[torch.cat([ends.new_zeros(1), ends[:-1]])[chosen]], total[ends[chosen]]
-    point = torch.lerp(start, stop, torch.rand(len(chosen), generator=source, dtype=total.dtype))
+    kinds = max(int(chosen.max()), int(labels.max())) + 1
+    ends = torch.bincount(labels, minlength=kinds).cumsum(0)
+    starts = torch.cat([ends.new_zeros(1), ends[:-1]])
+    counts = torch.bincount(chosen, minlength=kinds)
+    shuffled = torch.randperm(len(chosen), generator=source)
+    shuffled = shuffled[chosen[shuffled].argsort(stable=True)]
+    of = chosen[shuffled]
+    rank = torch.arange(len(chosen)) - (counts.cumsum(0) - counts)[of]
+    offset = torch.rand(kinds, generator=source, dtype=total.dtype)[of]
+    point = torch.lerp(total[starts[of]], total[ends[of]], (rank + offset) / counts[of])
     place = torch.searchsorted(total[1:], point, right=True)
     # Rounding must not select a row of another label.
-    first = torch.cat([ends.new_zeros(1), ends[:-1]])[chosen]
-    return order[place.clamp(first, ends[chosen] - 1)]
+    found = torch.empty_like(chosen)
+    found[shuffled] = order[place.clamp(starts[of], ends[of] - 1)]
+    return found

@@ -119,10 +119,7 @@ class OptimalTransport(RowCoupling):
                 "Plans match rows, and a stream has no fixed rows. Use coupling='independent', or "
                 "a torch Dataset with __getitem__."
             )
-        if plan is None:
-            plan = _PAIRS if len(self.data) <= _MANY else "barycentric"
-        if plan not in (_PAIRS, *PLANS):
-            raise ConfigError(f"plan must be one of {_PAIRS}, {', '.join(PLANS)}; got {plan!r}.")
+        plan = _plan(plan, len(self.data))
         self._reference = PLANS["barycentric" if plan == _PAIRS else plan]
         self.sweeps = checks.integer(sweeps, "sweeps", least=0)
         self._matching = Matching(
@@ -265,6 +262,14 @@ class OptimalTransport(RowCoupling):
                 labels = labels_of([sides[j] for j in others], [order[j] for j in others])
                 order[k] = self._matching(reference, labels, sides, k, source)
         return order
+
+
+def _plan(plan: str | None, datasets: int) -> str:
+    if plan is None:
+        return _PAIRS if datasets <= _MANY else "barycentric"
+    if plan not in (_PAIRS, *PLANS):
+        raise ConfigError(f"plan must be one of {_PAIRS}, {', '.join(PLANS)}; got {plan!r}.")
+    return plan
 
 
 def _spread(marginal: Marginal, n: int, source: torch.Generator) -> Tensor:

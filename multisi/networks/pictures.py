@@ -1,5 +1,6 @@
 """What networks for pictures have in common: shapes, padding, and modulation by alpha."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -15,10 +16,13 @@ from multisi.networks.parts import Embedding, check_condition
 class PictureNetwork(nn.Module, ABC):
     """A network whose states are pictures, with one head per marginal.
 
-    Pictures may have any size: they are padded to sides that the network can use, and cut again.
+    Pictures may have any size: they are padded to sides that the network can use, and cut again. A
+    condition of as many features as a picture is a picture too: its channels join those of the
+    state.
 
     Attributes:
         multiple: What sides are padded to a multiple of.
+        inputs: Number of channels that the network reads.
 
     Arguments:
         event_shape: Channels, height and width.
@@ -50,7 +54,9 @@ class PictureNetwork(nn.Module, ABC):
         self.condition = checks.integer(condition, "condition", least=0)
         self.checkpointed = checks.instance(checkpointed, bool, "checkpointed")
         self.embed = Embedding(marginals, embedding)
-        self.tell = nn.Linear(condition, embedding) if condition else None
+        seen = condition == math.prod(event_shape)
+        self.inputs = event_shape[0] * (2 if seen else 1)
+        self.tell = nn.Linear(condition, embedding) if condition and not seen else None
 
     def forward(
         self,
@@ -79,6 +85,8 @@ class PictureNetwork(nn.Module, ABC):
         told = self.embed(alpha)
         if self.tell is not None and condition is not None:
             told = told + self.tell(condition.to(told))
+        elif condition is not None:
+            x = torch.cat([x, condition.to(x).reshape(x.shape)], 1)
         channels, height, width = self.event_shape
         drawn = self.draw(padded(x, self.multiple), told, mix)[:, :, :height, :width]
         rows = drawn.shape[1] // channels
@@ -89,7 +97,7 @@ class PictureNetwork(nn.Module, ABC):
         """The channels of all heads, or of their combinations, `(b, r * channels, h, w)`.
 
         Arguments:
-            x: Padded pictures, `(b, channels, h, w)`.
+            x: Padded pictures, `(b, inputs, h, w)`.
             told: Features of alpha and the condition, `(b, units)`, or one row for one point.
             mix: Coefficients of combinations of the heads; `None` for the heads as they are.
         """

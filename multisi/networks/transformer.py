@@ -84,7 +84,7 @@ class Transformer(PictureNetwork):
                 f"{self.multiple}. Use a smaller patch, or larger pictures."
             )
         rows, columns = (-(-side // self.multiple) for side in sides)
-        self.read = nn.Linear(channels * self.multiple**2, units)
+        self.read = nn.Linear(self.inputs * self.multiple**2, units)
         self.places = nn.Parameter(0.02 * torch.randn(rows * columns, units))
         self.blocks = nn.ModuleList(TransformerBlock(units, groups) for _ in range(layers))
         self.norm = nn.LayerNorm(units, elementwise_affine=False)

@@ -94,7 +94,7 @@ class UNet(PictureNetwork):
                 f"{multiples!r} and {dropout!r}."
             )
         self.multiple = 2 ** (len(widths) - 1)
-        self.first = nn.Conv2d(event_shape[0], first, 3, padding=1)
+        self.first = nn.Conv2d(self.inputs, first, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         kept, width = [first], first
         for level, wide in enumerate(widths):

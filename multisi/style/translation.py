@@ -32,6 +32,7 @@ def translate(
     *,
     draws: int | None = None,
     sigma: float = 0.0,
+    told: bool = False,
     label: Any = None,
     guidance: float = 1.0,
     codec: "Codec | None" = None,
@@ -54,6 +55,7 @@ def translate(
             `None` for one.
         sigma: Standard deviation of noise that is added to the pictures first, in data units: that
             of a data-dependent coupling, for restoration.
+        told: Whether the network is told the pictures, as by that coupling with `told`.
         label: What the pictures show, or a list with one label for each, for a model of
             `labelled` pictures.
         guidance: How clearly pictures show their label; 1 for the law of the model, more for
@@ -96,11 +98,13 @@ def translate(
         raise ConfigError("guidance leads towards a label. Set label.")
     states, last = _states(images, model.event_shape if codec is None else None)
     states = repeat(states, "n ... -> (r n) ...", r=count)
+    if checks.instance(told, bool, "told"):
+        options["condition"] = states.flatten(1)
     if sigma:
         states = states + sigma * _noise(states, options.get("seed", 0))
     if label is not None:
-        told = condition_of(model, label, len(states) // count)
-        options["condition"] = repeat(told, "n c -> (r n) c", r=count)
+        shown = condition_of(model, label, len(states) // count)
+        options["condition"] = repeat(shown, "n c -> (r n) c", r=count)
     moved = moved_by(led(model, guidance), codec)(states, source, target, **options)
     moved = moved.movedim(1, -1) if last else moved
     found = _like(moved, images)

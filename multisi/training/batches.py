@@ -147,8 +147,8 @@ class Batches:
             ConfigError: an option is invalid, or the module cannot be called with `(x, alpha)`.
             UnknownPluginError: no network has this name.
         """
-        if isinstance(network, str) and self.conditions is not None:
-            options = {"condition": self.conditions.size, **options}
+        if isinstance(network, str) and (told := self._told()):
+            options = {"condition": told, **options}
         if (
             isinstance(network, str)
             and network == "mlp"
@@ -188,6 +188,13 @@ class Batches:
             conditions=self.conditions,
             plugins=self.plugins,
         )
+
+    def _told(self) -> int:
+        """The number of features that a network is told: those of a marginal, or of a coupling."""
+        if self.conditions is not None:
+            return self.conditions.size
+        condition = self.coupling.condition(1, seed=self.seed, step=0)
+        return condition.shape[1] if isinstance(condition, Tensor) and condition.ndim == 2 else 0
 
     def blame(self, step: int) -> str:
         """A sentence that names the marginal with draws that are not finite, or empty text."""

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import multisi
-from multisi import StandardNormal
+from multisi import Marginal, StandardNormal
 from multisi.couplings.data_dependent import DataDependent
 from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, ShapeError
@@ -69,3 +69,38 @@ def test_several_are_made_of_one():
         DataDependent(data, ["low", "other"], "high", maps[:1])
     with pytest.raises(ConfigError, match="different names"):
         DataDependent(data, ["low", "low"], "high", maps)
+
+
+def test_the_network_is_told_what_is_left():
+    """Of the row with a weight at each point, without the noise."""
+    maps = [lambda x, source: x / 2, lambda x, source: x + 1]
+    data = list(prepare({k: DATA[k] for k in ("low", "high", "other")}).values())
+    coupling = DataDependent(data, ["low", "other"], "high", maps, sigma=0.5, told=True)
+    alpha = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]).repeat(20, 1)
+    xs, told = coupling.sample_at(alpha, seed=0, step=0)
+    assert torch.equal(xs, coupling.sample(40, seed=0, step=0))
+    assert torch.equal(told[::2], xs[::2, 1] / 2) and torch.equal(told[1::2], xs[1::2, 1] + 1)
+    assert not torch.equal(told[::2], xs[::2, 0])
+    assert torch.equal(coupling.condition(40, seed=0, step=0), xs[:, 1] / 2)
+    data = list(prepare({"low": Marginal(X, condition=X), "high": X}).values())
+    with pytest.raises(ConfigError, match="What is told is the condition"):
+        DataDependent(data, "low", "high", masked, told=True)
+
+
+@pytest.mark.parametrize("network", ["mlp", "unet", "transformer"])
+def test_networks_are_told(network):
+    x = torch.rand(60, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    options = {"made": "low", "of": "high", "corrupt": lambda x, source: x / 2, "told": True}
+    model = multisi.fit(
+        {"low": x / 2, "high": x},
+        network=network,
+        coupling="data-dependent",
+        coupling_options=options,
+        batch_size=16,
+        steps=2,
+        progress=False,
+    )
+    moved = model.transport(x / 2, "low", "high", condition=(x / 2).flatten(1), steps=2)
+    assert moved.shape == x.shape
+    with pytest.raises(ShapeError, match="a condition of 16 features; got 0"):
+        model.transport(x / 2, "low", "high", steps=2)

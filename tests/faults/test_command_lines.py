@@ -26,6 +26,9 @@ READING = {
     "--index": ["gone", "#9", "#0", ""],
     "--missing": ["x", "", "1"],
     "--max-bytes": WHOLE,
+    "--size": ["0", "x", "8x", "1x2x3", "-8", "", "8.5", "٣"],
+    "--channels": [*WHOLE, "2"],
+    "--unreadable": ["x", "", "1"],
 }
 COMMON = {"--seed": [*WHOLE[1:], str(2**64)], "--device": ["cuda:9", "gpu", "", "mps:7"]}
 COLUMNS = {"--weights": NAMES, "--labels": NAMES, "--condition": NAMES}

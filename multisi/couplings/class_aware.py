@@ -1,6 +1,7 @@
 """The class-aware coupling: rows with the same label are drawn together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -28,9 +29,11 @@ class ClassAware(RowCoupling):
         marginals: The marginals in order; every dataset has labels.
         match: Whether rows are matched within their label, and not drawn independently.
         units: The units of the match, as for `fit`, whose units are the default.
+        embed: A function of rows whose values are compared in place of the rows, as for `ot`.
 
     Raises:
-        ConfigError: `match` is neither True nor False, or `units` is unknown.
+        ConfigError: `match` is neither True nor False, `units` is unknown, or `embed` is no
+            function.
         DataError: a dataset has no labels, or no label occurs in every dataset.
 
     Example:
@@ -43,7 +46,11 @@ class ClassAware(RowCoupling):
     """
 
     def __init__(
-        self, marginals: Sequence[AnyMarginal], match: bool = True, units: str = "auto"
+        self,
+        marginals: Sequence[AnyMarginal],
+        match: bool = True,
+        units: str = "auto",
+        embed: Callable[[Tensor], Any] | None = None,
     ) -> None:
         super().__init__(marginals)
         if bare := [i for i, marginal in enumerate(marginals) if _bare(marginal)]:
@@ -52,7 +59,8 @@ class ClassAware(RowCoupling):
                 "none. Give Marginal(samples, labels=...), or use coupling='independent'."
             )
         matched = checks.instance(match, bool, "match")
-        self._plans = OptimalTransport(marginals, labels=True, units=units) if matched else None
+        options: dict[str, Any] = {"labels": True, "units": units, "embed": embed}
+        self._plans = OptimalTransport(marginals, **options) if matched else None
         self._blocks = RowBlocks(LabelRows(self.data))
 
     def joint(self, n: int, *, seed: int, step: int, alpha: Tensor | None = None) -> Joint:

@@ -9,6 +9,7 @@ from .judging import evaluate as evaluate
 from .labels import labelled as labelled
 from .palettes import Palettes as Palettes
 from .palettes import palette as palette
+from .shapes import poses as poses
 from .shapes import shapes as shapes
 from .translation import Codec as Codec
 from .translation import translate as translate

@@ -35,13 +35,7 @@ def shapes(pictures: Tensor) -> Tensor:
         >>> bool((a - b).norm() < 0.01)
         True
     """
-    if pictures.ndim not in (3, 4) or 0 in pictures.shape[1:]:
-        raise ShapeError(
-            f"Pictures must have the shape (n, c, h, w) or (n, h, w); got {tuple(pictures.shape)}."
-        )
-    grey = pictures.mean(1) if pictures.ndim == 4 else pictures
-    border = torch.cat([grey[:, [0, -1]].flatten(1), grey[:, :, [0, -1]].flatten(1)], 1)
-    ink = (grey - border.median(1).values[:, None, None]).abs()
+    ink = _ink(pictures)
     mean, root = _moments(ink)
     # Axes of `grid_sample` run from -1 to 1: the spread there is twice that in sides.
     maps = torch.cat([root / (2 * _SPREAD), mean[..., None]], 2)
@@ -51,6 +45,46 @@ def shapes(pictures: Tensor) -> Tensor:
     found = blurred(upright, [_BLUR * side for side in upright.shape[2:]]).flatten(1)
     unit: Tensor = found / found.norm(dim=1, keepdim=True).clamp_min(torch.finfo(found.dtype).tiny)
     return unit
+
+
+def poses(pictures: Tensor) -> Tensor:
+    r"""Place, size and slant of what pictures show: a space in which to match them within labels.
+
+    With the mean $m$ and the covariance of the ink, as for `shapes`, these are $2 m$, the
+    logarithms of width and height, and the slant, in sides of a picture from -1 to 1. Pictures of
+    one thing that are matched in it keep how they are turned and placed.
+
+    Arguments:
+        pictures: Pictures, shape `(n, c, h, w)` or `(n, h, w)`.
+
+    Returns:
+        Five numbers for each picture, shape `(n, 5)`, of the type of the pictures.
+
+    Raises:
+        ShapeError: the pictures have other axes.
+
+    Example:
+        >>> bar = torch.zeros(2, 1, 16, 16)
+        >>> bar[0, 0, 2:12, 3:5], bar[1, 0, 4:14, 9:11] = 1, 1
+        >>> a, b = poses(bar)
+        >>> b - a
+        tensor([1.5000, 0.5000, 0.0000, 0.0000, 0.0000])
+    """
+    mean, root = _moments(_ink(pictures))
+    width, height = root[:, 0, 0], root[:, 1, 1]
+    slant = root[:, 0, 1] / height
+    return torch.cat([2 * mean, torch.stack([width.log(), height.log(), slant], 1)], 1)
+
+
+def _ink(pictures: Tensor) -> Tensor:
+    """How far each pixel is from the border's, shape `(n, h, w)`."""
+    if pictures.ndim not in (3, 4) or 0 in pictures.shape[1:]:
+        raise ShapeError(
+            f"Pictures must have the shape (n, c, h, w) or (n, h, w); got {tuple(pictures.shape)}."
+        )
+    grey = pictures.mean(1) if pictures.ndim == 4 else pictures
+    border = torch.cat([grey[:, [0, -1]].flatten(1), grey[:, :, [0, -1]].flatten(1)], 1)
+    return (grey - border.median(1).values[:, None, None]).abs()
 
 
 def _moments(ink: Tensor) -> tuple[Tensor, Tensor]:

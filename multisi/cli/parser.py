@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from multisi.cli import arguments
+from multisi.common.memory import lacks_memory
 from multisi.errors import ConfigError, DataWarning, MultisiError
 
 _LONGEST = 2000
@@ -56,18 +57,12 @@ def _run(parser: arguments.Parser, given: Sequence[str], name: str) -> int:
     except RecursionError:
         _tell(name, "A value is nested too deeply.")
     except (MemoryError, RuntimeError) as error:
-        if not _lacks_memory(error):
+        if not lacks_memory(error):
             raise
         _tell(name, f"There is not enough memory. {error}")
     else:
         return 0
     return 2
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is exhausted; torch has no class of its own on a CPU."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or "CPUAllocator" in str(error)
 
 
 def _shown(name: str, before: Any) -> Any:

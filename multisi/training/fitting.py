@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from multisi.common import checks, devices, seeds
+from multisi.common.memory import lacks_memory
 from multisi.common.processes import World
 from multisi.common.surroundings import restored
 from multisi.common.torch_state import own_state
@@ -223,8 +224,7 @@ def _train(
 def _tell(error: BaseException, training: Training, place: str) -> None:
     """Say where the model is, in the error or, after an interruption, to the user."""
     if not isinstance(error, KeyboardInterrupt | SystemExit):
-        say(error, place)
-        return
+        return say(error, place)
     steps = training.schedule.steps
     print(f"Interrupted at step {training.step} of {steps}. {place}", file=sys.stderr)
 
@@ -284,6 +284,8 @@ def _try(means: ConditionalMeans, batches: Batches) -> None:
         with torch.no_grad():
             heads = means.heads(batch.x, batch.alpha, batch.condition)
     except RuntimeError as error:
+        if lacks_memory(error):
+            return  # The first step says what would fit.
         if "DTensor" not in str(error):
             raise
         raise ConfigError(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from multisi.common import checks
+from multisi.common.memory import lacks_memory
 from multisi.errors import ConfigError
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.training.balance import Balance
@@ -46,7 +47,36 @@ class Gradient:
         Returns:
             Their part of the loss, the mean over all rows, shape `()`, and what `Balance.seen`
             returns for them.
+
+        Raises:
+            ConfigError: the rows do not fit in memory, or the loss has no gradient.
         """
+        try:
+            return self._added(batch, rows)
+        except RuntimeError as error:
+            if not lacks_memory(error):
+                raise
+            failure = str(error).splitlines()[0]
+        raise ConfigError(self._advice(batch, failure))  # The failed step is freed by now.
+
+    def _advice(self, batch: Batch, failure: str) -> str:
+        """What batch would fit in memory, found by trying smaller ones."""
+        whole = fits = -(-len(batch) // self.accumulate)
+        while fits > 1:
+            fits //= 2
+            try:
+                errors(self.means, batch[slice(0, fits)]).sum().backward()  # type: ignore[no-untyped-call]
+            except RuntimeError as error:
+                if not lacks_memory(error):
+                    raise
+                continue
+            return (
+                f"{whole} rows at a time do not fit in memory; {fits} do. Use batch_size={fits}, "
+                f"or accumulate={-(-len(batch) // fits)}: {failure}"
+            )
+        return f"Not even one row fits in memory. Use a smaller network: {failure}"
+
+    def _added(self, batch: Batch, rows: int) -> list[Tensor]:
         total: Any = 0.0
         seen = torch.zeros_like(self.balance.sums)
         for part in batch.split(self.accumulate) if self.accumulate > 1 else (batch,):

@@ -16,6 +16,7 @@ import torch
 import multisi
 from multisi import style
 from multisi.metrics import energy_distance
+from multisi.style.judging import fitted
 from tests.benchmarks import digits, letters
 from tests.benchmarks.measure import one_thread, spread, train
 
@@ -99,7 +100,7 @@ class _Judge:
 
     def __init__(self, test, train, paired=False):
         self.test, self.paired = test, paired
-        self.known = {name: style.judging.fitted(marginal) for name, marginal in train.items()}
+        self.known = {name: fitted(marginal) for name, marginal in train.items()}
 
     def row(self, name, seconds, marginals, options, hub=False):
         """Train for some seconds with every seed, and print the figures; the last model."""
@@ -219,7 +220,7 @@ def _restoration():
 
 def _restored(name, corruption):
     data, found = digits.mnist(), {}
-    predict = style.judging.fitted(multisi.Marginal(data.x, labels=data.y))
+    predict = fitted(multisi.Marginal(data.x, labels=data.y))
     truth, source = data.test, torch.Generator().manual_seed(1)
     given, variance = corruption(truth, source), truth.var(0, correction=0).mean()
     ridge = _ridge(data.x, corruption, given, source)
@@ -275,8 +276,8 @@ def _ridge(x, corruption, given, source):
 
     masks = isinstance(corruption, style.Masked)
     lows = torch.cat([filled(corruption(x, source)) for _ in range(4)])
-    fitted = RidgeCV(alphas=np.logspace(-2, 4, 13)).fit(lows, x.flatten(1).repeat(4, 1))
-    return torch.as_tensor(fitted.predict(filled(given))).float().reshape(given.shape)
+    made = RidgeCV(alphas=np.logspace(-2, 4, 13)).fit(lows, x.flatten(1).repeat(4, 1))
+    return torch.as_tensor(made.predict(filled(given))).float().reshape(given.shape)
 
 
 def _pose(x):

@@ -11,18 +11,22 @@ from torch import Tensor
 from multisi.common import checks
 from multisi.errors import ConfigError, ShapeError
 from multisi.model.model import Model
+from multisi.style.translation import Codec, moved_by
 
 Array = np.ndarray[Any, Any]
 _GAP = 2
 """Pixels between two pictures."""
 
 
-def matrix(model: Model, images: Mapping[str, Any], **options: Any) -> Array:
+def matrix(
+    model: Model, images: Mapping[str, Any], *, codec: Codec | None = None, **options: Any
+) -> Array:
     """One picture of each domain as those of all others: rows are sources, columns are targets.
 
     Arguments:
         model: A model of pictures.
         images: Name of each domain to one picture `(c, h, w)`, in [0, 1].
+        codec: Encodes pictures before they are moved, and decodes them after.
         options: Options of `Model.transport`, such as `steps` and `via`.
 
     Returns:
@@ -41,10 +45,11 @@ def matrix(model: Model, images: Mapping[str, Any], **options: Any) -> Array:
     """
     if len(images) < 2:
         raise ConfigError(f"A matrix needs 2 domains or more; got {len(images)}.")
-    tiles = {(name, name): _one(image, model) for name, image in images.items()}
+    move = moved_by(model, codec)
+    tiles = {(name, name): _one(image, model, codec) for name, image in images.items()}
     for source, target in itertools.permutations(images, 2):
         x = tiles[source, source][None]
-        tiles[source, target] = torch.as_tensor(model.transport(x, source, target, **options))[0]
+        tiles[source, target] = move(x, source, target, **options)[0]
     height, width = (side + _GAP for side in tiles[next(iter(tiles))].shape[1:])
     places = {name: i for i, name in enumerate(images)}
     return _canvas(
@@ -59,6 +64,7 @@ def triangle(
     corners: Sequence[str] | None = None,
     *,
     rows: int = 6,
+    codec: Codec | None = None,
     **options: Any,
 ) -> Array:
     """One picture as all mixtures of three domains, at the places of a triangle.
@@ -70,6 +76,7 @@ def triangle(
         corners: The domains at the corners, from the top, then left and right; `None` for the
             first three of the model.
         rows: Rows of the triangle.
+        codec: Encodes the picture before it is moved, and decodes it after.
         options: Options of `Model.transport`, such as `steps`.
 
     Returns:
@@ -91,24 +98,25 @@ def triangle(
     chosen = names[:3] if corners is None else checks.several(corners, "corners")
     if len(chosen) != 3 or len(set(chosen)) < 3:
         raise ConfigError(f"A triangle has three different corners; got {chosen}.")
-    x, last, tiles = _one(image, model), rows - 1, []
+    x, last, tiles = _one(image, model, codec), rows - 1, []
     height, width = (side + _GAP for side in x.shape[1:])
     for row in range(rows):
         for place in range(row + 1):
             shares = (1 - row / last, (row - place) / last, place / last)
             target = {n: share for n, share in zip(chosen, shares, strict=True) if share > 0}
-            tile = torch.as_tensor(model.transport(x[None], source, target, **options))[0]
+            tile = moved_by(model, codec)(x[None], source, target, **options)[0]
             tiles.append((tile, row * height, (last - row) * width // 2 + place * width))
     return _canvas(tiles)
 
 
-def _one(image: Any, model: Model) -> Tensor:
-    """A picture as a state of a model."""
+def _one(image: Any, model: Model, codec: Codec | None) -> Tensor:
+    """A picture as a state of a model, or what a codec makes one of."""
     x = torch.as_tensor(image).float()
-    if x.ndim != 3 or x.shape[0] not in (1, 3) or tuple(x.shape) != (model.event_shape or x.shape):
+    event = model.event_shape if codec is None else None
+    if x.ndim != 3 or x.shape[0] not in (1, 3) or tuple(x.shape) != (event or x.shape):
         raise ShapeError(
-            f"A picture must have the shape of those of the model, {model.event_shape}, with 1 or "
-            f"3 channels; got {tuple(x.shape)}."
+            f"A picture must have the shape of those of the model, {event or '(c, h, w)'}, with "
+            f"1 or 3 channels; got {tuple(x.shape)}."
         )
     return x
 

@@ -50,7 +50,7 @@ def shapes(pictures: Tensor) -> Tensor:
 def poses(pictures: Tensor) -> Tensor:
     r"""Place, size and slant of what pictures show: a space in which to match them within labels.
 
-    With the mean $m$ and the covariance of the ink, as for `shapes`, these are $2 m$, the
+    With the mean $m$ and the covariance of the ink, as for `shapes`, these are $3 m$, the
     logarithms of width and height, and the slant, in sides of a picture from -1 to 1. Pictures of
     one thing that are matched in it keep how they are turned and placed.
 
@@ -68,12 +68,12 @@ def poses(pictures: Tensor) -> Tensor:
         >>> bar[0, 0, 2:12, 3:5], bar[1, 0, 4:14, 9:11] = 1, 1
         >>> a, b = poses(bar)
         >>> b - a
-        tensor([1.5000, 0.5000, 0.0000, 0.0000, 0.0000])
+        tensor([2.2500, 0.7500, 0.0000, 0.0000, 0.0000])
     """
     mean, root = _moments(_ink(pictures))
     width, height = root[:, 0, 0], root[:, 1, 1]
     slant = root[:, 0, 1] / height
-    return torch.cat([2 * mean, torch.stack([width.log(), height.log(), slant], 1)], 1)
+    return torch.cat([3 * mean, torch.stack([width.log(), height.log(), slant], 1)], 1)
 
 
 def _ink(pictures: Tensor) -> Tensor:

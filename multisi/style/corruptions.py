@@ -89,6 +89,8 @@ class Reduced:
 class Blurred:
     """Pictures after a normal blur, by weights of the pixels inside.
 
+    As `embed` of a coupling it lets pictures be matched that are alike but for small shifts.
+
     Arguments:
         spread: Standard deviation of the blur in pixels.
 
@@ -105,7 +107,7 @@ class Blurred:
     def __post_init__(self) -> None:
         checks.number(self.spread, "spread", positive=True)
 
-    def __call__(self, x: Tensor, source: torch.Generator) -> Tensor:
+    def __call__(self, x: Tensor, source: torch.Generator | None = None) -> Tensor:
         """Blurred pictures, shape `(n, c, h, w)`.
 
         Arguments:

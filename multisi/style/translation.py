@@ -15,13 +15,33 @@ from multisi.style.labels import condition_of, led
 
 
 class Codec(Protocol):
-    """A pair of maps between pictures and their codes, such as those of an autoencoder."""
+    """A pair of maps between pictures and their codes, such as those of an autoencoder.
+
+    Example:
+        >>> class Flat:
+        ...     def encode(self, pictures):
+        ...         return pictures.flatten(1)
+        ...
+        ...     def decode(self, codes):
+        ...         return codes.reshape(-1, 1, 4, 4)
+        >>> codec: Codec = Flat()
+        >>> codec.decode(codec.encode(torch.zeros(2, 1, 4, 4))).shape
+        torch.Size([2, 1, 4, 4])
+    """
 
     def encode(self, pictures: Tensor, /) -> Tensor:
-        """The codes of pictures `(n, c, h, w)`, shape `(n, *event)`."""
+        """The codes of pictures, shape `(n, *event)`.
+
+        Arguments:
+            pictures: Pictures, shape `(n, c, h, w)`.
+        """
 
     def decode(self, codes: Tensor, /) -> Tensor:
-        """The pictures of codes, shape `(n, c, h, w)`."""
+        """The pictures of codes, shape `(n, c, h, w)`.
+
+        Arguments:
+            codes: Codes, shape `(n, *event)`.
+        """
 
 
 def translate(

@@ -51,7 +51,7 @@ def _letters():
     print(f"\nLetters of four fonts, {STEPS} steps of transport")
     judge.row("class-aware", 840, marginals, AWARE)
     judge.row("paired", 240, paired, {"coupling": "paired"})
-    judge.row("unpaired, pixels", 300, bare, {"coupling": "ot"})
+    judge.row("unpaired, pixels", 300, bare, PIXELS)
     judge.row("unpaired, shapes", 300, bare, EMBED)
     middle = {n: np.full(len(marginals), 1 / len(marginals)) for n in marginals}
     law = multisi.training.SimplexLaw(0, 0, 0.1, 1, list(middle.items()))
@@ -89,7 +89,7 @@ def _digits():
     test = {n: multisi.Marginal(x, labels=y) for n, (*_, x, y) in flat.items()}
     judge = _Judge(test, marginals)
     print(f"\nDigits of three hands, {STEPS} steps of transport")
-    judge.row("unpaired, pixels", 420, bare, {"coupling": "ot"})
+    judge.row("unpaired, pixels", 420, bare, PIXELS)
     judge.row("unpaired, shapes", 420, bare, EMBED)
     judge.row("class-aware", 420, marginals, AWARE)
     judge.baselines({n: x for n, (x, *_) in flat.items()})
@@ -284,6 +284,10 @@ def _pose(x):
     return style.poses(x.reshape(len(x), letters.SIDE, letters.SIDE))
 
 
+def _blurred(x):
+    return style.Blurred(1.0)(x.reshape(len(x), 1, letters.SIDE, letters.SIDE))
+
+
 def _shape(x):
     shapes = style.shapes(x.reshape(len(x), letters.SIDE, letters.SIDE))
     return torch.cat([shapes, POSE * _pose(x)], 1)
@@ -291,6 +295,7 @@ def _shape(x):
 
 AWARE = {"coupling": "class-aware", "coupling_options": {"embed": _pose}}
 EMBED = {"coupling": "ot", "coupling_options": {"embed": _shape, "rows": 1024}}
+PIXELS = {"coupling": "ot", "coupling_options": {"embed": _blurred, "rows": 1024}}
 EDGES = multisi.training.SimplexLaw(edges=1, bows=0, faces=0)
 TABLES = {
     "letters": _letters,

@@ -3,6 +3,8 @@
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from multisi.common import checks
 from multisi.data.marginals import Marginal
 from multisi.errors import DataError
@@ -15,6 +17,7 @@ def folder(
     *,
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
+    mirrored: bool = False,
     unreadable: str = "refuse",
     most_bytes: int | None = None,
 ) -> Marginal:
@@ -28,6 +31,8 @@ def folder(
         size: Height and width, or one number for both, that pictures are scaled and cut to;
             `None` for their own, which must be the same.
         channels: 1 for grey pictures, 3 for coloured ones; `None` for their own.
+        mirrored: Whether each picture comes a second time with left and right exchanged, which
+            doubles the data where that does not change what pictures show.
         unreadable: `"refuse"` or `"skip"`: whether pictures that cannot be read are an error.
         most_bytes: The most that the pictures may take in memory; by default 512 MiB, or a hundred
             times the size of the files.
@@ -58,10 +63,14 @@ def folder(
         unreadable=unreadable,
         most_bytes=most_bytes,
     )
+    twice = checks.instance(mirrored, bool, "mirrored")
     samples = read_samples(path, how)
     if len(samples.rows) < 2:
         raise DataError(f"{str(path)!r} must have 2 pictures or more; got one.")
-    return Marginal(samples.rows, labels=samples.labels)
+    if not twice:
+        return Marginal(samples.rows, labels=samples.labels)
+    labels = None if samples.labels is None else np.tile(samples.labels, 2)
+    return Marginal(np.concatenate([samples.rows, samples.rows[..., ::-1]]), labels=labels)
 
 
 def both(size: int | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -42,6 +42,9 @@ def test_folders_in_a_folder_are_labels(tmp_path):
     marginal = style.folder(place, size=4, channels=3)
     assert marginal.event_shape == (3, 4, 4)
     assert marginal.labels.unique(return_counts=True)[1].tolist() == [6, 6]
+    both = style.folder(place, mirrored=True)
+    assert len(both) == 24 and both.labels.equal(style.folder(place).labels.repeat(2))
+    assert both.samples[12:].equal(both.samples[:12].flip(-1))
     write_samples(tmp_path / "out", samples.rows, samples)
     assert len(list((tmp_path / "out" / "y").iterdir())) == 6
     paint(place, count=1)

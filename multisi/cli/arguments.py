@@ -6,10 +6,10 @@ from typing import Any, NoReturn
 from multisi._version import __version__
 from multisi.cli import commands
 from multisi.cli.repair_options import add_repair
+from multisi.cli.small_options import add_export, add_inspect, add_new_plugin, add_plugins
 from multisi.cli.table_options import add_columns, add_reading
 from multisi.cli.values import integer, number
 from multisi.errors import ConfigError
-from multisi.registry.hookspecs import KINDS
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,11 +44,12 @@ def parser() -> Parser:
         _add_fit,
         _add_transport,
         _add_evaluate,
-        _add_inspect,
-        _add_plugins,
+        _add_repair,
     )
-    for add in (*adders, _add_new_plugin, _add_repair):
+    for add in adders:
         add(parsers)
+    for name, (run, text, add_options) in _SMALL.items():
+        add_options(_add(parsers, name, run, text))
     parser.commands = frozenset(parsers.choices)
     return parser
 
@@ -239,31 +240,10 @@ def _add_evaluate(parsers: Any) -> None:
     _add_common(parser)
 
 
-def _add_inspect(parsers: Any) -> None:
-    parser = _add(parsers, "inspect", commands.inspect, "describe a model file")
-    parser.add_argument("model", metavar="MODEL", help="model file, or checkpoint of a run")
-    parser.add_argument("--json", action="store_true", help="print the description as JSON")
-
-
 def _add_repair(parsers: Any) -> None:
     parser = _add(parsers, "repair", commands.repair, "repair a table for the groups of a column")
     add_repair(parser)
     _add_common(parser)
-
-
-def _add_plugins(parsers: Any) -> None:
-    parser = _add(parsers, "plugins", commands.plugins, "list the installed plugins")
-    parser.add_argument("--json", action="store_true", help="print the list as JSON")
-    parser.add_argument("--strict", action="store_true", help="fail if any plugin is broken")
-
-
-def _add_new_plugin(parsers: Any) -> None:
-    parser = _add(parsers, "new-plugin", commands.new_plugin, "write a package for a new plugin")
-    parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument("name", metavar="NAME", help="name of the plugin, in lower case")
-    parser.add_argument(
-        "--out", default=".", metavar="DIR", help="folder to create the package in (default: .)"
-    )
 
 
 def _add_marginals(parser: argparse.ArgumentParser, text: str) -> None:
@@ -298,3 +278,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=integer, default=0, help="random seed (default: 0)")
     parser.add_argument("--device", default="auto", help="device to compute on (default: auto)")
     parser.add_argument("--quiet", action="store_true", help="hide progress bars")
+
+
+_SMALL = {
+    "inspect": (commands.inspect, "describe a model file", add_inspect),
+    "export": (commands.export, "write a model for browsers", add_export),
+    "plugins": (commands.plugins, "list the installed plugins", add_plugins),
+    "new-plugin": (commands.new_plugin, "write a package for a new plugin", add_new_plugin),
+}
+"""Small commands: what they run, what they do, and what adds their options."""

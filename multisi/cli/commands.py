@@ -232,6 +232,23 @@ def inspect(options: argparse.Namespace) -> None:
     print(dumps(found, indent=1) if options.json else text(found))
 
 
+def export(options: argparse.Namespace) -> None:
+    """Write a model for browsers."""
+    from multisi import browser
+    from multisi.cli import outputs
+    from multisi.common import checks
+    from multisi.files.atomic import write_whole
+    from multisi.model import load
+
+    written = {"OUT": options.output, "--engine": options.engine}
+    outputs.check_distinct({"MODEL": options.model}, written)
+    for path in filter(None, written.values()):
+        outputs.check_place(path)
+    browser.export(load(options.model, device="cpu"), options.output)
+    if options.engine is not None:
+        write_whole(checks.path(options.engine, "--engine"), browser.engine().encode())
+
+
 def plugins(options: argparse.Namespace) -> None:
     """List the installed plugins."""
     from multisi.registry import installed

@@ -58,9 +58,13 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     sides = text.split("x")
-    if not 1 <= len(sides) <= 2 or not all(side.isdecimal() and int(side) for side in sides):
+    if not 1 <= len(sides) <= 2 or not all(map(_positive, sides)):
         raise ConfigError(f"--size must be N or HxW, such as 64 or 64x48; got {text!r}.")
     return int(sides[0]), int(sides[-1])
+
+
+def _positive(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and int(text) > 0
 
 
 def _header(texts: Sequence[str], name: str | None) -> bool | None:

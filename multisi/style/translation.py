@@ -132,7 +132,13 @@ def translate(
 
 
 def moved_by(model: Model, codec: "Codec | None" = None) -> Callable[..., Tensor]:
-    """A function that moves states by a model, or pictures by a model of their codes."""
+    """A function that moves states by a model, or pictures by a model of their codes.
+
+    Raises:
+        ConfigError: the codec lacks a method.
+    """
+    if codec is not None and not (hasattr(codec, "encode") and hasattr(codec, "decode")):
+        raise ConfigError(f"A codec has the methods encode and decode; got {codec!r}.")
 
     def move(x: Tensor, source: Any, target: Any, **options: Any) -> Tensor:
         if codec is None:

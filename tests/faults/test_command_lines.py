@@ -105,6 +105,10 @@ GRAMMAR = {
     ),
     "new-plugin": (["solver", "own"], {"--out": ["a.csv", "x" * 300], "--strict": []}),
     "inspect": (["m.st"], {"--json": ["x"], "--quiet": []}),
+    "export": (
+        ["m.st", "new.json"],
+        {"--engine": ["", ".", "no/x.js", "m.st", "x" * 300, "pipe.npy", "\0"], "--steps": ["1"]},
+    ),
     "plugins": ([], {"--strict": ["x"], "--steps": ["1"]}),
 }  # fmt: skip
 

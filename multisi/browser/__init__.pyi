@@ -1,0 +1,2 @@
+from .exporting import engine as engine
+from .exporting import export as export

@@ -4,6 +4,7 @@
 
 const NEAR = 1e-3;  // As in multisi.networks.parts: faces of the simplex are told apart this far.
 const TINY = 1e-12;
+const CHORDS = 2048;
 
 /** The numbers of a text in base64, float32 in little-endian order. */
 function numbers(text) {
@@ -76,8 +77,29 @@ const SOLVERS = {
     at: [0, 1 / 2, 1 / 2, 1],
     from: [[], [1 / 2], [0, 1 / 2], [0, 0, 1]],
     sum: [1 / 6, 1 / 3, 1 / 3, 1 / 6],
+    rates: true, // With differences of the point in place of its rates, the order would be 2.
   },
 };
+
+/** A function from shares of the length of a curve to times, by a table of chords. */
+function evenly(curve) {
+  const lengths = [0];
+  for (let i = 1, before = curve(0); i <= CHORDS; i++) {
+    const here = curve(i / CHORDS);
+    lengths.push(lengths[i - 1] + Math.hypot(...here.map((x, k) => x - before[k])));
+    before = here;
+  }
+  return (share) => {
+    const wanted = share * lengths[CHORDS];
+    let low = 0, high = CHORDS;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (lengths[middle] <= wanted) low = middle; else high = middle;
+    }
+    const chord = lengths[high] - lengths[low];
+    return (low + (chord > 0 ? (wanted - lengths[low]) / chord : 0)) / CHORDS;
+  };
+}
 
 export class Model {
   /** @param {object} file What `multisi export` wrote, parsed. */
@@ -180,54 +202,70 @@ export class Model {
     return y;
   }
 
-  /** Rows of numbers in data units, from states by feature. */
-  restored(y, alpha) {
+  /** Rows of numbers in data units, from states by feature and the sum of the weights. */
+  restored(y, alpha, size = 1) {
     const raw = this.raw(alpha), count = y.length / this.features;
     return Array.from({ length: count }, (_, n) =>
       Array.from({ length: this.features }, (_, i) =>
-        raw ? y[i * count + n] : y[i * count + n] * this.scale[i] + this.shift[i]));
+        size * (raw ? y[i * count + n] : y[i * count + n] * this.scale[i] + this.shift[i])));
   }
 
   /**
-   * The steps of a transport, one at a time: objects of the point `alpha`, and the state `y` by
-   * feature, standardised.
+   * The steps of a transport, one at a time: objects of the point `alpha`, the state `y` by feature,
+   * standardised, and `size`, the sum of the weights of the interpolant.
    *
-   * Without noise the path is straight and evenly divided. With noise between two datasets it bows
-   * towards the noise, as in multisi, and each step adds normal numbers.
+   * Without noise the path is straight; with noise between two datasets it bows towards the noise, as
+   * in multisi, and each step adds normal numbers. The interpolant is then barycentric. Steps are even
+   * in the length of the path.
    */
-  *steps(y, source, target, { steps = 16, solver = "heun", noise = 0, random = Math.random } = {}) {
+  *steps(y, source, target, options = {}) {
+    const { steps = 16, solver = "heun", noise = 0, random = Math.random } = options;
+    const weights = INTERPOLANTS[noise > 0 ? "barycentric" : (options.interpolant ?? "barycentric")];
+    if (!weights) throw new Error(`No interpolant is named ${options.interpolant}.`);
     const [a, b] = [this.point(source), this.point(target)];
     const scheme = SOLVERS[noise > 0 ? "midpoint" : solver];
     if (!scheme) throw new Error(`No solver is named ${solver}. Known: ${Object.keys(SOLVERS).join(", ")}.`);
     if (noise > 0 && this.noise === null) throw new Error("Noise needs a noise marginal.");
     const bowed = noise > 0 && a[0] < 1 && b[0] < 1;
-    const at = (t) => {
+    const weighed = (t) => {
       const lift = bowed ? Math.sin(Math.PI * t) ** 2 / 2 : 0;
-      return a.map((x, k) => (1 - lift) * (x + t * (b[k] - x)) + (k === 0 ? lift : 0));
+      return weights(a.map((x, k) => (1 - lift) * (x + t * (b[k] - x)) + (k === 0 ? lift : 0)));
+    };
+    const total = (t) => weighed(t).reduce((sum, w) => sum + w, 0);
+    const curve = (t) => weighed(t).map((w) => w / total(t));
+    const straight = !bowed && weights === INTERPOLANTS.barycentric;
+    const time = straight ? (place) => place : evenly(curve);
+    const at = (place) => curve(time(place)), size = (place) => total(time(place));
+    const rate = (t, length) => {
+      const [from, to] = [Math.max(0, t - NEAR / 10), Math.min(1, t + NEAR / 10)];
+      const before = at(from);
+      return at(to).map((x, k) => (length * (x - before[k])) / (to - from));
     };
     let state = Float32Array.from(y);
-    yield { alpha: at(0), y: state };
+    yield { alpha: at(0), y: state, size: size(0) };
     for (let step = 0; step < steps; step++) {
       const t = step / steps, length = 1 / steps, begin = at(t), end = at(t + length);
       const slopes = [];
-      const change = this.away(end.map((x, k) => x - begin[k]), noise * length);
+      const change = end.map((x, k) => x - begin[k]);
       scheme.at.forEach((share, stage) => {
         const inner = Float32Array.from(state);
         scheme.from[stage].forEach((weight, i) => {
           for (let n = 0; n < inner.length; n++) inner[n] += weight * slopes[i][n];
         });
-        slopes.push(this.combine(inner, at(t + share * length), change));
+        const place = t + share * length, along = scheme.rates ? rate(place, length) : change;
+        slopes.push(this.combine(inner, at(place), this.away(along, noise * (time(t + length) - time(t)))));
       });
       const next = Float32Array.from(state);
       scheme.sum.forEach((share, i) => {
         if (share) for (let n = 0; n < next.length; n++) next[n] += share * slopes[i][n];
       });
       if (noise > 0) {
-        const spread = Math.sqrt((2 * noise * length * (begin[0] + 4 * at(t + length / 2)[0] + end[0])) / 6);
+        const passed = time(t + length) - time(t), middle = at(t + length / 2);
+        const spread = Math.sqrt((2 * noise * passed * (begin[0] + 4 * middle[0] + end[0])) / 6);
         for (let n = 0; n < next.length; n++) next[n] += spread * normal(random);
       }
       state = next;
-      yield { alpha: end, y: state };
+      yield { alpha: end, y: state, size: size(t + length) };
     }
   }
 
@@ -241,6 +279,6 @@ export class Model {
     let last = null;
     const y = this.standardised(rows, this.point(source));
     for (const state of this.steps(y, source, target, options)) last = state;
-    return this.restored(last.y, last.alpha);
+    return this.restored(last.y, last.alpha, last.size);
   }
 }

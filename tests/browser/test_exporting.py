@@ -1,6 +1,7 @@
 """The engine for browsers, run by Node.js, beside PyTorch."""
 
 import json
+import pathlib
 import shutil
 import subprocess
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import multisi
+import multisi.metrics
 from multisi import browser
 from multisi.cli import main
 from multisi.errors import ConfigError
@@ -59,19 +61,26 @@ def test_transports_are_those_of_the_library(model, tmp_path):
             cases.append(dict(rows=x.tolist(), source=source, target=target, options=options))
             point = np.array(target) if isinstance(target, list) else target
             expected.append(model.transport(x, source, point, **options))
+    options = {"steps": 64, "solver": "rk4"}  # The library's steps are even in arc length.
+    for target in ("b", middle):
+        x = 3 + rng.normal(size=(50, 2))
+        given = options | {"interpolant": "trigonometric"}
+        cases.append(dict(rows=x.tolist(), source="a", target=target, options=given))
+        point = np.array(target) if isinstance(target, list) else target
+        expected.append(model.transport(x, "a", point, **given))
     for found, truth in zip(moved(model, tmp_path, cases), expected, strict=True):
         np.testing.assert_allclose(found, truth, atol=1e-4 * np.abs(truth).max(), rtol=1e-4)
 
 
 @needs_node
 def test_draws_have_the_laws_of_the_library(model, tmp_path):
-    x = 3 + np.random.default_rng(1).normal(size=(4000, 2))
+    x = 3 + np.random.default_rng(1).normal(size=(2000, 2))
     cases = [
-        dict(rows=x.tolist(), source="a", target=target, options=dict(steps=128, noise=1, seed=3))
+        dict(rows=x.tolist(), source="a", target=target, options=dict(steps=64, noise=1, seed=3))
         for target in ("b", "noise")
     ]
     for found, target in zip(moved(model, tmp_path, cases), ("b", "noise"), strict=True):
-        truth = model.transport(x, "a", target, noise=1.0, steps=128, seed=0)
+        truth = model.transport(x, "a", target, noise=1.0, steps=64, seed=0)
         scale = truth.std(0)
         assert np.abs((found.mean(0) - truth.mean(0)) / scale).max() < 0.1
         assert np.abs(found.std(0) / scale - 1).max() < 0.1
@@ -97,3 +106,27 @@ def test_the_command(model, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "multisi.js").read_text() == browser.engine()
     assert main(["export", "m.safetensors", "m.safetensors"]) == 2
     assert "is the file of MODEL" in capsys.readouterr().err
+
+
+def test_the_page_has_this_engine():
+    place = pathlib.Path(__file__).parents[2] / "docs" / "assets" / "play"
+    assert (place / "multisi.js").read_text() == browser.engine(), "run docs/make_play.py"
+
+
+@needs_node
+def test_the_page_moves_its_samples(tmp_path):
+    place = pathlib.Path(__file__).parents[2] / "docs" / "assets" / "play"
+    for name, ending in (("model", "mjs"), ("multisi", "mjs")):
+        (tmp_path / f"{name}.{ending}").write_text((place / f"{name}.js").read_text())
+    (tmp_path / "run.mjs").write_text(
+        'import file from "./model.mjs";'
+        'import { Model } from "./multisi.mjs";'
+        'const moved = new Model(file).transport(file.samples.ring, "ring", "squares");'
+        "console.log(JSON.stringify({ moved, squares: file.samples.squares }));"
+    )
+    shown = subprocess.run(
+        ["node", "run.mjs"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    found = json.loads(shown.stdout)
+    moved, squares = (torch.tensor(found[name]) for name in ("moved", "squares"))
+    assert multisi.metrics.energy_distance(moved, squares) < 0.02

@@ -13,7 +13,7 @@ PLACE = pathlib.Path(__file__).parent / "assets" / "play"
 ROWS, SHOWN = 20_000, 1000
 
 
-def datasets(seed):
+def datasets(seed: int) -> dict[str, np.ndarray]:
     """A ring, four squares and a cross in the plane."""
     rng = np.random.default_rng(seed)
     angle = rng.uniform(0, 2 * np.pi, ROWS)
@@ -24,7 +24,7 @@ def datasets(seed):
     return {"ring": ring, "squares": squares, "cross": cross}
 
 
-def main():
+def main() -> None:
     """Train, export, and write the samples that the page shows."""
     model = multisi.fit(
         {"noise": multisi.StandardNormal(), **datasets(0)},

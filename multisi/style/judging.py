@@ -16,6 +16,7 @@ from multisi.data.marginals import Marginal
 from multisi.errors import ConfigError, DataError
 from multisi.metrics import energy_distance, sliced_wasserstein
 from multisi.model.model import Model
+from multisi.style.labels import condition_of
 from multisi.style.translation import Codec, moved_by
 
 Classifier = Callable[[np.ndarray[Any, Any]], Any]
@@ -108,6 +109,7 @@ def evaluate(
     train: Mapping[str, Marginal] | None = None,
     paired: bool = False,
     codec: Codec | None = None,
+    readers: Mapping[str, Classifier] | None = None,
     **options: Any,
 ) -> Directions:
     """Translate held-out pictures between all domains, and judge what comes out.
@@ -121,14 +123,16 @@ def evaluate(
             to: support vector machines of scikit-learn.
         paired: Whether row $i$ of all domains shows the same content.
         codec: Encodes pictures before they are moved, and decodes them after.
+        readers: Name of each domain to a function of flat pictures whose labels the model is told,
+            for a model of `labelled` pictures.
         options: Options of `Model.transport`, such as `steps` and `via`.
 
     Returns:
         The figures of all ordered pairs, which print as tables.
 
     Raises:
-        ConfigError: there are fewer than two domains, both `classifiers` and `train`, or a
-            domain is missing in `train`.
+        ConfigError: there are fewer than two domains, both `classifiers` and `train`, a domain is
+            missing in `train` or `readers`, or a model without labels is to be told some.
         DataError: domains are paired and have different numbers of rows, or a domain has fewer
             than four pictures, or one picture only.
 
@@ -147,12 +151,28 @@ def evaluate(
         )
     data = {name: m if isinstance(m, Marginal) else Marginal(m) for name, m in held_out.items()}
     _check(data, checks.instance(paired, bool, "paired"))
+    for what, known in {"train": train, "readers": readers}.items():
+        if missing := sorted(set(data) - set(data if known is None else known)):
+            raise ConfigError(f"{what} must have all domains; {', '.join(missing)} are missing.")
     if train is not None:
-        if missing := sorted(set(data) - set(train)):
-            raise ConfigError(f"train must have all domains; {', '.join(missing)} are missing.")
         classifiers = {name: fitted(train[name]) for name in data}
-    judge = _Judge(moved_by(model, codec), data, classifiers or {}, paired, options)
+    move = _telling(model, moved_by(model, codec), readers)
+    judge = _Judge(move, data, classifiers or {}, paired, options)
     return Directions(tuple(itertools.starmap(judge, itertools.permutations(data, 2))))
+
+
+def _telling(
+    model: Model, move: Callable[..., Tensor], readers: Mapping[str, Classifier] | None
+) -> Callable[..., Tensor]:
+    """The same function, which tells the model what the readers see in the pictures."""
+    if readers is None:
+        return move
+
+    def told(x: Tensor, source: str, target: str, **options: Any) -> Tensor:
+        labels = np.asarray(readers[source](x.flatten(1).cpu().numpy()))
+        return move(x, source, target, condition=condition_of(model, labels, len(x)), **options)
+
+    return told
 
 
 def _check(data: Mapping[str, Marginal], paired: bool) -> None:

@@ -45,7 +45,8 @@ def labelled(
     if not checks.number(drop, "drop") < 1:
         raise ConfigError(f"drop must be less than 1; got {drop!r}.")
     states = torch.as_tensor(pictures)
-    given = np.asarray(labels).astype(str)
+    own = np.asarray(labels)
+    given = own.astype(str)
     names = sorted(set(given.tolist())) if classes is None else [str(name) for name in classes]
     if len(set(names)) < len(names):
         raise ConfigError(f"classes must differ; got {names}.")
@@ -60,7 +61,7 @@ def labelled(
     both = drop > 0
     marginal = Marginal(
         torch.cat([states, states]) if both else states,
-        labels=np.concatenate([given, given]) if both else given,
+        labels=np.concatenate([own, own]) if both else own,
         weights=weights if both else None,
         condition=torch.cat([told, torch.zeros_like(told)]) if both else told,
     )

@@ -49,15 +49,24 @@ def _letters():
     test = {n: multisi.Marginal(x, labels=data.letters) for n, x in data.test.items()}
     judge = _Judge(test, marginals, paired=True)
     print(f"\nLetters of four fonts, {STEPS} steps of transport")
-    judge.row("class-aware", 840, marginals, {**AWARE, **WIDE, "law": EDGES})
+    judge.row("class-aware", 240, marginals, AWARE)
+    told = _told(data)
+    judge.row("class-aware, letters told", 500, told, TOLD, readers=judge.known)
     judge.row("paired", 120, paired, {"coupling": "paired"})
     judge.row("unpaired, pixels", 180, bare, PIXELS)
     judge.row("unpaired, shapes", 180, bare, EMBED)
     middle = {n: np.full(len(marginals), 1 / len(marginals)) for n in marginals}
     law = multisi.training.SimplexLaw(0, 0, 0.1, 1, list(middle.items()))
-    hub = {**AWARE, **WIDE, "law": law}
-    judge.row("class-aware, through the middle", 600, marginals, hub, hub=True)
+    hub = {**TOLD, "law": law}
+    judge.row("letters told, by the middle", 300, told, hub, hub=True, readers=judge.known)
     judge.baselines(data.train)
+
+
+def _told(data):
+    """The letters of one font as conditions; a coupling within letters tells them of all."""
+    first, *rest = data.train
+    made = {n: multisi.Marginal(data.train[n], labels=data.labels[n].numpy()) for n in rest}
+    return {first: style.labelled(data.train[first], data.labels[first].numpy(), drop=0.0)} | made
 
 
 def _pairwise():
@@ -65,7 +74,7 @@ def _pairwise():
     data = letters.data()
     marginals = {n: multisi.Marginal(x, labels=data.labels[n]) for n, x in data.train.items()}
     test = {n: multisi.Marginal(x, labels=data.letters) for n, x in data.test.items()}
-    judge, total, law = _Judge(test, marginals, paired=True), SECONDS or 300, {"law": EDGES}
+    judge, total, law = _Judge(test, marginals, paired=True), SECONDS or 150, {"law": EDGES}
     print(f"\nLetters: one model, or six of two fonts each, {total:g} s in all")
     whole = judge.row("one model", total, marginals, {**AWARE, **law})
     weights = _weights(whole)
@@ -103,14 +112,14 @@ class _Judge:
         self.test, self.paired = test, paired
         self.known = {name: fitted(marginal) for name, marginal in train.items()}
 
-    def row(self, name, seconds, marginals, options, hub=False):
+    def row(self, name, seconds, marginals, options, hub=False, readers=None):
         """Train for some seconds with every seed, and print the figures; the last model."""
         found = []
         for seed in SEEDS:
             options = {"max_seconds": SECONDS or seconds, **options}
             model = train(marginals, seed=seed, **options)
-            via = {"via": model.barycenter} if hub else {}
-            report = [_figures(style.evaluate(model, **self._options(self.test), **via))]
+            how = {"readers": readers} | ({"via": model.barycenter} if hub else {})
+            report = [_figures(style.evaluate(model, **self._options(self.test), **how))]
             found += [_all(report) | {"steps": model.card["training"]["steps"]}]
         self.told(f"{name}, {options['max_seconds']:g} s", found)
         return model
@@ -307,7 +316,10 @@ def _shape(x):
 AWARE = {"coupling": "class-aware", "coupling_options": {"embed": _pose}}
 EMBED = {"coupling": "ot", "coupling_options": {"embed": _shape, "rows": 1024}}
 PIXELS = {"coupling": "ot", "coupling_options": {"embed": _blurred, "rows": 1024}}
-WIDE = {"network_options": {"width": 512}}
+TOLD = {
+    "coupling": "ot",
+    "coupling_options": {"labels": True, "embed": _pose, "rows": 1024, "condition": 0.0},
+}
 EDGES = multisi.training.SimplexLaw(edges=1, bows=0, faces=0)
 TABLES = {
     "letters": _letters,

@@ -144,6 +144,19 @@ def test_labels_are_told_and_lead(told):
     np.testing.assert_allclose(several[1], bright[1], atol=1e-4)
 
 
+def test_readers_tell_what_they_see(told):
+    model, rows, shade = told
+    names = np.array(["dark", "bright"])
+    data = {"a": Marginal(rows, labels=shade), "b": Marginal(rows + 2, labels=shade)}
+    known = {"a": lambda x: (x.mean(1) > 0.6) * 1, "b": lambda x: (x.mean(1) > 2.6) * 1}
+    readers = {name: lambda x, read=read: names[read(x)] for name, read in known.items()}
+    options = {"readers": readers, "solver": "heun", "steps": 8}
+    report = style.evaluate(model, data, classifiers=known, **options)
+    assert next(p.accuracy for p in report.pairs if p.target == "b") > 0.95
+    with pytest.raises(ConfigError, match="readers must have all domains; b are missing"):
+        style.evaluate(model, data, readers={"a": readers["a"]})
+
+
 def test_labels_that_cannot_be_told(told, model):
     with pytest.raises(DataError, match="does not know the label 'grey'; it knows"):
         style.translate(told[0], told[1], "a", "b", label="grey")

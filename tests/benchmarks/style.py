@@ -22,7 +22,7 @@ from tests.benchmarks.measure import one_thread, spread, train
 
 SECONDS = float(os.environ.get("SECONDS", 0))
 SEEDS = [int(seed) for seed in os.environ.get("SEEDS", "0").split(",")]
-STEPS, DRAWS, SIGMA = 32, 16, 0.05
+STEPS, DRAWS, SIGMA, MARK = 32, 16, 0.05, -1.0
 POSE = 0.4
 """Weight of the pose beside the shape where pictures without labels are matched."""
 UNET = {"network": "unet", "batch_size": 64}
@@ -232,8 +232,8 @@ def _restored(name, corruption):
     data, found = digits.mnist(), {}
     predict = fitted(multisi.Marginal(data.x, labels=data.y))
     truth, source = data.test, torch.Generator().manual_seed(1)
-    given, variance = corruption(truth, source), truth.var(0, correction=0).mean()
-    ridge = _ridge(data.x, corruption, given, source)
+    marked, variance = _marked(corruption)(truth, source), truth.var(0, correction=0).mean()
+    given, ridge = _filled(marked, 0.0), _ridge(data.x, corruption, marked, source)
 
     def note(figure, value):
         found.setdefault(figure, []).append(float(value))
@@ -285,19 +285,24 @@ def _restorer(x, name, corruption, source, seed):
     )
 
 
-def _ridge(x, corruption, given, source):
+def _marked(corruption):
+    """The same corruption, which marks masked pixels by a value that no picture has."""
+    return style.Masked(corruption.share, MARK) if hasattr(corruption, "share") else corruption
+
+
+def _filled(marked, value):
+    return torch.where(marked == MARK, value, marked)
+
+
+def _ridge(x, corruption, marked, source):
     """Pictures by ridge regression on what is left, with masked pixels at their mean."""
     from sklearn.linear_model import RidgeCV
 
-    mean = x.mean(0)
-
-    def filled(low):
-        return (torch.where(low == corruption.fill, mean, low) if masks else low).flatten(1)
-
-    masks = isinstance(corruption, style.Masked)
-    lows = torch.cat([filled(corruption(x, source)) for _ in range(4)])
+    mean, corrupt = x.mean(0), _marked(corruption)
+    lows = torch.cat([_filled(corrupt(x, source), mean).flatten(1) for _ in range(4)])
     made = RidgeCV(alphas=np.logspace(-2, 4, 13)).fit(lows, x.flatten(1).repeat(4, 1))
-    return torch.as_tensor(made.predict(filled(given))).float().reshape(given.shape)
+    found = made.predict(_filled(marked, mean).flatten(1))
+    return torch.as_tensor(found).float().reshape(marked.shape)
 
 
 def _pose(x):

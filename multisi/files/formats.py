@@ -53,7 +53,8 @@ def read_samples(path: Any, how: Reading | None = None) -> Samples:
         ConfigError: the format is unknown, or needs a package that is not installed.
     """
     path = checks.path(path, "A file")
-    reader = picture_folder.read if path.is_dir() else _of(path).read
+    folder = path.is_dir() and path.suffix.lower() not in _FORMATS
+    reader = picture_folder.read if folder else _of(path).read
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         found = _read(path, reader, how or Reading())

@@ -156,23 +156,11 @@ def evaluate(
             raise ConfigError(f"{what} must have all domains; {', '.join(missing)} are missing.")
     if train is not None:
         classifiers = {name: fitted(train[name]) for name in data}
-    move = _telling(model, moved_by(model, codec), readers)
-    judge = _Judge(move, data, classifiers or {}, paired, options)
+    judge = _Judge(moved_by(model, codec), data, classifiers or {}, paired, options)
+    for name, read in (readers or {}).items():
+        if name in data:
+            judge.tell(model, name, read)
     return Directions(tuple(itertools.starmap(judge, itertools.permutations(data, 2))))
-
-
-def _telling(
-    model: Model, move: Callable[..., Tensor], readers: Mapping[str, Classifier] | None
-) -> Callable[..., Tensor]:
-    """The same function, which tells the model what the readers see in the pictures."""
-    if readers is None:
-        return move
-
-    def told(x: Tensor, source: str, target: str, **options: Any) -> Tensor:
-        labels = np.asarray(readers[source](x.flatten(1).cpu().numpy()))
-        return move(x, source, target, condition=condition_of(model, labels, len(x)), **options)
-
-    return told
 
 
 def _check(data: Mapping[str, Marginal], paired: bool) -> None:
@@ -206,13 +194,19 @@ class _Judge:
         self.options = options
         self.labels = {name: marginal.labels for name, marginal in data.items()}
         self.states = {n: m.take(torch.arange(len(m))).float() for n, m in data.items()}
-        self.first = functools.cache(lambda a, b: self._moved(self.states[a], a, b))
+        self.told: dict[str, Tensor] = {}
+        self.first = functools.cache(lambda a, b: self._moved(self.states[a], a, b, a))
+
+    def tell(self, model: Model, name: str, read: Classifier) -> None:
+        """Tell a model what a classifier reads in the pictures of a domain, wherever they go."""
+        rows = self.states[name].flatten(1).cpu().numpy()
+        self.told[name] = condition_of(model, np.asarray(read(rows)), len(rows))
 
     def __call__(self, source: str, target: str) -> Direction:
         """The figures of one direction."""
         x, y, moved = self.states[source], self.states[target], self.first(source, target)
         through = [
-            _share(self._moved(self.first(source, other), other, target) - moved, y)
+            _share(self._moved(self.first(source, other), other, target, source) - moved, y)
             for other in self.states
             if other not in (source, target)
         ]
@@ -224,13 +218,15 @@ class _Judge:
             energy_distance(flat[:half], flat[half:], biased=True),
             sliced_wasserstein(rows, flat),
             self._right(target, rows, self.labels[source]),
-            _share(self._moved(moved, target, source) - x, x),
+            _share(self._moved(moved, target, source, source) - x, x),
             max(through, default=float("nan")),
             _share(moved - y, y) if self.paired else float("nan"),
         )
 
-    def _moved(self, x: Tensor, source: str, target: str) -> Tensor:
-        return self.move(x, source, target, **self.options)
+    def _moved(self, x: Tensor, source: str, target: str, first: str) -> Tensor:
+        """Pictures moved on, which were of the domain `first` at first."""
+        told = {"condition": self.told[first]} if self.told else {}
+        return self.move(x, source, target, **told, **self.options)
 
     def _right(self, target: str, rows: Tensor, labels: Any) -> float:
         if target not in self.classifiers or labels is None:

@@ -188,7 +188,7 @@ def _same(a, b, x):
 def _gaussian(a, b, x):
     from multisi.fairness.maps import Affine
 
-    made = Affine.of([a.double().numpy(), b.double().numpy()], np.array([0.5, 0.5]))
+    made = Affine.of([a.double().numpy(), b.double().numpy()])
     return torch.as_tensor(
         made.move(x.double().numpy(), np.array([1, 0]), np.array([0, 1]))
     ).float()

@@ -7,7 +7,7 @@ import os
 NAMES = (
     *("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo"),
     *("pairs", "moons", "plans", "start", "steps", "shared", "memory", "stall"),
-    *("style", "defaults", "maps", "study", "evaluate", "csv", "fairness", "pictures"),
+    *("style", "unseen", "defaults", "maps", "study", "evaluate", "csv", "fairness", "pictures"),
 )
 
 

@@ -30,30 +30,34 @@ def run():
     seconds = time.perf_counter() - start
     for left in pictures:
         rest = {n: x for n, x in train.items() if n != left}
-        model = _model(rest)
-        near = min(rest, key=lambda n: energy_distance(train[left], rest[n]))
-        ends = [train[left].astype(float), rest[near].astype(float)]
-        moved = Affine.of(ends).move(test[left].astype(float), *np.eye(2))
-        ways = {
-            "as its nearest": lambda t: model.transport(test[left], near, t),
-            "moved to its nearest by moments": lambda t: model.transport(
-                moved.astype(np.float32), near, t
-            ),
-            "trained on as well": lambda t: whole.transport(test[left], left, t),
-        }
-        for way, move in ways.items():
-            distances = [
-                energy_distance(test[left] if way is None else move(t), test[t])
-                if t != near or "nearest" not in way
-                else energy_distance(test[left] if way == "as its nearest" else moved, test[t])
-                for t in rest
-            ]
+        for way, distances in _ways(whole, rest, train[left], test, left).items():
             found.setdefault(way, []).extend(distances)
     print(
         f"\nA photograph that was not trained on, {STEPS} steps, {seconds:.0f} s for a fit of four"
     )
     for way, distances in found.items():
         print(f"{way:34} energy distance {statistics.fmean(distances):.4f}")
+
+
+def _ways(whole, rest, own, test, left):
+    """Name of a way to the energy distances of the photograph that is left out to all others."""
+    model, x = _model(rest), test[left]
+    near = min(rest, key=lambda name: energy_distance(own, rest[name]))
+    moments = Affine.of([own.astype(float), rest[near].astype(float)])
+    moved = moments.move(x.astype(float), *np.eye(2)).astype(np.float32)
+
+    def to(rows, target):
+        return rows if target == near else model.transport(rows, near, target)
+
+    found = {
+        "as its nearest": [to(x, t) for t in rest],
+        "moved to its nearest by moments": [to(moved, t) for t in rest],
+        "trained on as well": [whole.transport(x, left, t) for t in rest],
+    }
+    return {
+        way: [energy_distance(rows, test[t]) for rows, t in zip(parts, rest, strict=True)]
+        for way, parts in found.items()
+    }
 
 
 def _model(train):

@@ -41,7 +41,6 @@ def main() -> None:
     shown["noise"] = rng.normal(size=(SHOWN, 2))
     file["samples"] = {name: rows.round(3).tolist() for name, rows in shown.items()}
     (PLACE / "model.js").write_text(f"export default {json.dumps(file, separators=(',', ':'))};\n")
-    (PLACE / "multisi.js").write_text(browser.engine())
 
 
 if __name__ == "__main__":

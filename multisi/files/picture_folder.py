@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from multisi.common import checks
-from multisi.errors import ConfigError, DataError, DataWarning
+from multisi.errors import DataError, DataWarning
 from multisi.files import picture_file
 from multisi.files.atomic import write_whole
 from multisi.files.numpy_file import check_size
@@ -185,24 +185,17 @@ def _some(names: Sequence[str]) -> str:
 
 
 def check(path: Any, like: Samples) -> None:
-    """Check, before any work, that pictures can be written to a folder, and make it.
+    """Check, before any work, that pictures can be written to a folder, which is not made yet.
 
     Raises:
-        ConfigError: the samples are not pictures of a folder.
         DataError: the folder cannot be made or written.
     """
-    path = checks.path(path, "A folder")
-    if like.files is None:
-        raise ConfigError(
-            f"{str(path)!r} has no ending: only pictures of a folder are written to a folder. "
-            "Write .npy."
-        )
-    try:
-        for place in {(path / name).parent for name in like.files}:
-            place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"The folder {str(path)!r} could not be created: {error}.") from None
-    check_place(path / "picture.png", like.rows.nbytes // 4)
+    place = checks.path(path, "A folder")
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise DataError(f"{str(path)!r}: {str(place)!r} is not a folder. Choose another path.")
+    check_place(place / "picture.png", like.rows.nbytes // 4)
 
 
 def write(path: Any, rows: Array, like: Samples) -> None:

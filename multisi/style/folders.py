@@ -1,6 +1,5 @@
 """Folders of pictures as marginals."""
 
-import pathlib
 from typing import Any
 
 import numpy as np
@@ -55,7 +54,7 @@ def folder(
         Marginal(n=3, event=(3, 8, 8))
     """
     path = checks.path(path, "A folder")
-    if not pathlib.Path(path).is_dir():
+    if not path.is_dir():
         raise DataError(f"{str(path)!r} is not a folder.")
     how = Reading(
         size=both(size),

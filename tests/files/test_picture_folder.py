@@ -135,6 +135,8 @@ def test_folders_on_the_command_line(tmp_path, monkeypatch, capsys):
     for words, message in (
         ("transport m.st --source cats --target dogs rows.npy new", "the format '' is unknown"),
         ("transport m.st --source cats --target dogs gone new", "the format '' is unknown"),
+        ("transport m.st --source cats --target dogs --solver no dogs new", "no solver"),
+        ("transport m.st --source cats --target dogs dogs rows.npy/new", "is not a folder"),
         ("fit --marginal a=cats --marginal b=dogs --out n.st", "shape"),
         ("fit --marginal a=cats --marginal b=dogs --out n.st --size 8x", "--size must be N or"),
     ):

@@ -27,7 +27,8 @@ def export(model: Model, path: Any) -> None:
         path: The file to write.
 
     Raises:
-        ConfigError: the model has another network, a condition, or constant features.
+        ConfigError: `model` is no `Model`, or has another network, a condition, or constant
+            features.
         DataError: the file cannot be written.
 
     Example:
@@ -61,6 +62,7 @@ def engine() -> str:
 
 
 def _described(model: Model) -> dict[str, Any]:
+    model = checks.instance(model, Model, "model")
     network, units = model.conditional_means.network, model.standardiser
     event = model.event_shape
     if not isinstance(network, MLP) or event is None or len(event) != 1:

@@ -88,7 +88,7 @@ def embedded(embed: Callable[[Tensor], Any], rows: Tensor) -> Tensor:
         ShapeError: it does not return one vector per row.
     """
     found = floats(embed(rows), "The result of embed").detach().cpu().double()
-    if found.ndim < 2 or len(found) != len(rows):
+    if found.ndim < 2 or len(found) != len(rows) or 0 in found.shape[1:]:
         raise ShapeError(
             f"embed must return one vector per row, shape ({len(rows)}, ...); got "
             f"{tuple(found.shape)}."

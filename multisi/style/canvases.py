@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from multisi.common import checks
+from multisi.common.arrays import floats
 from multisi.errors import ConfigError, ShapeError
 from multisi.model.model import Model
 from multisi.style.translation import Codec, moved_by
@@ -34,6 +35,7 @@ def matrix(
 
     Raises:
         ConfigError: there are fewer than two domains.
+        DataError: a picture is no array of finite numbers.
         ShapeError: a picture has another shape than those of the model.
 
     Example:
@@ -84,6 +86,7 @@ def triangle(
 
     Raises:
         ConfigError: there are not three different corners, or fewer than two rows.
+        DataError: the picture is no array of finite numbers.
         ShapeError: the picture has another shape than those of the model.
 
     Example:
@@ -111,7 +114,7 @@ def triangle(
 
 def _one(image: Any, model: Model, codec: Codec | None) -> Tensor:
     """A picture as a state of a model, or what a codec makes one of."""
-    x = torch.as_tensor(image).float()
+    x = floats(image, "A picture").float()
     event = model.event_shape if codec is None else None
     if x.ndim != 3 or x.shape[0] not in (1, 3) or tuple(x.shape) != (event or x.shape):
         raise ShapeError(

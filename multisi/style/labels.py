@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from multisi.common import checks
+from multisi.common.arrays import floats
 from multisi.data.marginals import Marginal
 from multisi.errors import ConfigError, DataError
 from multisi.field.wrapped_means import guided
@@ -35,7 +36,8 @@ def labelled(
 
     Raises:
         ConfigError: `drop` is outside its range, or classes come twice.
-        DataError: a label is not among the classes, or there is not one for each picture.
+        DataError: a label is not among the classes, there is not one for each picture, or pictures
+            are no finite numbers.
 
     Example:
         >>> marginal = labelled(torch.rand(4, 1, 2, 2), ["a", "b", "a", "b"], drop=0.2)
@@ -44,7 +46,7 @@ def labelled(
     """
     if not checks.number(drop, "drop") < 1:
         raise ConfigError(f"drop must be less than 1; got {drop!r}.")
-    states = torch.as_tensor(pictures)
+    states = floats(pictures, "pictures")
     own = np.asarray(labels)
     given = own.astype(str)
     names = sorted(set(given.tolist())) if classes is None else [str(name) for name in classes]

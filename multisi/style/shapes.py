@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from multisi.common.arrays import floats
 from multisi.errors import ShapeError
 from multisi.style.corruptions import blurred
 
@@ -26,7 +27,8 @@ def shapes(pictures: Tensor) -> Tensor:
         Vectors of norm 1, shape `(n, h * w)`, of the type of the pictures.
 
     Raises:
-        ShapeError: the pictures have other axes.
+        DataError: the pictures are no finite numbers.
+        ShapeError: the pictures have other axes, or there are none.
 
     Example:
         >>> bar = torch.zeros(2, 1, 16, 16)
@@ -61,7 +63,8 @@ def poses(pictures: Tensor) -> Tensor:
         Five numbers for each picture, shape `(n, 5)`, of the type of the pictures.
 
     Raises:
-        ShapeError: the pictures have other axes.
+        DataError: the pictures are no finite numbers.
+        ShapeError: the pictures have other axes, or there are none.
 
     Example:
         >>> bar = torch.zeros(2, 1, 16, 16)
@@ -78,7 +81,8 @@ def poses(pictures: Tensor) -> Tensor:
 
 def _ink(pictures: Tensor) -> Tensor:
     """How far each pixel is from the border's, shape `(n, h, w)`."""
-    if pictures.ndim not in (3, 4) or 0 in pictures.shape[1:]:
+    pictures = floats(pictures, "pictures")
+    if pictures.ndim not in (3, 4) or 0 in pictures.shape:
         raise ShapeError(
             f"Pictures must have the shape (n, c, h, w) or (n, h, w); got {tuple(pictures.shape)}."
         )

@@ -9,6 +9,7 @@ from einops import repeat
 from torch import Tensor
 
 from multisi.common import checks, seeds
+from multisi.common.arrays import floats
 from multisi.errors import ConfigError, DataError, ShapeError
 from multisi.model.model import Model
 from multisi.style.labels import condition_of, led
@@ -91,8 +92,8 @@ def translate(
     Raises:
         ConfigError: there are `draws` without `noise` or `sigma`, which would all be the same; or
             a label or guidance for a model without labels.
-        DataError: the pictures are whole numbers other than uint8, or the model does not know a
-            label.
+        DataError: the pictures are whole numbers other than uint8, the model does not know a
+            label, or a codec does not return finite numbers.
         ShapeError: the pictures have other sizes or channels than those of the model.
 
     References:
@@ -144,9 +145,12 @@ def moved_by(model: Model, codec: "Codec | None" = None) -> Callable[..., Tensor
         if codec is None:
             return torch.as_tensor(model.transport(x, source, target, **options))
         with torch.no_grad():
-            codes = torch.as_tensor(codec.encode(x))
+            codes = floats(codec.encode(x), "What the codec encodes")
             moved = torch.as_tensor(model.transport(codes, source, target, **options))
-            return torch.as_tensor(codec.decode(moved)).to(x)
+            found = floats(codec.decode(moved), "What the codec decodes").to(x)
+        if len(found) != len(x):
+            raise ShapeError(f"A codec must keep the number of rows, {len(x)}; got {len(found)}.")
+        return found
 
     return move
 

@@ -93,6 +93,8 @@ def test_what_does_not_run_in_a_browser(tmp_path):
         browser.export(pictures, tmp_path / "m.json")
     told = multisi.Marginal(x.flatten(1), condition=x[:, 0, 0])
     told = multisi.fit({"a": told, "b": x.flatten(1)}, steps=1, progress=False)
+    with pytest.raises(ConfigError, match="model must be"):
+        browser.export(3, tmp_path / "m.json")
     with pytest.raises(ConfigError, match="with a condition"):
         browser.export(told, tmp_path / "m.json")
     assert not (tmp_path / "m.json").exists()

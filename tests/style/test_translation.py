@@ -117,6 +117,27 @@ def test_pictures_are_moved_as_codes():
     assert 0 < report.mean("cycle_error") < 1
 
 
+def test_codecs_that_cannot_be_used():
+    class Broken(Half):
+        def decode(self, codes):
+            return codes * float("nan")
+
+    class Short(Half):
+        def decode(self, codes):
+            return super().decode(codes)[:3]
+
+    x = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    codes = Half().encode(x)
+    model = fit({"a": codes, "b": codes}, steps=1, progress=False)
+    for codec, error, message in (
+        (Broken(), DataError, "What the codec decodes must be finite"),
+        (Short(), ShapeError, "keep the number of rows, 20; got 3"),
+        (object(), ConfigError, "has the methods encode and decode"),
+    ):
+        with pytest.raises(error, match=message):
+            style.translate(model, x, "a", "b", codec=codec, steps=2)
+
+
 @pytest.fixture(scope="module")
 def told():
     """Dark and bright pictures of two domains, matched at random."""
@@ -211,8 +232,13 @@ def test_shapes_forget_place_size_and_slant():
     gaps = torch.cdist(found, found)
     assert gaps[0, 1:4].max() < 0.25 < 0.5 < gaps[0, 4]
     assert style.shapes(torch.zeros(2, 3, 5, 7)).isfinite().all()
-    with pytest.raises(ShapeError, match=r"\(n, c, h, w\) or \(n, h, w\); got"):
-        style.shapes(torch.zeros(4, 4))
+    whole = (255 * rings).to(torch.uint8)
+    torch.testing.assert_close(style.poses(whole), style.poses(whole.float()))
+    for pictures in (torch.zeros(4, 4), torch.zeros(0, 1, 4, 4)):
+        with pytest.raises(ShapeError, match=r"\(n, c, h, w\) or \(n, h, w\); got"):
+            style.shapes(pictures)
+    with pytest.raises(DataError, match="pictures must be finite"):
+        style.poses(rings * float("nan"))
 
 
 @pytest.mark.parametrize("corruption", [style.Masked(0.3), style.Blurred(1.0), style.Noisy(0.1)])

@@ -57,12 +57,12 @@ clean:  ## Remove the virtual environments, the caches and all that was built or
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What is installed, one stamp a purpose. It is installed again when one of these files changes.
-$(VENV)/installed-demo: extras := demo
-$(VENV)/installed-test: extras := test,dev
-$(VENV)/installed-docs: extras := docs
+$(VENV)/installed-demo: what := -e ".[demo]"
+$(VENV)/installed-test: what := -e ".[test,dev]" -r docs/requirements.txt
+$(VENV)/installed-docs: what := -r docs/requirements.txt
 
-$(VENV)/installed-%: pyproject.toml constraints.txt multisi/_version.py $(VENV)/made-in
-	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[$(extras)]"
+$(VENV)/installed-%: pyproject.toml constraints.txt docs/requirements.txt multisi/_version.py $(VENV)/made-in
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt $(what)
 	@touch $@
 
 # uv alone: what needs nothing else must not wait for torch.

@@ -1,5 +1,7 @@
 """What the documentation shows must run."""
 
+import contextlib
+import io
 import os
 import pathlib
 import re
@@ -7,51 +9,82 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 from torch.distributed.run import parse_args
 
 from multisi.cli.arguments import parser
+from multisi.registry import manager
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = sorted(
-    path.relative_to(ROOT)
-    for pattern in ("index.md", "tutorials/*.md", "how-to/*.md", "explanation/*.md")
-    for path in (ROOT / "docs").glob(pattern)
-)
 
 
-def blocks(page):
-    """The Python of a page, in order."""
-    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S)
+def pages(*patterns):
+    return sorted(path.relative_to(ROOT) for p in patterns for path in ROOT.glob(p))
+
+
+LESSONS = pages("docs/tutorials/*.md")
+PAGES = [page for page in pages("docs/**/*.md") if page not in LESSONS]
+RUN = {"multisi", "torchrun"}
+"""The programs of shell blocks that are run; others install and build."""
 
 
 def execute(page, folder):
-    """Run all Python of a page in one namespace, in an empty folder, with warnings as errors."""
-    script = folder / "page.py"
-    script.write_text("\n".join(blocks(page)))
-    command = [sys.executable, "-W", "error", script.name]
-    shown = subprocess.run(
-        command,
-        cwd=folder,
+    """Run the blocks of a page from top to bottom, as a reader would; return what they print."""
+    shown = io.StringIO()
+    parsers = [PythonCodeBlockParser(), CodeBlockParser("sh", evaluator=shell)]
+    document = Sybil(parsers).parse(ROOT / page)
+    with contextlib.chdir(folder), contextlib.redirect_stdout(shown):
+        for example in document.examples():
+            example.evaluate()
+    return shown.getvalue()
+
+
+def shell(example):
+    """Run the commands of a block, on the files of the blocks before it."""
+    if example.parsed.split()[0] not in RUN:
+        return
+    known = {"PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}
+    known["PYTHONPATH"] = str(ROOT)
+    done = subprocess.run(
+        ["bash", "-e"],
+        input=example.parsed,
+        env=os.environ | known,
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
     )
-    assert shown.returncode == 0, shown.stderr
-    return shown.stdout
+    assert done.returncode == 0, f"{example.path}:{example.line}\n{done.stdout}{done.stderr}"
 
 
-def test_the_example_of_the_readme(tmp_path):
-    (example,) = blocks("README.md")
+@pytest.fixture(autouse=True)
+def unregistered(monkeypatch):
+    """Forget what a page registers."""
+    known = manager.installed()
+    monkeypatch.setattr(known, "_here", dict(known._here))
+
+
+def test_the_readme(tmp_path):
+    for name in ("cats", "dogs"):
+        np.save(tmp_path / name, np.random.default_rng(0).normal(size=(500, 2)))
+    (example,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S
+    )
     assert len([line for line in example.splitlines() if line.strip()]) <= 15
     shown = execute("README.md", tmp_path)
     means = re.search(r"energy distance to held-out samples of the target +([-\d.e]+)\n", shown)
     assert float(means[1]) < 0.02
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_pages(page, tmp_path):
+    execute(page, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", LESSONS, ids=str)
+def test_tutorials(page, tmp_path):
     execute(page, tmp_path)
 
 
@@ -88,10 +121,22 @@ def test_torchrun_lets_every_option_pass():
 
 
 def test_torchrun_takes_the_commands_of_the_documentation():
-    shown = "".join((ROOT / page).read_text().replace("\\\n", "") for page in PAGES)
+    shown = "".join((ROOT / page).read_text().replace("\\\n", "") for page in PAGES + LESSONS)
     commands = re.findall(r"^torchrun (-.*)$", shown, re.M)
     assert commands
     for command in commands:
         given = parse_args(shlex.split(command))
         assert given.training_script == "multisi"
         parser().parse_args(given.training_script_args)
+
+
+def test_sources_are_in_the_bibliography():
+    known = (ROOT / "docs" / "bibliography.md").read_text()
+    texts = [path.read_text() for path in (ROOT / "multisi").rglob("*.py")]
+    texts += [(ROOT / page).read_text() for page in PAGES + LESSONS]
+    cited = {
+        source.rstrip(".,")
+        for text in texts
+        for source in re.findall(r"(?:arXiv:|arxiv.org/abs/|doi:)(\d[\w./()-]+\d)", text)
+    }
+    assert not {source for source in cited if source not in known}

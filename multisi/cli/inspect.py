@@ -30,7 +30,9 @@ def description(path: Any) -> dict[str, Any]:
     return {
         **description,
         "weights": sum(tensor.numel() for tensor in means.values()),
-        "units": {name: _brief(t) for name, t in checkpoint.under(tensors, "units.").items()},
+        "units": {
+            name: _brief(t) for name, t in sorted(checkpoint.under(tensors, "units.").items())
+        },
     }
 
 

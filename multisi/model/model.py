@@ -144,7 +144,8 @@ class Model(Densities):
                 integer alone, not on the batch.
             batch_size: Rows per batch; chosen for the memory of the device by default.
             precision: `"bfloat16"` or `"float16"` for the network; the state keeps its type.
-            return_path: Return the states at all times instead of the last.
+            return_path: Return the states at all times instead of the last. The times are even in
+                arc length on the simplex; `grid` sets others.
             progress: Show a progress bar if standard error is a terminal.
 
         Returns:

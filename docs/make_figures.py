@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import multisi
-from multisi.paths import Bow
+from multisi.paths import Bow, Path
 
 ASSETS = pathlib.Path(__file__).parent / "assets"
 BLUE, ORANGE, GREEN, GREY = "#3565a8", "#d9772b", "#2f8f66", "#8b9098"
@@ -156,6 +156,27 @@ def fairness() -> Figure:
     return figure
 
 
+def paths() -> Figure:
+    """The cheapest path from a ring to tiles, on the simplex and for samples."""
+    model = _ring_and_tiles()
+    learned = model.learn_path("ring", "tiles", progress=False)
+    figure, panels = plt.subplots(1, 3, figsize=(11.5, 3.9))
+    _triangle(panels[0], learned)
+    x = model.conditional_means.sample(4000, torch.Generator().manual_seed(0))[:, 1]
+    grid = np.linspace(0, 1, 61)
+    for axes, path, colour in zip(panels[1:], ("segment", None), (GREY, ORANGE), strict=True):
+        states = model.transport(x, "ring", "tiles", path=path, return_path=True, grid=grid)
+        cost = float(model.transport_cost("ring", "tiles", path=path))
+        axes.plot(*states[:, :90].permute(2, 0, 1), c=colour, lw=0.6, alpha=0.8)
+        axes.scatter(*states[0, :90].T, s=6, c=BLUE, zorder=3)
+        axes.scatter(*states[-1, :90].T, s=6, c=GREEN, zorder=3)
+        name = "edge" if path else "learned path"
+        axes.set(title=f"{name}: cost {cost:.1f}", aspect="equal")
+        axes.axis("off")
+    figure.tight_layout()
+    return figure
+
+
 def solvers() -> Figure:
     """The error on a learned field against the number of network calls."""
     rows = _table("Solvers on a learned field", 0)
@@ -235,6 +256,36 @@ def _two_gaussians() -> multisi.Model:
     return multisi.Model(field, ["noise", "a", "b"], noise="noise")
 
 
+def _ring_and_tiles() -> multisi.Model:
+    """Noise, eight modes on a ring and eight on a checkerboard, exactly."""
+    angle = torch.arange(8, dtype=torch.float64) * torch.pi / 4
+    ring = 4 * torch.stack([angle.cos(), angle.sin()], 1)
+    odd = range(-3, 5, 2)
+    tiles = torch.tensor([[i, j] for i in odd for j in odd if (i + j) % 4]).double()
+    eye, even = torch.eye(2, dtype=torch.float64), torch.full((8,), 0.125, dtype=torch.float64)
+    field = multisi.GaussianMixtureMeans(
+        [torch.ones(1).double(), even, even],
+        [torch.zeros(1, 2).double(), ring, tiles],
+        [eye[None], 0.09 * eye.repeat(8, 1, 1), 0.16 * eye.repeat(8, 1, 1)],
+    )
+    return multisi.Model(field, ["noise", "ring", "tiles"], "noise")
+
+
+def _triangle(axes: Axes, path: Path) -> None:
+    """The simplex with a path, coloured by its speed on it."""
+    t = torch.linspace(0, 1, 400, dtype=torch.float64)
+    at = path(t).numpy() @ CORNERS
+    speed = np.linalg.norm(np.diff(at, axis=0), axis=1) * 399
+    axes.fill(*CORNERS.T, facecolor="none", edgecolor=GREY, lw=1.2)
+    axes.plot(*CORNERS[1:].T, c=GREY, lw=2.4)
+    shown = axes.scatter(*((at[1:] + at[:-1]) / 2).T, c=speed, s=9, cmap="plasma")
+    axes.figure.colorbar(shown, ax=axes, shrink=0.6, label="speed on the simplex")
+    for name, corner, way in zip(("noise", "ring", "tiles"), CORNERS, (6, -14, -14), strict=True):
+        axes.annotate(name, corner, (0, way), textcoords="offset points", ha="center")
+    axes.set_aspect("equal")
+    axes.axis("off")
+
+
 def _bow(axes: Axes) -> None:
     """The triangle of noise and two datasets, with the edge and the bow."""
     u = torch.linspace(0, 1, 100)
@@ -252,7 +303,7 @@ def _bow(axes: Axes) -> None:
     axes.axis("off")
 
 
-FIGURES = [simplex, means, noise, couplings, fairness, solvers, pairs]
+FIGURES = [simplex, means, noise, couplings, fairness, paths, solvers, pairs]
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from . import dynamics as dynamics
 from . import errors as errors
 from . import fairness as fairness
 from . import field as field
+from . import geometry as geometry
 from . import interpolants as interpolants
 from . import metrics as metrics
 from . import model as model

@@ -73,8 +73,23 @@ def matrix(report: Report, figure: str = "energy_distance", format: str = "png")
     values = np.full((len(places), len(places)), np.nan)
     for pair in report.pairs:
         values[places[pair.source], places[pair.target]] = getattr(pair, figure)
-    values[~np.isfinite(values)] = np.nan
-    names = [_name(name) for name in places]
+    return heat_map(list(places), values, report.title(figure), format)
+
+
+def heat_map(
+    labels: Sequence[str], values: "np.ndarray[Any, Any]", title: str, format: str
+) -> bytes:
+    """A picture of a square table with a source in each row and a target in each column.
+
+    Arguments:
+        labels: Names of the rows, which are those of the columns.
+        values: The table, of which cells that are not finite stay empty.
+        title: A line above it.
+        format: As for `matrix`.
+    """
+    _check(format)
+    values = np.where(np.isfinite(values), values, np.nan)
+    names = [_name(name) for name in labels]
     size = min(_LARGE, max(4.0, 1.1 * len(names) + 2))
     size += 0.1 * max(map(len, names), default=0)
     with drawn(size, 0.8 * size) as chart:
@@ -83,7 +98,7 @@ def matrix(report: Report, figure: str = "energy_distance", format: str = "png")
         axis.set_xticks(range(len(names)), names, rotation=30, ha="right", parse_math=False)
         axis.set_yticks(range(len(names)), names, parse_math=False)
         axis.set(xlabel="target", ylabel="source")
-        chart.suptitle(report.title(figure), fontsize=10, wrap=True)
+        chart.suptitle(title, fontsize=10, wrap=True)
         return picture(chart, format)
 
 

@@ -48,16 +48,17 @@ def dynamics_along(
         SimplexError: the path leaves the simplex, or does not join the ends of the route.
     """
     chosen = registry.create("interpolant", interpolant, Interpolant)
-    curve = _path_along(list(route), path, chosen, noisy=noise is not None)
+    curve = path_along(list(route), path, chosen, noisy=noise is not None)
     checked_weights(chosen, points_of(curve, torch.linspace(0, 1, 9, dtype=torch.float64)))
     if noise is None:
         return ProbabilityFlow(means, curve, chosen, condition)
     return Diffusion(means, curve, chosen, noises.of(noise), condition)
 
 
-def _path_along(
+def path_along(
     route: list[Tensor], path: str | Path | None, interpolant: Interpolant, noisy: bool
 ) -> Path:
+    """The path through the points of a route, as `dynamics_along` describes it."""
     if isinstance(path, str):
         return checked_path(registry.create("path", path, Path, route), route)
     if path is not None:

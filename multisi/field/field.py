@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -72,6 +72,7 @@ class Field:
                 f"noise={noise!r}. Create it with Standardiser(..., noise={noise is not None})."
             )
         means.constants = self.standardiser.constants
+        self.draws: Callable[..., tuple[Tensor, Tensor | None]] | None = None
         self.conditional_means = means.eval()
         self.conditions = conditions
         self.event_shape = event_shape_of(event_shape, means, self.standardiser)

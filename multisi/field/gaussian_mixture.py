@@ -55,6 +55,16 @@ class GaussianMixtureMeans(ConditionalMeans):
     ) -> None:
         super().__init__(_Heads(weights, means, covariances))
 
+    def sample(self, n: int, source: torch.Generator) -> Tensor:
+        """Independent draws of all mixtures, shape `(n, k, d)`.
+
+        Arguments:
+            n: Number of joint draws.
+            source: Source of random numbers, on the CPU.
+        """
+        drawn: Tensor = self.network.sample(n, source)
+        return drawn
+
 
 class _Heads(nn.Module):
     """The closed form as a network without trainable parameters."""
@@ -109,6 +119,18 @@ class _Heads(nn.Module):
             for part in torch.split(rows, max(1, _CHUNK // self._cost(face))):
                 heads[part] = self._on_face(x[part], alpha[part], face)
         return heads
+
+    def sample(self, n: int, source: torch.Generator) -> Tensor:
+        """Draw all mixtures independently, shape `(n, k, d)`."""
+        drawn = []
+        for k in range(self.marginals):
+            p, m, c = (self._part(name, k) for name in ("weights", "means", "covariances"))
+            index = torch.multinomial(p.cpu().double(), n, replacement=True, generator=source)
+            z = torch.randn((n, m.shape[1]), generator=source, dtype=torch.float64).to(m)
+            index = index.to(m.device)
+            roots = torch.linalg.cholesky(c)[index]
+            drawn.append(m[index] + torch.einsum("nij,nj->ni", roots, z))
+        return torch.stack(drawn, 1)
 
     def _cost(self, face: list[bool]) -> int:
         """How many numbers one row needs: the choices of components times the covariance."""

@@ -29,6 +29,7 @@ from multisi.files import checkpoint
 from multisi.model.bounded import Bounded
 from multisi.model.description import FLOATS, check
 from multisi.model.model import Model
+from multisi.paths import Learned
 from multisi.registry.hookspecs import PROJECT
 
 
@@ -76,6 +77,8 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
             plugins=description.get("plugins", []),
             card=description.get("card"),
         )
+        for source, target, learned in description.get("paths", []):
+            model.paths[source, target] = Learned(**learned)
         _compare(model.plugins)
     except CheckpointError:
         raise

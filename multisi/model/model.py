@@ -21,13 +21,13 @@ from multisi.field import named_points, recipe
 from multisi.field.field import Field
 from multisi.files import checkpoint
 from multisi.interpolants import Interpolant
-from multisi.model.densities import Densities
+from multisi.model.costed import Costed
 from multisi.paths import Path
 from multisi.sampling.transport import Transport
 from multisi.solvers import Solver
 
 
-class Model(Densities):
+class Model(Costed):
     r"""One field over the simplex, with transport, densities, evaluation and files.
 
     Arguments:
@@ -130,8 +130,8 @@ class Model(Densities):
                 $\varepsilon$; or `"auto"`, the constant with the lowest KL bound, after
                 `calibrate`.
             seed: Seed of the noise; `None` draws a fresh one.
-            path: A path or its name; by default straight from point to point, or bowed towards
-                the noise where `noise` needs that.
+            path: A path or its name; by default, as with `"auto"`, that of `learn_path`, or else
+                straight from point to point, bowed towards the noise where `noise` needs that.
             interpolant: An interpolant or its name; it changes the intermediate states and the
                 amount of noise, but not the end of the flow.
             solver: A solver or its name; by default `adams` for the flow, `midpoint` with noise.
@@ -168,6 +168,7 @@ class Model(Densities):
             noise = calibrated_noise(
                 self._calibration, source, target, via, path=path, interpolant=interpolant
             )
+        path = self.path_of(path, source, target, via, noise)
         options = Transport.of(
             self.conditional_means,
             path=path,
@@ -297,5 +298,6 @@ class Model(Densities):
             "condition_features": self.conditions and self.conditions.features,
             "network": recipe.describe(self.conditional_means),
             "plugins": list(self.plugins),
+            "paths": [[*pair, path.to_dict()] for pair, path in self.paths.items()],
             "card": self.card,
         }

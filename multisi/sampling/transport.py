@@ -11,13 +11,14 @@ from multisi import noise as noises
 from multisi import registry
 from multisi.common import arrays, checks, seeds
 from multisi.common.progress import bar
+from multisi.common.shapes import leading
 from multisi.dynamics import Dynamics, ProbabilityFlow
 from multisi.dynamics.route import dynamics_along
 from multisi.errors import ConfigError, ShapeError
 from multisi.field.conditional_means import ConditionalMeans
 from multisi.field.wrapped_means import autocast, counted
 from multisi.interpolants import Interpolant
-from multisi.paths import Path
+from multisi.paths import Learned, Path
 from multisi.sampling.grid import checked_grid, time_grid, with_knots
 from multisi.sampling.integrate import integrate, trajectory
 from multisi.solvers import Solver
@@ -195,6 +196,9 @@ class Transport:
         if denoised:
             end = _without_noise(dynamics, states[-1], times[-2:], generator, first)
             states = torch.cat([states, end[None]])
+        if return_path and isinstance(self.path, Learned):
+            scale = self.path.scale(times[requested]).to(states)
+            return states[requested] * leading(scale, states), weights
         return states[requested] if return_path else states[-1], weights
 
 

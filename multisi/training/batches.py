@@ -116,10 +116,25 @@ class Batches:
         """
         points, alpha, of_heads, group = self._at(step)
         try:
-            xs, condition = self.coupling.sample_at(points, seed=self.seed, step=step)
+            xs, condition = self._drawn(points, self.seed, step)
         except (DataError, ShapeError) as error:
             raise type(error)(f"At step {step}: {error}") from error
-        expected = (self.batch_size, len(self.names), *self.event_shape)
+        return Batch.mixed(xs, alpha, of_heads, condition, group)
+
+    def draws(self, alpha: Tensor, n: int, seed: int) -> tuple[Tensor, Tensor | None]:
+        """Joint draws as in training, but others: standardised, and their conditions.
+
+        Arguments:
+            alpha: A point of the simplex, shape `(k,)`; couplings may join rows face by face.
+            n: Number of draws.
+            seed: Seed of the draws.
+        """
+        return self._drawn(alpha.expand(n, -1), self.seed + seed + 1, 0)
+
+    def _drawn(self, points: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor | None]:
+        """What the coupling draws, checked and standardised, on the device."""
+        xs, condition = self.coupling.sample_at(points, seed=seed, step=step)
+        expected = (len(points), len(self.names), *self.event_shape)
         dense = isinstance(xs, Tensor) and xs.layout == torch.strided and not xs.is_meta
         if not dense or xs.shape != expected or not xs.is_floating_point():
             got = type(xs).__name__
@@ -133,8 +148,7 @@ class Batches:
         condition = None if condition is None else condition.to(self.device, self.dtype)
         if xs.dtype == self.dtype:  # Large draws are faster there; others keep their digits.
             xs = xs.to(self.device)
-        xs = self.standardiser.standardise_draws(xs).to(self.device, self.dtype)
-        return Batch.mixed(xs, alpha, of_heads, condition, group)
+        return self.standardiser.standardise_draws(xs).to(self.device, self.dtype), condition
 
     def means(self, network: Any = "mlp", /, **options: Any) -> ConditionalMeans:
         """Untrained conditional means; the state of the global generators is restored.
@@ -177,7 +191,7 @@ class Batches:
         Arguments:
             means: Conditional means of shape `(b, k, *event)`, in standardised units.
         """
-        return Model(
+        model = Model(
             means,
             self.names,
             self.noise,
@@ -188,6 +202,8 @@ class Batches:
             conditions=self.conditions,
             plugins=self.plugins,
         )
+        model.draws = self.draws
+        return model
 
     def _told(self) -> int:
         """The number of features that a network is told: those of a marginal, or of a coupling."""

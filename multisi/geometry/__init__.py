@@ -1,0 +1,5 @@
+"""The geometry of the simplex: what paths cost, and which one is the cheapest."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

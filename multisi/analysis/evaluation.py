@@ -5,12 +5,14 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from multisi import metrics
+from multisi.analysis.correspondence import FEW, correspondence
 from multisi.analysis.held_out import HeldOut
 from multisi.analysis.marginal_tests import names_of, wrong_features
 from multisi.analysis.report import Pair, Report
@@ -21,6 +23,8 @@ from multisi.data.prepare import prepare
 from multisi.field.field import Field
 from multisi.field.named_points import index_of
 
+_OF_ROWS = {"condition", "rows", "path"}
+"""Options that may differ from row to row, or from pair to pair."""
 _FEW = 1000
 """Largest number of rows for slow figures: exact distances and permutation tests."""
 _NUMBERS = 2**24
@@ -69,12 +73,17 @@ def evaluate(
         features=None if field is None else field.features,
         condition_features=None if conditions is None else conditions.features,
     )
+    ends: dict[tuple[str, str], Tensor] = {}
     pairs = [
-        _measure(transport, held, source, target, options)
-        for source in data
-        for target in data
-        if source != target
+        _measure(transport, held, source, target, options, ends)
+        for source, target in itertools.permutations(data, 2)
     ]
+    if len(data) > 2 and not set(options) & _OF_ROWS and _is_flow(options):
+        found = _correspondence(transport, held, options, ends)
+        pairs = [
+            replace(pair, composition=found[ends][0], holonomy=found[ends][1])
+            for ends, pair in zip(found, pairs, strict=True)
+        ]
     return Report(tuple(data), tuple(pairs), units)
 
 
@@ -99,18 +108,42 @@ def ring(transport: Callable[..., Any], held: HeldOut, **options: Any) -> float:
     return statistics.fmean(map(distance, names, [*names[1:], names[0]]))
 
 
+def _correspondence(
+    transport: Callable[..., Any],
+    held: HeldOut,
+    options: Mapping[str, Any],
+    ends: Mapping[tuple[str, str], Tensor],
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """The composition defect and the holonomy of all pairs, from rows that were moved before."""
+
+    def move(x: Tensor, source: str, target: str, owner: str) -> Tensor:
+        condition = held.condition(owner)
+        condition = None if condition is None else condition[: len(x)]
+        return held.move(transport, x, source, target, condition, options)
+
+    starts = {name: rows.samples[:FEW] for name, rows in held.rows.items()}
+    return correspondence(move, starts, ends, held.measured)
+
+
+def _is_flow(options: Mapping[str, Any]) -> bool:
+    noise = options.get("noise", 0.0)
+    return noise is None or (isinstance(noise, int | float) and noise == 0)
+
+
 def _measure(
     transport: Callable[..., Any],
     held: HeldOut,
     source: str,
     target: str,
     options: Mapping[str, Any],
+    ends: dict[tuple[str, str], Tensor],
 ) -> Pair:
     rows, goal = held.rows[source], held.rows[target]
     condition = held.condition(source)
     start = time.perf_counter()
     end, energy = _moved(transport, held, source, target, condition, options)
     seconds = time.perf_counter() - start
+    ends[source, target] = end[:FEW]
     back = held.move(transport, end, target, source, condition, options)
     x, y, moved, back = map(held.measured, (rows.samples, goal.samples, end, back))
     half = len(y) // 2
@@ -169,9 +202,7 @@ def _moved(
 ) -> tuple[Tensor, float]:
     """Samples at the target, and the energy of their paths; NaN if there is noise or a grid."""
     x = held.rows[source].samples
-    noise = options.get("noise", 0.0)
-    flow = noise is None or (isinstance(noise, int | float) and noise == 0)
-    if not flow or options.get("grid") is not None or options.get("return_path"):
+    if not _is_flow(options) or options.get("grid") is not None or options.get("return_path"):
         return held.move(transport, x, source, target, condition, options), math.nan
     steps = checks.integer(options.get("steps", 32), "steps")
     grid = torch.linspace(0, 1, steps + 1, dtype=torch.float64, device="cpu")

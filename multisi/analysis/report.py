@@ -41,6 +41,11 @@ class Pair:
         wrong_shifts: For each of them, the mean of the moved samples minus that of the target.
         wrong_spreads: For each of them, the standard deviation of the moved samples over that of
             the target.
+        composition: Mean squared difference of the way through a third marginal from the direct
+            one, divided by the variance of the target, over at most two third marginals and 500
+            rows; NaN without a third marginal, with noise, or with options for each row or pair.
+        holonomy: Mean squared error after transport round a triangle, to the target, to the third
+            marginal and back, divided by the variance of the source.
 
     References:
         Tong et al. Improving and generalizing flow-based generative models with minibatch optimal
@@ -65,6 +70,8 @@ class Pair:
     wrong_features: tuple[str, ...] = ()
     wrong_shifts: tuple[float, ...] = ()
     wrong_spreads: tuple[float, ...] = ()
+    composition: float = math.nan
+    holonomy: float = math.nan
 
     def remark(self, shown: int = 5) -> str:
         """The wrong features as a line of text, with their shifts and spreads.
@@ -178,8 +185,10 @@ FIGURES = {
     "path_energy": "path energy",
     "npe": "excess of the path energy over the squared distance",
     "cycle_error": "cycle error, as a share of the variance",
+    "composition": "composition defect through a third set, as a share of the variance",
+    "holonomy": "holonomy round a triangle, as a share of the variance",
     "seconds": "seconds to move the samples",
 }
 _TABLES = ("energy_distance", "p_value", "npe", "cycle_error")
-_PLAIN = ("p_value", "wrong_count", "npe", "cycle_error", "seconds")
+_PLAIN = ("p_value", "wrong_count", "npe", "cycle_error", "composition", "holonomy", "seconds")
 """The figures that have no units of the data."""

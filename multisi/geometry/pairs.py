@@ -32,6 +32,12 @@ class Costs:
         learned: Pair to the cost of the learned path.
         paths: Pair to the learned path, in both directions.
         seconds: Time of learning.
+
+    Example:
+        >>> print(Costs(("a", "b"), {("a", "b"): 4.0}, {("a", "b"): 3.0}, {}, 0.1).table())
+                             a          b
+                  a          -          3
+                  b          3          -
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The costs of transports, and paths that were learned to lower them."""
+"""What happens along paths: velocities, costs, and paths that were learned to lower them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,29 @@ from typing import Any
 from torch import Tensor
 
 from multisi import noise as noises
+from multisi.analysis.velocity import velocity
 from multisi.common.estimate import Estimate
 from multisi.common.torch_state import own_state
+from multisi.dynamics.route import checked_path
 from multisi.errors import ConfigError
 from multisi.field import named_points
 from multisi.geometry import cost, learning, pairs
 from multisi.geometry.pairs import Costs
+from multisi.interpolants import Interpolant
 from multisi.model.densities import Densities
 from multisi.paths import Learned, Path
 
 
 class Costed(Densities):
-    """A field with likelihoods and costs; arguments as for `Field`."""
+    """A field with likelihoods, and with velocities and costs along paths; as for `Field`."""
 
     def __init__(self, *parts: Any, **options: Any) -> None:
         super().__init__(*parts, **options)
         self.paths: dict[tuple[str, str], Learned] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has: all but the data behind the draws."""
+        return self.__dict__ | {"draws": None}
 
     @own_state
     def transport_cost(
@@ -99,8 +106,18 @@ class Costed(Densities):
         ends = [self._end(source, "source"), self._end(target, "target")]
         found = learning.learn_path(self, ends, **options)
         if isinstance(source, str) and isinstance(target, str):
-            self.paths[source, target], self.paths[target, source] = found, found.reverse()
+            self.keep(source, target, found)
+            self.keep(target, source, found.reverse())
         return found
+
+    def keep(self, source: str, target: str, path: Learned) -> None:
+        """Let flows between two marginals take a path.
+
+        Raises:
+            SimplexError: the path does not lead from the one to the other.
+        """
+        checked_path(path, [self._end(source, "source"), self._end(target, "target")])
+        self.paths[source, target] = path
 
     @own_state
     def learn_paths(self, names: Any = None, **options: Any) -> Costs:
@@ -137,6 +154,34 @@ class Costed(Densities):
             DataError: there is nothing to draw states from.
         """
         return cost.constant_speed(self, path, **options)
+
+    @own_state
+    def velocity(
+        self,
+        x: Any,
+        path: Path,
+        t: float,
+        condition: Any = None,
+        interpolant: str | Interpolant = "barycentric",
+    ) -> Any:
+        r"""$\sum_k \dot w_k(t)\, g_k(x, w(t))$ in data units per unit of `t`, shape of `x`.
+
+        Arguments:
+            x: States at time `t`, shape `(b, *event)`.
+            path: A path on the simplex.
+            t: A time in [0, 1].
+            condition: An extra input of the network, one vector per row or one for all.
+            interpolant: An interpolant or its name.
+
+        Raises:
+            ConfigError: `path`, `t` or `interpolant` is invalid.
+            DataError: `x` is not finite.
+            ShapeError: `x` or `condition` has the wrong shape.
+            SimplexError: the path is not on the simplex at `t`.
+            SolverError: the velocity is not finite.
+        """
+        rows, told = (given := self.given(x)).rows, self.given_condition(condition, given.indexed)
+        return given.back(velocity(self, rows, path, t, told, interpolant))
 
     def path_of(
         self, path: str | Path | None, source: Any, target: Any, via: Any, noise: Any = 0.0

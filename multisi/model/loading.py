@@ -78,7 +78,7 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
             card=description.get("card"),
         )
         for source, target, learned in description.get("paths", []):
-            model.paths[source, target] = Learned(**learned)
+            model.keep(source, target, Learned(**learned))
         _compare(model.plugins)
     except CheckpointError:
         raise

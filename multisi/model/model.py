@@ -11,7 +11,6 @@ from torch import Tensor
 from multisi.analysis.calibration import Calibration, calibrated_noise
 from multisi.analysis.evaluation import evaluate
 from multisi.analysis.report import Report
-from multisi.analysis.velocity import velocity
 from multisi.common import arrays, checks, compiled, seeds
 from multisi.common.torch_state import own_state
 from multisi.data.conditions import Conditions
@@ -206,34 +205,6 @@ class Model(Costed):
             Name to array of the shape of `x`, in the order of the marginals.
         """
         return {name: self.transport(x, source, name, **options) for name in self.marginals}
-
-    @own_state
-    def velocity(
-        self,
-        x: Any,
-        path: Path,
-        t: float,
-        condition: Any = None,
-        interpolant: str | Interpolant = "barycentric",
-    ) -> Any:
-        r"""$\sum_k \dot w_k(t)\, g_k(x, w(t))$ in data units per unit of `t`, shape of `x`.
-
-        Arguments:
-            x: States at time `t`, shape `(b, *event)`.
-            path: A path on the simplex.
-            t: A time in [0, 1].
-            condition: An extra input of the network, one vector per row or one for all.
-            interpolant: An interpolant or its name.
-
-        Raises:
-            ConfigError: `path`, `t` or `interpolant` is invalid.
-            DataError: `x` is not finite.
-            ShapeError: `x` or `condition` has the wrong shape.
-            SimplexError: the path is not on the simplex at `t`.
-            SolverError: the velocity is not finite.
-        """
-        rows, told = (given := self.given(x)).rows, self.given_condition(condition, given.indexed)
-        return given.back(velocity(self, rows, path, t, told, interpolant))
 
     @own_state
     def calibrate(self, other: Field, samples: Mapping[str, Any], *, exact: bool = False) -> Self:

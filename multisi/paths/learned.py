@@ -38,8 +38,8 @@ class Learned(Path):
             $\tau = t$ and $s = 1$.
 
     Raises:
-        ConfigError: the form is unknown, times or places of `clock` do not increase from 0 to 1,
-            or its scales are not positive, or not 1 at the ends.
+        ConfigError: the form or a corner is unknown, times or places of `clock` do not increase
+            from 0 to 1, or its scales are not positive, or not 1 at the ends.
         SimplexError: a point is not on the simplex.
         ShapeError: `coefficients` has another shape.
 
@@ -65,6 +65,10 @@ class Learned(Path):
         ends = [simplex.check(p, None, f"points[{i}]") for i, p in enumerate(points)]
         self.points = torch.stack([end.to("cpu", torch.float64) for end in ends])
         inside = self.points.amax(0) > 0
+        if not set(corners) <= set(range(len(inside))):
+            raise ConfigError(
+                f"corners must be indices of the {len(inside)} marginals; got {list(corners)}."
+            )
         inside[list(corners)] = True
         self.corners = tuple(sorted(int(k) for k in corners))
         self.used = inside.nonzero()[:, 0]

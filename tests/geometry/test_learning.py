@@ -119,17 +119,6 @@ def test_files_of_older_versions_have_no_paths(tmp_path):
     assert isinstance(again.learn_path("a", "b", **QUICK), Learned)
 
 
-@pytest.mark.parametrize(
-    "paths", [3, [["a", "b"]], [["a", "c", {}]], [["a", "b", {"form": "sines"}]], [[1, 2, 3]]]
-)
-def test_paths_in_a_file_that_are_none(tmp_path, paths):
-    tensors, description = crossed().parts()
-    file = tmp_path / "model.safetensors"
-    multisi.files.checkpoint.write(file, tensors, {**description, "paths": paths})
-    with pytest.raises(multisi.errors.CheckpointError, match="not that of a model"):
-        multisi.load(file)
-
-
 def test_a_model_without_noise_searches_the_simplex():
     field = multisi.GaussianMixtureMeans(*[part[1:] for part in mixture_parts(4)])
     model = multisi.Model(field, ["a", "b", "c", "d"])

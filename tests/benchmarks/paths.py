@@ -18,7 +18,7 @@ from tests.benchmarks.measure import one_thread, train
 SECONDS = float(os.environ.get("SECONDS", 120))
 SIZES = [int(size) for size in os.environ.get("SIZES", "3,5,10").split(",")]
 N = 20_000
-INSIDE = {"edges": 0.2, "bows": 0.2, "faces": 0.6}
+INSIDE = {"edges": 0.1, "bows": 0.1, "faces": 0.8}
 """Paths are learned on faces, so that points of training are drawn there."""
 KINDS = ("energy", "length", "least", "map")
 

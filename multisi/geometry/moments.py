@@ -181,9 +181,12 @@ def of_draws(
         g = field.conditional_means(y, points.repeat_interleave(len(xs), 0), told)
         scale, shape = scale_of(field, g), (len(points), len(xs))
         g = flat_heads(g)[:, used].double()
-        v = torch.einsum("nk,nbkd->nbd", rate, g.reshape(*shape, len(used), -1)) * scale
+        v = (
+            torch.einsum("nk,nbkd->nbd", rate.to(g.device), g.reshape(*shape, len(used), -1))
+            * scale
+        )
         y = flat(y).double().reshape(*shape, -1) * scale
-        square, drift, speed = (part.sum(2).mean(1) for part in (y * y, y * v, v * v))
+        square, drift, speed = (part.sum(2).mean(1).cpu() for part in (y * y, y * v, v * v))
         return square, drift, speed
 
     return metric

@@ -67,7 +67,7 @@ def learn_path(
     grid = grid if grid is None else checks.integer(grid, "grid", least=4)
     beside = _corners(field, ends, corners)
     face = sorted({*_inside(ends), *beside})
-    first = None if start is None else start.coefficients
+    first = None if start is None else checks.instance(start, Learned, "start").coefficients
     curves = Curves(ends, beside, form, coefficients, most, first)
     task = _Task(field, states(field, face, samples, count, seed), curves)
     between = all(int((end > 0).sum()) == 1 for end in ends)

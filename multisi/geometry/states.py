@@ -1,5 +1,6 @@
 """States at points of the simplex, from which moments of the field are estimated."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -7,9 +8,9 @@ import torch
 from torch import Tensor
 
 from multisi.analysis.held_out import aligned
-from multisi.common import seeds
+from multisi.common import checks, devices, seeds
 from multisi.data.marginals import Marginal
-from multisi.errors import DataError
+from multisi.errors import ConfigError, DataError
 from multisi.field.field import Field
 from multisi.field.gaussian_mixture import GaussianMixtureMeans
 from multisi.sampling.transport import Transport
@@ -83,10 +84,13 @@ def states(
         seed: Seed of the draws.
 
     Raises:
+        ConfigError: the states do not fit in the memory of this machine, or `samples` are none.
         DataError: there is none of these.
         ShapeError: samples have the wrong shape.
     """
     source = seeds.generator(seeds.check(seed), 0, 5)
+    samples = samples if samples is None else checks.options(samples, "samples")
+    _check_memory(field, count)
     if samples is None and field.draws is not None:
         alpha = torch.zeros(len(field.marginals), dtype=torch.float64)
         alpha[support] = 1 / len(support)
@@ -103,6 +107,17 @@ def states(
     z = torch.randn((count, *field.event_shape), generator=source, dtype=torch.float64)
     corner = torch.eye(len(field.marginals), dtype=torch.float64)[0]
     return Moved(field, z.to(field.conditional_means.reference), corner)
+
+
+def _check_memory(field: Field, count: int) -> None:
+    """Refuse more states than the machine can hold, before anything is made for them."""
+    needed = 16 * count * len(field.marginals) * math.prod(field.event_shape or (1,))
+    memory = devices.memory()
+    if memory is not None and needed > memory:
+        raise ConfigError(
+            f"count={count:,} states need {needed / 2**30:,.1f} GiB; this machine has "
+            f"{memory / 2**30:,.1f} GiB. Use fewer."
+        )
 
 
 def _given(

@@ -40,6 +40,9 @@ def test_path_in_a_file_that_is_none(tmp_path, paths):
         (("a", "unknown"), {}, "unknown"),
         (("a", "b"), {"grid": 10**7}, r"needs [\d,.]+ GiB; this machine has .* Use a smaller"),
         (("a", "b"), {"corners": "z"}, "corners must be a list"),
+        (("a", "b"), {"count": 10**12}, r"states need [\d,.]+ GiB; this machine has"),
+        (("a", "b"), {"samples": 3}, "samples must be"),
+        (("a", "b"), {"start": 3}, "start must be an instance of Learned"),
     ],
 )
 def test_path_that_cannot_be_learned(arguments, options, message):

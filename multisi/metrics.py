@@ -34,7 +34,7 @@ def energy_distance(x: Any, y: Any, biased: bool = False) -> float:
         ShapeError: `x` and `y` have different event shapes.
         DataError: `x` or `y` has values that are not finite, or fewer than two rows.
 
-    Example:
+    Examples:
         >>> energy_distance([[0.0], [1.0]], [[2.0], [3.0]])
         2.0
     """
@@ -53,7 +53,7 @@ def mean_distance(a: Tensor, b: Tensor) -> float:
         a: Vectors, shape `(n, d)`.
         b: Vectors, shape `(m, d)`.
 
-    Example:
+    Examples:
         >>> mean_distance(torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0]]))
         2.5
     """
@@ -92,7 +92,7 @@ def wasserstein(x: Any, y: Any) -> float:
         ShapeError: `x` and `y` have different event shapes.
         DataError: `x` or `y` has values that are not finite, or fewer than two rows.
 
-    Example:
+    Examples:
         >>> wasserstein([[0.0], [1.0]], [[3.0], [2.0]])
         2.0
     """
@@ -117,7 +117,7 @@ def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) ->
         DataError: `x` or `y` has values that are not finite, or fewer than two rows.
         ConfigError: `projections` is not a positive integer, or `seed` is invalid.
 
-    Example:
+    Examples:
         >>> sliced_wasserstein([[0.0], [1.0]], [[3.0], [2.0]])
         2.0
     """
@@ -134,7 +134,7 @@ def sliced_wasserstein(x: Any, y: Any, projections: int = 200, seed: int = 0) ->
 class PermutationTest(NamedTuple):
     """Energy distance of two sets of samples, and its p-value.
 
-    Example:
+    Examples:
         >>> PermutationTest(statistic=0.0, p_value=1.0).p_value
         1.0
     """
@@ -160,7 +160,7 @@ def permutation_test(x: Any, y: Any, permutations: int = 999, seed: int = 0) -> 
         DataError: `x` or `y` has values that are not finite, or fewer than two rows.
         ConfigError: `permutations` is not a positive integer, or `seed` is invalid.
 
-    Example:
+    Examples:
         >>> permutation_test([[0.0], [0.1], [0.2]] * 9, [[1.0], [1.1]] * 9).p_value
         0.001
     """
@@ -205,7 +205,7 @@ def gaussian_map(source: Any, target: Any) -> Any:
         ShapeError: `source` and `target` have different event shapes.
         DataError: `source` or `target` has values that are not finite, or fewer than two rows.
 
-    Example:
+    Examples:
         >>> gaussian_map([[0.0], [1.0]], [[2.0], [4.0]])([[1.0]]).round()
         tensor([[4.]], dtype=torch.float64)
     """

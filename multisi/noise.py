@@ -34,7 +34,7 @@ class Noise:
         over_weight: The same for $\varepsilon / w_0$; needed where this limit is finite although
             $w_0$ is zero.
 
-    Example:
+    Examples:
         >>> Noise("half", lambda t, weights, rate: torch.full_like(weights[..., 0], 0.5))
         half
     """
@@ -70,7 +70,7 @@ def proportional(noise: float) -> Noise:
     Raises:
         ConfigError: `noise` is negative or not a finite number.
 
-    Example:
+    Examples:
         >>> proportional(0.5)
         proportional(0.5)
     """
@@ -91,7 +91,7 @@ def constant(noise: float) -> Noise:
     Raises:
         ConfigError: `noise` is negative or not a finite number.
 
-    Example:
+    Examples:
         >>> constant(0.5)
         constant(0.5)
     """
@@ -108,7 +108,7 @@ def sine(noise: float) -> Noise:
     Raises:
         ConfigError: `noise` is negative or not a finite number.
 
-    Example:
+    Examples:
         >>> sine(0.5)
         sine(0.5)
     """
@@ -172,7 +172,7 @@ def standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:
     Returns:
         The numbers, shape `(b, *event)`.
 
-    Example:
+    Examples:
         >>> standard_normal(torch.zeros(5, 2), torch.Generator().manual_seed(0)).shape
         torch.Size([5, 2])
     """
@@ -191,7 +191,7 @@ def of(noise: Any) -> Noise:
     Raises:
         ConfigError: `noise` is none of these, or a number that is negative or not finite.
 
-    Example:
+    Examples:
         >>> of(0.5)
         proportional(0.5)
     """
@@ -212,7 +212,7 @@ def is_zero(noise: Any) -> bool:
     Raises:
         ConfigError: `noise` is a negative number, or not finite, or not a number.
 
-    Example:
+    Examples:
         >>> is_zero(0)
         True
     """

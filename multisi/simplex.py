@@ -30,7 +30,7 @@ def corner(index: int, marginals: int, dtype: torch.dtype = torch.float64) -> Te
         ConfigError: `index` is not an integer of at least 0, or `marginals` not a positive one.
         SimplexError: `index` is not below `marginals`.
 
-    Example:
+    Examples:
         >>> corner(1, 3)
         tensor([0., 1., 0.], dtype=torch.float64)
     """
@@ -55,7 +55,7 @@ def barycenter(marginals: int, noise: bool = False) -> Tensor:
     Raises:
         ConfigError: `marginals` is not an integer, or is below 1, or below 2 with `noise`.
 
-    Example:
+    Examples:
         >>> barycenter(3, noise=True)
         tensor([0.0000, 0.5000, 0.5000], dtype=torch.float64)
     """
@@ -83,7 +83,7 @@ def check(alpha: Any, marginals: int | None, what: str = "alpha") -> Tensor:
         SimplexError: `alpha` is not an array of numbers, has a wrong number of coordinates, or
             coordinates that are negative or not finite, or does not sum to one.
 
-    Example:
+    Examples:
         >>> check([1, 0], 2)
         tensor([1., 0.], dtype=torch.float64)
     """

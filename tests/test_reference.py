@@ -50,7 +50,7 @@ def test_public_modules_are_shown():
 
 
 def sections(text):
-    return set(re.findall(r"^(Arguments|Returns|Raises|References|Example):", text, re.M))
+    return set(re.findall(r"^(Arguments|Returns|Raises|References|Examples):", text, re.M))
 
 
 def resolve(path):
@@ -83,7 +83,7 @@ def test_docstrings_are_complete(path):
         assert "shape" in text, "shapes with axis letters"
     if re.search(r"\braise \w|checks\.", inspect.getsource(made) if own else ""):
         assert "Raises" in found, "errors"
-    assert found & {"Example", "References"}, "an example or a source"
+    assert found & {"Examples", "References"}, "an example or a source"
 
 
 def test_references_give_authors_year_and_number():

@@ -79,7 +79,7 @@ def statistics(x: Tensor, y: Tensor, rounding: Tensor) -> Tensor:
         y: Samples of the target, shape `(m, d)`.
         rounding: The error of each feature that rounding can cause, shape `(d,)`.
 
-    Example:
+    Examples:
         >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[1.1], [3.0]])
         >>> statistics(x, y, torch.zeros(1)), statistics(x, y, torch.full((1,), 0.1))
         (tensor([1.], dtype=torch.float64), tensor([0.5000], dtype=torch.float64))
@@ -97,7 +97,7 @@ def names_of(features: Sequence[str] | None, event_shape: tuple[int, ...]) -> li
         features: Names of the features; `None` if they have none.
         event_shape: Shape of one sample.
 
-    Example:
+    Examples:
         >>> names_of(None, (1, 2, 2))
         ['0,0,0', '0,0,1', '0,1,0', '0,1,1']
     """

@@ -32,7 +32,7 @@ def check_format(path: Any) -> str:
     Raises:
         ConfigError: the name has another ending, or `path` is not a path.
 
-    Example:
+    Examples:
         >>> check_format("figures/energy.PDF")
         'pdf'
     """
@@ -60,7 +60,7 @@ def matrix(report: Report, figure: str = "energy_distance", format: str = "png")
         ConfigError: `figure` is not a figure of `Pair`, the format is unknown, or matplotlib is
             not installed.
 
-    Example:
+    Examples:
         >>> from multisi.analysis import Report
         >>> matrix(Report(("a", "b"), ()))[1:4]
         b'PNG'
@@ -131,7 +131,7 @@ def image_grid(
         ConfigError: the format is unknown, or matplotlib is not installed.
         DataError: a row has not one image for each column, or an image has another shape.
 
-    Example:
+    Examples:
         >>> image_grid({"row": [np.zeros((1, 1, 3))]}, ["column"])[1:4]
         b'PNG'
     """

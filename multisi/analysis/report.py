@@ -79,7 +79,7 @@ class Pair:
         Arguments:
             shown: Largest number of features in the line.
 
-        Example:
+        Examples:
             >>> figures = [0.0] * 11
             >>> Pair("a", "b", *figures, 0.0, 1, ("age",), (0.35,), (1.8,)).remark()
             'a to b: age (mean +0.35, spread × 1.8)'
@@ -101,7 +101,7 @@ class Report:
         units: The units of distances: `"standardised"`, in which each feature has the standard
             deviation 1 over all marginals, or `"data"`.
 
-    Example:
+    Examples:
         >>> Report(("a", "b"), ()).to_dict()
         {'names': ['a', 'b'], 'units': 'standardised', 'pairs': []}
     """

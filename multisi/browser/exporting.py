@@ -31,7 +31,7 @@ def export(model: Model, path: Any) -> None:
             features.
         DataError: the file cannot be written.
 
-    Example:
+    Examples:
         >>> import multisi, pathlib, tempfile, torch
         >>> a = torch.randn(50, 2)
         >>> options = {"preset": "small"}
@@ -54,7 +54,7 @@ def export(model: Model, path: Any) -> None:
 def engine() -> str:
     """The script for browsers, a module of JavaScript with the class `Model`.
 
-    Example:
+    Examples:
         >>> "export class Model" in engine()
         True
     """

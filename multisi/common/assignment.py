@@ -22,7 +22,7 @@ def assign(cost: Tensor) -> Tensor:
     Arguments:
         cost: The costs, shape `(n, m)` with $m \ge n$, finite.
 
-    Example:
+    Examples:
         >>> assign(torch.tensor([[1.0, 9.0, 5.0], [2.0, 1.0, 9.0], [9.0, 3.0, 1.0]]))
         tensor([0, 1, 2])
     """

@@ -14,7 +14,7 @@ def plain_name(name: str) -> str:
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
     """The weights and buffers by name, as `state_dict` without gradients, whether compiled or not.
 
-    Example:
+    Examples:
         >>> import torch
         >>> sorted(weights_of(torch.compile(nn.Linear(1, 1), backend="eager")))
         ['bias', 'weight']

@@ -18,7 +18,7 @@ def value_and_rate(curve: Callable[[Tensor], Any], t: Tensor) -> tuple[Any, Any]
 
     Torch keeps the levels of forward differentiation per process, so a lock serialises calls.
 
-    Example:
+    Examples:
         >>> value_and_rate(torch.sin, torch.zeros(2))
         (tensor([0., 0.]), tensor([1., 1.]))
     """

@@ -16,7 +16,7 @@ class Estimate:
         value: The mean.
         standard_error: Its standard error; NaN for a single sample.
 
-    Example:
+    Examples:
         >>> float(Estimate(2.0, 0.1))
         2.0
     """

@@ -28,7 +28,7 @@ def check_features(names: Sequence[str], count: int, what: str) -> tuple[str, ..
 def places(names: Sequence[str], features: Sequence[str], what: str) -> list[int]:
     """The place in `names` of each of `features`, so that `x[:, places]` has their order.
 
-    Example:
+    Examples:
         >>> places(["income", "age"], ["age", "income"], "x")
         [1, 0]
 

@@ -49,7 +49,7 @@ def fingerprint(
         of: Function that returns the fingerprint of a value for which it knows better, or `None`.
         weights: Whether the values of a module's weights count.
 
-    Example:
+    Examples:
         >>> fingerprint({"sizes": (1, np.float32(0.5)), "path": range(3)})
         {'sizes': [1, 0.5], 'path': 'range(0, 3)'}
     """

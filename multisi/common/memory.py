@@ -7,7 +7,7 @@ def lacks_memory(error: BaseException) -> bool:
     Arguments:
         error: The error.
 
-    Example:
+    Examples:
         >>> lacks_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
         True
     """

@@ -9,7 +9,7 @@ _MOST = 500
 def printable(text: str, most: int = _MOST) -> str:
     r"""The text with escapes for characters that are not printable, cut after `most` characters.
 
-    Example:
+    Examples:
         >>> printable("a\x1b[31m\nb")
         'a\\x1b[31m\\nb'
     """
@@ -26,7 +26,7 @@ def told(error: BaseException) -> str:
 def shown(value: Any) -> str:
     r"""The text of an object in one line, also if it cannot be made.
 
-    Example:
+    Examples:
         >>> shown(ValueError("two\nlines"))
         'two lines'
     """

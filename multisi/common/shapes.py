@@ -7,7 +7,7 @@ from torch import Tensor
 def flat(x: Tensor) -> Tensor:
     """Samples `(b, *event)` as vectors, shape `(b, d)`, also for `b = 0`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> flat(torch.zeros(0, 3, 4)).shape
         torch.Size([0, 12])
@@ -23,7 +23,7 @@ def flat_heads(heads: Tensor) -> Tensor:
 def leading(values: Tensor, like: Tensor) -> Tensor:
     """Values for the first axes of `like`, with axes of length one for its other axes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> leading(torch.ones(5), torch.ones(5, 3, 8, 8)).shape
         torch.Size([5, 1, 1, 1])

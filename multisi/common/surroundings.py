@@ -37,7 +37,7 @@ def restored() -> Iterator[list[str]]:
     Returns:
         A list, which names at the end what was changed.
 
-    Example:
+    Examples:
         >>> import numpy
         >>> with restored() as changed:
         ...     numpy.random.seed(3)

@@ -17,7 +17,7 @@ def own_state(function: Callable[P, R]) -> Callable[P, R]:
     All of these belong to the thread, and are afterwards as before. The default floating type
     belongs to the process, so it is left as it is: tensors are created with an explicit type.
 
-    Example:
+    Examples:
         >>> @own_state
         ... def gradients():
         ...     return torch.is_grad_enabled()

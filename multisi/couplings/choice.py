@@ -23,7 +23,7 @@ class Choice:
         options: Its options that differ from their defaults.
         reason: Why it was chosen, or why not another.
 
-    Example:
+    Examples:
         >>> Choice("ot", {"labels": True}, "rows can be matched within labels").name
         'ot'
     """
@@ -50,7 +50,7 @@ def choose(marginals: Sequence[AnyMarginal]) -> Choice:
     Arguments:
         marginals: The marginals in order.
 
-    Example:
+    Examples:
         >>> import torch
         >>> x = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
         >>> choose([Marginal(x), Marginal(x + 5)])
@@ -80,7 +80,7 @@ def automatic(marginals: Sequence[AnyMarginal], **options: Any) -> Coupling:
     Raises:
         ConfigError: the coupling does not take an option, or a value is invalid.
 
-    Example:
+    Examples:
         >>> import torch
         >>> x = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
         >>> automatic([Marginal(x), Marginal(x + 5)]).noise_independent

@@ -36,7 +36,7 @@ class ClassAware(RowCoupling):
             function.
         DataError: a dataset has no labels, or no label occurs in every dataset.
 
-    Example:
+    Examples:
         >>> import torch
         >>> x, labels = torch.arange(8.0).reshape(8, 1), torch.arange(8) % 2
         >>> coupling = ClassAware([Marginal(x, labels), Marginal(x + 10, labels)])

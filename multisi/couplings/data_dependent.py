@@ -48,7 +48,7 @@ class DataDependent(Coupling):
         Albergo, Goldstein, Boffi, Ranganath, Vanden-Eijnden. Stochastic interpolants with
         data-dependent couplings (2023), arXiv:2310.03725.
 
-    Example:
+    Examples:
         >>> from multisi.data.prepare import prepare
         >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
         >>> pair = list(prepare({"half": x / 2, "whole": x}).values())

@@ -19,7 +19,7 @@ class Independent(RowCoupling):
     Arguments:
         marginals: The marginals in order.
 
-    Example:
+    Examples:
         >>> from multisi import Marginal, StandardNormal
         >>> coupling = Independent([StandardNormal(), Marginal(torch.rand(9, 2))])
         >>> coupling.sample(4, seed=0, step=0).shape

@@ -91,7 +91,7 @@ class OptimalTransport(RowCoupling):
         Cheng, Schwing. The curse of conditions: analyzing and improving optimal transport for
         conditional flow-based generation (2025), arXiv:2503.10636.
 
-    Example:
+    Examples:
         >>> x = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
         >>> xs = OptimalTransport([Marginal(x), Marginal(x + 5)]).sample(9, seed=0, step=0)
         >>> bool((xs[:, 1] - xs[:, 0] - 5).square().mean() < 0.3)

@@ -23,7 +23,7 @@ class Paired(RowCoupling):
         DataError: the datasets differ in their number of rows, in their weights, or as tables in
             their index.
 
-    Example:
+    Examples:
         >>> from multisi import Marginal
         >>> x = torch.arange(6.0).reshape(3, 2)
         >>> xs = Paired([Marginal(x), Marginal(x + 10)]).sample(4, seed=0, step=0)

@@ -20,7 +20,7 @@ class Ahead(Generic[T]):
     Arguments:
         make: The function; it should release the interpreter's lock most of the time.
 
-    Example:
+    Examples:
         >>> squares = Ahead(lambda seed, number: seed + number**2)
         >>> squares.window(1, range(2, 4), range(2, 6))
         [5, 10]

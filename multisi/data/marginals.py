@@ -20,7 +20,7 @@ from multisi.errors import DataError, ShapeError
 class StandardNormal:
     """The standard normal law: the noise marginal, which always has index 0.
 
-    Example:
+    Examples:
         >>> StandardNormal()
         StandardNormal()
     """
@@ -54,7 +54,7 @@ class Marginal:
             condition.
         ShapeError: `labels`, `weights` or `condition` do not have one entry per row.
 
-    Example:
+    Examples:
         >>> Marginal([[0.0, 1.0], [2.0, 3.0]])
         Marginal(n=2, event=(2,))
     """

@@ -23,7 +23,7 @@ def representative(
         count: The largest number of rows to choose.
         source: Generator to draw with.
 
-    Example:
+    Examples:
         >>> weights = torch.tensor([0.5, 0.0, 0.25, 0.25])
         >>> representative(4, weights, 100, torch.Generator().manual_seed(0)).sort().values
         tensor([0, 3])

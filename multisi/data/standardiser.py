@@ -38,7 +38,7 @@ class Standardiser(nn.Module):
     Raises:
         DataError: `shift` is not finite, or `scale` is not positive and finite.
 
-    Example:
+    Examples:
         >>> units = Standardiser(torch.tensor([1.0]), torch.tensor([2.0]), noise=True)
         >>> units.standardise(torch.tensor([[5.0]]), torch.tensor([0.5, 0.5]))
         tensor([[2.]])

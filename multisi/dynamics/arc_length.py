@@ -74,7 +74,7 @@ class ArcLength(Arc):
         curve: Function of times, shape `(n,)`, that returns coordinates, float64, shape `(n, k)`.
         knots: Times where the curve may have a kink; the first is 0 and the last is 1.
 
-    Example:
+    Examples:
         >>> arc = ArcLength(lambda t: torch.stack([1 - t**2, t**2], -1), (0.0, 1.0))
         >>> arc.time(torch.tensor([0.25], dtype=torch.float64))
         tensor([0.5000], dtype=torch.float64)

@@ -39,7 +39,7 @@ class Diffusion(Dynamics):
         Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
         and diffusions (2023), arXiv:2303.08797, corollary 2.18.
 
-    Example:
+    Examples:
         >>> import multisi
         >>> means = multisi.ConditionalMeans(lambda x, alpha: x.new_zeros(len(x), 3, 2))
         >>> path = multisi.paths.Bow([torch.eye(3)[1], torch.eye(3)[2]])

@@ -19,7 +19,7 @@ class ProbabilityFlow(Dynamics):
         Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
         stochastic interpolants (2023), arXiv:2310.03695.
 
-    Example:
+    Examples:
         >>> import multisi
         >>> means = multisi.ConditionalMeans(lambda x, alpha: x.new_zeros(len(x), 2, 3))
         >>> path = multisi.paths.Segment([torch.eye(2)[0], torch.eye(2)[1]])

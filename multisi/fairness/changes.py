@@ -31,7 +31,7 @@ def distortion(X: Any, Z: Any, *, sensitive_features: Any) -> Any:
     Raises:
         DataError: the tables do not go together, or there are fewer than two groups.
 
-    Example:
+    Examples:
         >>> distortion([0.0, 2.0], [1.0, 1.0], sensitive_features=["a", "b"])["overall"].item()
         1.0
     """
@@ -60,7 +60,7 @@ def rank_preservation(X: Any, Z: Any, *, sensitive_features: Any) -> float:
     Raises:
         DataError: the tables do not go together, or there are fewer than two groups.
 
-    Example:
+    Examples:
         >>> groups = ["a", "a", "b", "b"]
         >>> round(rank_preservation([1, 2, 3, 4], [10, 20, 5, 6], sensitive_features=groups), 6)
         1.0
@@ -99,7 +99,7 @@ def neighbour_preservation(X: Any, Z: Any, *, sensitive_features: Any, k: int = 
         DataError: the tables do not go together, or there are fewer than two groups.
         ConfigError: `k` is not a positive integer, or scikit-learn is not installed.
 
-    Example:
+    Examples:
         >>> groups = ["a", "a", "a", "b", "b"]
         >>> neighbour_preservation(range(5), range(5), sensitive_features=groups, k=1)
         1.0
@@ -168,7 +168,7 @@ def composition_defect(repair: Any, X: Any, *, sensitive_features: Any) -> float
     Raises:
         DataError: there are fewer than three groups, or values are not finite.
 
-    Example:
+    Examples:
         >>> class Still:
         ...     def counterfactual(self, X, from_, to):
         ...         return X
@@ -212,7 +212,7 @@ def support_violations(X: Any, Z: Any) -> Any:
     Raises:
         DataError: the tables do not go together, or values are not finite.
 
-    Example:
+    Examples:
         >>> support_violations([[0.0], [2.0]], [[0.5], [3.0]]).values.tolist()
         [[0.5, 0.5]]
     """

@@ -31,7 +31,7 @@ def ks_distance(X: Any, *, sensitive_features: Any) -> float:
     Raises:
         DataError: `X` has values that are not finite, or there are fewer than two groups.
 
-    Example:
+    Examples:
         >>> ks_distance([0.0, 1.0, 2.0, 3.0], sensitive_features=["a", "a", "b", "b"])
         1.0
     """
@@ -55,7 +55,7 @@ def wasserstein_distance(X: Any, *, sensitive_features: Any) -> float:
     Raises:
         DataError: `X` has values that are not finite, or there are fewer than two groups.
 
-    Example:
+    Examples:
         >>> wasserstein_distance([0.0, 2.0, 0.0, 2.0], sensitive_features=["a", "a", "b", "b"])
         0.0
     """
@@ -132,7 +132,7 @@ def sliced_wasserstein_distance(
         DataError: `X` has values that are not finite, or there are fewer than two groups.
         ConfigError: `projections` is not a positive integer.
 
-    Example:
+    Examples:
         >>> sliced_wasserstein_distance([0.0, 2.0] * 2, sensitive_features=["a", "a", "b", "b"])
         0.0
     """
@@ -212,7 +212,7 @@ def floor(
         DataError: the metric cannot be computed.
         ConfigError: `permutations` is not a positive integer, or `quantile` is not in [0, 1].
 
-    Example:
+    Examples:
         >>> floor(ks_distance, [1.0, 2.0, 3.0, 4.0], sensitive_features=["a", "b", "a", "b"])
         1.0
     """

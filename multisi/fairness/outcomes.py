@@ -22,7 +22,7 @@ class Outcomes(NamedTuple):
 
     A classification has 0 and 1, in a column for every class, or for the last of two classes.
 
-    Example:
+    Examples:
         >>> read_outcomes(["no", "yes"], [0.2, 0.9]).predicted.tolist()
         [[0], [1]]
     """

@@ -132,7 +132,7 @@ def plot_ternary(
         DataError: the points are not on the simplex, are all on one line, or values are missing.
         ConfigError: matplotlib is not installed.
 
-    Example:
+    Examples:
         >>> plot_ternary([[1, 0, 0], [0, 1, 0]], [1, 2])
         Traceback (most recent call last):
         multisi.errors.DataError: alphas must have three points that are not on one line.

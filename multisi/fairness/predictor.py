@@ -41,7 +41,7 @@ class FairPredictor(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     References:
         Chzhen et al. Fair regression with Wasserstein barycenters (2020), arXiv:2006.07286.
 
-    Example:
+    Examples:
         >>> from sklearn.linear_model import LinearRegression
         >>> source = np.random.default_rng(0)
         >>> s = np.repeat([0, 1], 200)

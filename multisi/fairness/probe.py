@@ -35,7 +35,7 @@ def leakage(X: Any, *, sensitive_features: Any, cv: int = 5, random_state: Any =
         DataError: a group has one row, or there are fewer than two groups.
         ConfigError: `cv` is not an integer of at least 2, or scikit-learn is not installed.
 
-    Example:
+    Examples:
         >>> leakage([0.0] * 50 + [1.0] * 50, sensitive_features=["a"] * 50 + ["b"] * 50)
         1.0
     """

@@ -68,7 +68,7 @@ class BarycentricRepair(TransformerMixin, Counterfactuals):  # type: ignore[misc
         Gordaliza et al. Obtaining fairness using optimal transport theory (2019),
         arXiv:1806.03195.
 
-    Example:
+    Examples:
         >>> source = np.random.default_rng(0)
         >>> s = np.repeat(["a", "b"], 200)
         >>> X = source.normal(size=(400, 2)) + 3 * (s == "b")[:, None]
@@ -258,7 +258,7 @@ def load(path: Any) -> BarycentricRepair:
     Raises:
         CheckpointError: the file is missing or damaged, or has no repair of a table.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> X, s = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
         >>> repair = BarycentricRepair(field="affine").fit(X)

@@ -72,7 +72,7 @@ def fairness_report(
         DataError: rows do not go together, values are missing, or there are fewer than two groups.
         ConfigError: fairlearn, pandas or scikit-learn is not installed.
 
-    Example:
+    Examples:
         >>> groups = ["a", "a", "b", "b"]
         >>> report = fairness_report([0, 1, 0, 1], [0, 0, 1, 1], sensitive_features=groups)
         >>> report.loc["demographic_parity_difference", "value"].item()

@@ -39,7 +39,7 @@ class ConditionalMeans(nn.Module):
         Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
         stochastic interpolants (2023), arXiv:2310.03695.
 
-    Example:
+    Examples:
         >>> means = ConditionalMeans(lambda x, alpha: torch.zeros(len(x), 2, *x.shape[1:]))
         >>> means(torch.ones(1, 3), torch.tensor([[1.0, 0.0]]))
         tensor([[[1., 1., 1.],

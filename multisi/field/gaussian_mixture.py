@@ -41,7 +41,7 @@ class GaussianMixtureMeans(ConditionalMeans):
         Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
         stochastic interpolants (2023), arXiv:2310.03695.
 
-    Example:
+    Examples:
         >>> one = torch.ones(1)
         >>> means = GaussianMixtureMeans(
         ...     [one, one], [torch.zeros(1, 1), torch.ones(1, 1)], [torch.ones(1, 1, 1)] * 2)

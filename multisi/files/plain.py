@@ -13,7 +13,7 @@ def dumps(value: Any, **options: Any) -> str:
         value: Dicts, lists, tuples, strings, numbers, scalars of numpy, booleans and `None`.
         options: Options of `json.dumps`.
 
-    Example:
+    Examples:
         >>> dumps({"loss": float("nan"), "steps": 3})
         '{"loss": null, "steps": 3}'
 

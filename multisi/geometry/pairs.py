@@ -33,7 +33,7 @@ class Costs:
         paths: Pair to the learned path, in both directions.
         seconds: Time of learning.
 
-    Example:
+    Examples:
         >>> print(Costs(("a", "b"), {("a", "b"): 4.0}, {("a", "b"): 3.0}, {}, 0.1).table())
                              a          b
                   a          -          3

@@ -14,7 +14,7 @@ class Barycentric(Interpolant):
         Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
         stochastic interpolants (2023), arXiv:2310.03695.
 
-    Example:
+    Examples:
         >>> import torch
         >>> Barycentric().weights(torch.tensor([0.25, 0.75]))
         tensor([0.2500, 0.7500])

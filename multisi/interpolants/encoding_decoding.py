@@ -17,7 +17,7 @@ class EncodingDecoding(Interpolant):
         Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
         and diffusions (2023), arXiv:2303.08797, table 4.
 
-    Example:
+    Examples:
         >>> import torch
         >>> EncodingDecoding().weights(torch.tensor([0.0, 0.75, 0.25]))
         tensor([0.5000, 0.5000, 0.0000])

@@ -38,7 +38,7 @@ class Smoothed(Interpolant):
         Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
         and diffusions (2023), arXiv:2303.08797, table 8.
 
-    Example:
+    Examples:
         >>> import torch
         >>> Smoothed("quadratic").weights(torch.tensor([0.0, 0.5, 0.5]))
         tensor([0.2500, 0.5000, 0.5000])

@@ -14,7 +14,7 @@ class VariancePreserving(Interpolant):
         Albergo, Boffi, Vanden-Eijnden. Stochastic interpolants: a unifying framework for flows
         and diffusions (2023), arXiv:2303.08797, table 4.
 
-    Example:
+    Examples:
         >>> import torch
         >>> VariancePreserving().weights(torch.tensor([0.5, 0.5, 0.0]))
         tensor([0.7071, 0.7071, 0.0000])

@@ -50,7 +50,7 @@ def load(path: Any, *, network: nn.Module | None = None, device: Any = "cpu") ->
             needed and not given, or its plugin is not installed; or the weights do not fit.
         ConfigError: `path` is not a path, or `device` cannot be used.
 
-    Example:
+    Examples:
         >>> import pathlib, tempfile
         >>> from multisi import GaussianMixtureMeans
         >>> one, var = torch.ones(1), torch.ones(1, 1, 1)

@@ -51,7 +51,7 @@ class Model(Costed):
         Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
         stochastic interpolants (2023), arXiv:2310.03695.
 
-    Example:
+    Examples:
         >>> from multisi import GaussianMixtureMeans
         >>> one, var = torch.ones(1), torch.ones(1, 1, 1)
         >>> means = GaussianMixtureMeans(

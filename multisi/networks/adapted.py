@@ -27,7 +27,7 @@ class Adapted(nn.Module):
     Raises:
         ConfigError: `module` is no `torch.nn.Module`, or `marginals` is not an integer above 0.
 
-    Example:
+    Examples:
         >>> class Other(torch.nn.Module):
         ...     def __init__(self):
         ...         super().__init__()

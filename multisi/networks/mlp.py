@@ -46,7 +46,7 @@ class MLP(nn.Module):
         ConfigError: a size is not an integer, is too small, or needs more memory than there is;
             or `preset` is unknown.
 
-    Example:
+    Examples:
         >>> network = MLP((2,), marginals=3)
         >>> network(torch.zeros(5, 2), torch.full((5, 3), 1 / 3)).shape
         torch.Size([5, 3, 2])

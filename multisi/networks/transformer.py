@@ -45,7 +45,7 @@ class Transformer(PictureNetwork):
     References:
         Peebles, Xie. Scalable diffusion models with transformers (2023), arXiv:2212.09748.
 
-    Example:
+    Examples:
         >>> network = Transformer((1, 9, 7), marginals=2, width=16, depth=1, attention_heads=2)
         >>> network(torch.zeros(5, 1, 9, 7), torch.full((5, 2), 0.5)).shape
         torch.Size([5, 2, 1, 9, 7])

@@ -59,7 +59,7 @@ class UNet(PictureNetwork):
         Ronneberger, Fischer, Brox. U-Net (2015), arXiv:1505.04597.
         Dhariwal, Nichol. Diffusion models beat GANs on image synthesis (2021), arXiv:2105.05233.
 
-    Example:
+    Examples:
         >>> network = UNet((1, 9, 7), marginals=2, channels=8)
         >>> network(torch.zeros(5, 1, 9, 7), torch.full((5, 2), 0.5)).shape
         torch.Size([5, 2, 1, 9, 7])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class Path(ABC):
     r"""A curve $\alpha(t)$ on the simplex, $t \in [0, 1]$, smooth between its `knots`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> class Slow(Path):
         ...     def __call__(self, t):

@@ -30,7 +30,7 @@ class Bow(Polyline):
         SimplexError: there are fewer than two points, or a point is not on the simplex.
         ShapeError: the points differ in their number of coordinates or of rows.
 
-    Example:
+    Examples:
         >>> Bow([torch.eye(3)[1], torch.eye(3)[2]])(torch.tensor(0.5))
         tensor([0.5000, 0.2500, 0.2500])
     """

@@ -43,7 +43,7 @@ class Learned(Path):
         SimplexError: a point is not on the simplex.
         ShapeError: `coefficients` has another shape.
 
-    Example:
+    Examples:
         >>> ends = torch.eye(3)[1], torch.eye(3)[2]
         >>> path = Learned(ends, [0], torch.zeros(3, 4))
         >>> path(torch.tensor([0.0, 0.5, 1.0]))

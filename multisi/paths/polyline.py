@@ -24,7 +24,7 @@ class Polyline(Path):
         SimplexError: there are fewer than two points, or a point is not on the simplex.
         ShapeError: the points differ in their number of coordinates or of rows.
 
-    Example:
+    Examples:
         >>> path = Polyline([torch.eye(3)[0], torch.eye(3)[2], torch.eye(3)[1]])
         >>> path(torch.tensor(0.25))
         tensor([0.5000, 0.0000, 0.5000])
@@ -83,7 +83,7 @@ class Segment(Polyline):
         SimplexError: there are not exactly two points, or a point is not on the simplex.
         ShapeError: the points differ in their number of coordinates or of rows.
 
-    Example:
+    Examples:
         >>> Segment([torch.eye(2)[0], torch.eye(2)[1]])(torch.tensor(0.25))
         tensor([0.7500, 0.2500])
     """

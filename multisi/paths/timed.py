@@ -25,7 +25,7 @@ class Timed(Path):
     Raises:
         ConfigError: `path` is not a `Path`, or `clock` does not increase from 0 to 1.
 
-    Example:
+    Examples:
         >>> from multisi.paths import Segment
         >>> times = torch.linspace(0, 1, 101)
         >>> late = Timed(Segment(torch.eye(2)), torch.stack([times, times**2]))

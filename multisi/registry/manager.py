@@ -192,7 +192,7 @@ def _unknown(kind: str, name: str, plugins: list[Plugin]) -> str:
 def installed() -> Registry:
     """The registry of this process, filled on first use.
 
-    Example:
+    Examples:
         >>> installed().find("path", "bow").distribution
         'multisi'
     """
@@ -218,7 +218,7 @@ def register(kind: str, name: str, factory: Factory | None = None) -> Any:
         PluginError: `name` is invalid or reserved, or `factory` is neither callable nor
             `"module:attribute"`.
 
-    Example:
+    Examples:
         >>> import multisi
         >>> @multisi.register("interpolant", "squares")
         ... class Squares(multisi.Interpolant):
@@ -253,7 +253,7 @@ def create(kind: str, value: Any, base: type[T], /, *args: Any, **options: Any) 
             `base`.
         UnknownPluginError: no plugin, or more than one, has this name.
 
-    Example:
+    Examples:
         >>> from multisi import Interpolant
         >>> create("interpolant", "barycentric", Interpolant)
         Barycentric()

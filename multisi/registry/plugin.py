@@ -35,7 +35,7 @@ class Plugin:
         notes: Remarks on its import: that it is slow, prints or warns.
         factory: The factory; `None` for an entry point.
 
-    Example:
+    Examples:
         >>> import multisi
         >>> multisi.registry.installed().find("path", "bow").load()
         <class 'multisi.paths.bow.Bow'>

@@ -23,7 +23,7 @@ class Solver(ABC):
     The methods of `dynamics` are documented in `multisi.dynamics.Dynamics`: `drift(y, t)` and
     `diffusion(t)`, the exact `increments` along the path, its `knots` and its arc length `arc`.
 
-    Example:
+    Examples:
         >>> import multisi, torch
         >>> class OneCall(Solver):
         ...     stochastic = False
@@ -93,7 +93,7 @@ class Solver(ABC):
 class FixedStep(Solver):
     """A solver defined by a single step.
 
-    Example:
+    Examples:
         >>> import multisi, torch
         >>> class Forward(FixedStep):
         ...     stochastic = False

@@ -38,7 +38,7 @@ def matrix(
         DataError: a picture is no array of finite numbers.
         ShapeError: a picture has another shape than those of the model.
 
-    Example:
+    Examples:
         >>> import multisi
         >>> a, b = torch.rand(2, 20, 1, 4, 4).unbind()
         >>> model = multisi.fit({"a": a, "b": b}, steps=2, progress=False)
@@ -89,7 +89,7 @@ def triangle(
         DataError: the picture is no array of finite numbers.
         ShapeError: the picture has another shape than those of the model.
 
-    Example:
+    Examples:
         >>> import multisi
         >>> a, b, c = torch.rand(3, 20, 1, 4, 4).unbind()
         >>> model = multisi.fit({"a": a, "b": b, "c": c}, steps=2, progress=False)

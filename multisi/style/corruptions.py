@@ -22,7 +22,7 @@ class Masked:
     Raises:
         ConfigError: `share` is not between 0 and 1, or `fill` is not a number.
 
-    Example:
+    Examples:
         >>> x = torch.ones(2, 1, 8, 8)
         >>> Masked(0.5)(x, torch.Generator().manual_seed(0)).unique().tolist()
         [-1.0, 1.0]
@@ -60,7 +60,7 @@ class Reduced:
         ConfigError: `factor` is not an integer of 2 or more.
         ShapeError: when pictures are reduced, their sides are not multiples of it.
 
-    Example:
+    Examples:
         >>> Reduced(2)(torch.arange(4.0).reshape(1, 1, 2, 2), torch.Generator())
         tensor([[[[1.5000, 1.5000],
                   [1.5000, 1.5000]]]])
@@ -97,7 +97,7 @@ class Blurred:
     Raises:
         ConfigError: `spread` is not a positive number.
 
-    Example:
+    Examples:
         >>> Blurred(1.0)(torch.ones(1, 1, 8, 8), torch.Generator()).shape
         torch.Size([1, 1, 8, 8])
     """
@@ -127,7 +127,7 @@ class Noisy:
     Raises:
         ConfigError: `spread` is not a positive number.
 
-    Example:
+    Examples:
         >>> Noisy(0.5)(torch.ones(1, 1, 8, 8), torch.Generator().manual_seed(0)).shape
         torch.Size([1, 1, 8, 8])
     """

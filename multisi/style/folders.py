@@ -44,7 +44,7 @@ def folder(
         DataError: the folder is missing or has fewer than two pictures, one cannot be read, or
             they differ in size or channels.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from PIL import Image
         >>> with tempfile.TemporaryDirectory() as place:

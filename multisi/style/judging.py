@@ -136,7 +136,7 @@ def evaluate(
         DataError: domains are paired and have different numbers of rows, or a domain has fewer
             than four pictures, or one picture only.
 
-    Example:
+    Examples:
         >>> import multisi
         >>> a, b = torch.rand(2, 20, 1, 4, 4).unbind()
         >>> model = multisi.fit({"a": a, "b": b}, steps=2, progress=False)

@@ -39,7 +39,7 @@ def labelled(
         DataError: a label is not among the classes, there is not one for each picture, or pictures
             are no finite numbers.
 
-    Example:
+    Examples:
         >>> marginal = labelled(torch.rand(4, 1, 2, 2), ["a", "b", "a", "b"], drop=0.2)
         >>> marginal.condition_features, round(float(marginal.weights[4:].sum()), 3)
         (('a', 'b'), 0.2)

@@ -35,7 +35,7 @@ class Palettes(Mapping[tuple[Any, Any], Array]):
     Raises:
         ConfigError: `strength` is not in [0, 1], or `grain` is neither True nor False.
 
-    Example:
+    Examples:
         >>> source = np.random.default_rng(0)
         >>> red, blue = source.random((2, 9, 9, 3)) * [[[[1, 0.2, 0.2]]], [[[0.2, 0.2, 1]]]]
         >>> found = palette([red, blue], training=20)
@@ -137,7 +137,7 @@ def palette(
     References:
         Ferradans et al. Regularized discrete optimal transport (2013), arXiv:1307.5551.
 
-    Example:
+    Examples:
         >>> source = np.random.default_rng(0)
         >>> red, blue = source.random((2, 9, 9, 3)) * [[[[1, 0.2, 0.2]]], [[[0.2, 0.2, 1]]]]
         >>> found = palette({"a": red, "b": blue}, 0.5, training=20)

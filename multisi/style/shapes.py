@@ -30,7 +30,7 @@ def shapes(pictures: Tensor) -> Tensor:
         DataError: the pictures are no finite numbers.
         ShapeError: the pictures have other axes, or there are none.
 
-    Example:
+    Examples:
         >>> bar = torch.zeros(2, 1, 16, 16)
         >>> bar[0, 0, 2:12, 3:5], bar[1, 0, 4:14, 9:11] = 1, 1
         >>> a, b = shapes(bar)
@@ -66,7 +66,7 @@ def poses(pictures: Tensor) -> Tensor:
         DataError: the pictures are no finite numbers.
         ShapeError: the pictures have other axes, or there are none.
 
-    Example:
+    Examples:
         >>> bar = torch.zeros(2, 1, 16, 16)
         >>> bar[0, 0, 2:12, 3:5], bar[1, 0, 4:14, 9:11] = 1, 1
         >>> a, b = poses(bar)

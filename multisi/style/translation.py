@@ -18,7 +18,7 @@ from multisi.style.labels import condition_of, led
 class Codec(Protocol):
     """A pair of maps between pictures and their codes, such as those of an autoencoder.
 
-    Example:
+    Examples:
         >>> class Flat:
         ...     def encode(self, pictures):
         ...         return pictures.flatten(1)
@@ -101,7 +101,7 @@ def translate(
         Albergo, Goldstein, Boffi, Ranganath, Vanden-Eijnden. Stochastic interpolants with
         data-dependent couplings (2023), arXiv:2310.03725.
 
-    Example:
+    Examples:
         >>> import multisi
         >>> a, b = torch.rand(2, 20, 1, 4, 4).unbind()
         >>> model = multisi.fit({"a": a, "b": b}, steps=2, progress=False)

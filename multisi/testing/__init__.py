@@ -1,6 +1,6 @@
 """Checks for authors of plugins: one function per kind tests a plugin against its contract.
 
-Example:
+Examples:
     >>> from multisi.testing import check_path
     >>> check_path("segment")
 """

@@ -81,7 +81,7 @@ def check_coupling(
         ConfigError: `factory` is neither callable nor a name, or `skip` names an unknown check.
         UnknownPluginError: no plugin, or more than one, has the name.
 
-    Example:
+    Examples:
         >>> check_coupling("paired", counts=(60, 60))
     """
     COUPLING.run(factory, Subject(factory_of("coupling", factory, options), counts), skip)

@@ -27,7 +27,7 @@ def check_interpolant(factory: Any, *, skip: Collection[str] = (), **options: An
         ConfigError: `factory` is neither callable nor a name, or `skip` names an unknown check.
         UnknownPluginError: no plugin, or more than one, has the name.
 
-    Example:
+    Examples:
         >>> check_interpolant("barycentric")
     """
     INTERPOLANT.run(factory, factory_of("interpolant", factory, options), skip)

@@ -84,7 +84,7 @@ def check_network(
         ConfigError: `factory` is neither callable nor a name, or `skip` names an unknown check.
         UnknownPluginError: no plugin, or more than one, has the name.
 
-    Example:
+    Examples:
         >>> check_network("mlp", width=16)
     """
     NETWORK.run(factory, Subject(factory_of("network", factory, options), event, condition), skip)

@@ -29,7 +29,7 @@ def check_path(factory: Any, *, skip: Collection[str] = (), **options: Any) -> N
         ConfigError: `factory` is neither callable nor a name, or `skip` names an unknown check.
         UnknownPluginError: no plugin, or more than one, has the name.
 
-    Example:
+    Examples:
         >>> check_path("bow", depth=0.2)
     """
     PATH.run(factory, factory_of("path", factory, options), skip)

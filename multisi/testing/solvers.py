@@ -76,7 +76,7 @@ def check_solver(
         ConfigError: `factory` is neither callable nor a name, or `skip` names an unknown check.
         UnknownPluginError: no plugin, or more than one, has the name.
 
-    Example:
+    Examples:
         >>> check_solver("heun", order=2)
     """
     SOLVER.run(factory, Subject(factory_of("solver", factory, options), order), skip)

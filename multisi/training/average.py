@@ -21,7 +21,7 @@ class Average:
         flat: The weights in training as vectors; `None` to average each weight separately.
         held_by: Means whose weights become the average; a copy of `means` by default.
 
-    Example:
+    Examples:
         >>> from multisi.field.recipe import means_of
         >>> means = means_of("mlp", {"width": 8}, (2,), 3)
         >>> average = Average(means)

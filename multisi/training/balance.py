@@ -43,7 +43,7 @@ class Balance:
         marginals: Number of marginals.
         like: A tensor with the type and device of the errors.
 
-    Example:
+    Examples:
         >>> balance = Balance(2, torch.zeros(()))
         >>> group = torch.tensor([0, 1])
         >>> balance.add(balance.seen(group, torch.tensor([1.0, 4.0])))

@@ -52,7 +52,7 @@ class Batches:
         ShapeError: samples have different event shapes.
         PluginError: the coupling cannot be loaded.
 
-    Example:
+    Examples:
         >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
         >>> batches = Batches({"a": x, "b": x + 3}, batch_size=16)
         >>> batches(0).x.shape

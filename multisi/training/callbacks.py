@@ -27,7 +27,7 @@ class Log:
         ConfigError: `path` is not a path, or `every` is not a positive integer.
         DataError: the file cannot be written.
 
-    Example:
+    Examples:
         >>> import multisi, pathlib, tempfile, torch
         >>> x = torch.randn(99, 1, generator=torch.Generator().manual_seed(0))
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ class TensorBoard:
     Raises:
         ConfigError: tensorboard is not installed, or `every` is not a positive integer.
 
-    Example:
+    Examples:
         >>> board = TensorBoard("logs", every=10)  # doctest: +SKIP
         >>> multisi.fit(marginals, callbacks=[board])  # doctest: +SKIP
     """
@@ -112,7 +112,7 @@ class EarlyStopping:
         DataError: `held_out` has fewer than two data marginals, or invalid samples.
         ShapeError: the samples have different event shapes.
 
-    Example:
+    Examples:
         >>> import multisi, torch
         >>> x = torch.randn(99, 1, generator=torch.Generator().manual_seed(0))
         >>> stopping = EarlyStopping({"a": x, "b": x + 3}, every=2, patience=1)

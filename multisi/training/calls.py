@@ -14,7 +14,7 @@ from multisi.errors import MultisiError
 class StopTraining(Exception):
     """A callback raises it to end training, as at the last step.
 
-    Example:
+    Examples:
         >>> def enough(training):
         ...     if training.loss < 0.1:
         ...         raise StopTraining

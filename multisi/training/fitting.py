@@ -126,7 +126,7 @@ def fit(
         Albergo, Boffi, Lindsey, Vanden-Eijnden. Multimarginal generative modeling with
         stochastic interpolants (2023), arXiv:2310.03695.
 
-    Example:
+    Examples:
         >>> import multisi
         >>> a = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
         >>> multisi.fit({"a": a, "b": a + 3}, steps=2, progress=False)

@@ -56,7 +56,7 @@ class Training:
         ConfigError: `clip`, `accumulate`, `precision` or a callback is invalid, or the batch has
             fewer rows than there are processes or parts.
 
-    Example:
+    Examples:
         >>> x = torch.randn(99, 1, generator=torch.Generator().manual_seed(0))
         >>> batches = Batches({"a": x, "b": x + 3}, batch_size=8, device="cpu")
         >>> training = Training(batches.means("mlp", width=8), batches, Schedule(steps=2))

@@ -33,7 +33,7 @@ class Batch:
         condition: An extra input of the network, shape `(b, c)`, or `None`.
         group: The group of each point, within which errors are alike, shape `(b,)`, or `None`.
 
-    Example:
+    Examples:
         >>> xs, alpha = torch.tensor([[[0.0], [2.0]]]), torch.tensor([[0.5, 0.5]])
         >>> batch = Batch.of(xs, alpha, v=torch.tensor([[-1.0, 1.0]]))
         >>> batch.x, batch.target
@@ -101,7 +101,7 @@ def loss(means: ConditionalMeans, batch: Batch) -> Tensor:
     Returns:
         The loss, a single number of shape `()`.
 
-    Example:
+    Examples:
         >>> means = ConditionalMeans(lambda x, alpha: torch.zeros(len(x), 2, *x.shape[1:]))
         >>> xs, alpha = torch.tensor([[[0.0], [2.0]]]), torch.tensor([[0.5, 0.5]])
         >>> loss(means, Batch.of(xs, alpha, v=torch.tensor([[-1.0, 1.0]])))

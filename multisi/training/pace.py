@@ -81,7 +81,7 @@ class Pace:
             taken, or 0; one that was hopeless is not tried at once.
         clock: Function that returns the time in seconds.
 
-    Example:
+    Examples:
         >>> pace, own = Pace({1: 0.0}), torch.get_num_threads()
         >>> with pace:
         ...     torch.get_num_threads()

@@ -24,7 +24,7 @@ class Schedule:
         ConfigError: `steps` or `batch_size` is not a positive integer, `steps` is above 10^12, or
             `max_seconds` or `learning_rate` is not a positive number.
 
-    Example:
+    Examples:
         >>> Schedule(steps=100, learning_rate=1e-3).rate(0.5)
         0.0005
     """

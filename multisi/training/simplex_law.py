@@ -37,7 +37,7 @@ class SimplexLaw:
         ConfigError: a share is not a finite number of at least 0, all shares are zero, or only
             one of `paths` and `along` is set.
 
-    Example:
+    Examples:
         >>> law = SimplexLaw(edges=1, bows=0, faces=0)
         >>> alpha, v = law.draw(8, ["a", "b", "c"], False, torch.Generator().manual_seed(0))
         >>> bool(((alpha > 0).sum(1) == 2).all() and (v.sum(1) == 0).all())

@@ -26,7 +26,7 @@ class Power(multisi.Interpolant):
     Raises:
         ConfigError: `p` is not a finite number of at least 1.
 
-    Example:
+    Examples:
         >>> Power(2).weights(torch.tensor([0.2, 0.4, 0.4]))
         tensor([0.1111, 0.4444, 0.4444])
     """
@@ -51,7 +51,7 @@ class Cosine(multisi.Interpolant):
         Nichol, Dhariwal. Improved denoising diffusion probabilistic models (2021),
         arXiv:2102.09672.
 
-    Example:
+    Examples:
         >>> Cosine().weights(torch.tensor([0.5, 0.5, 0.0]))
         tensor([0.7071, 0.7071, 0.0000])
     """
@@ -79,7 +79,7 @@ class Bump(multisi.Interpolant):
     Raises:
         ConfigError: `a` is not a finite number of at least 0.
 
-    Example:
+    Examples:
         >>> Bump(0.5).weights(torch.tensor([0.0, 0.5, 0.5]))
         tensor([0.5000, 0.5000, 0.5000])
     """

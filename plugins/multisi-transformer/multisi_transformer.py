@@ -120,7 +120,7 @@ class SetTransformer(nn.Module):
         ShapeError: `event_shape` is neither that of a set nor that of a vector.
         ConfigError: `width` is not a multiple of `heads`.
 
-    Example:
+    Examples:
         >>> network = SetTransformer((10, 3), marginals=2)
         >>> network(torch.zeros(5, 10, 3), torch.full((5, 2), 0.5)).shape
         torch.Size([5, 2, 10, 3])

@@ -1,5 +1,6 @@
 """Whether maps agree: the way through a third marginal, and the way round a triangle."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -36,13 +37,18 @@ def correspondence(
         Ordered pair to both; NaN without a third marginal.
     """
     found = {}
+
+    @functools.cache
+    def through(i: str, j: str, k: str) -> Tensor:
+        """The rows of one marginal at a third, by way of another."""
+        return move(ends[i, j], j, k, i)
+
     for (i, j), direct in ends.items():
         defects, turns = [], []
         for k in _thirds([name for name in starts if name not in (i, j)], i, j, list(starts)):
-            through = move(ends[i, k], k, j, i)
-            round_ = move(move(direct, j, k, i), k, i, i)
-            defects.append(_gap(measured(through), measured(direct)))
-            turns.append(_gap(measured(round_), measured(starts[i])))
+            back = move(through(i, j, k), k, i, i)
+            defects.append(_gap(measured(through(i, k, j)), measured(direct)))
+            turns.append(_gap(measured(back), measured(starts[i])))
         found[i, j] = _mean(defects), _mean(turns)
     return found
 

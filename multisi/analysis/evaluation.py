@@ -23,8 +23,8 @@ from multisi.data.prepare import prepare
 from multisi.field.field import Field
 from multisi.field.named_points import index_of
 
-_OF_ROWS = {"condition", "rows", "path"}
-"""Options that may differ from row to row, or from pair to pair."""
+_OF_ROWS = {"condition", "rows"}
+"""Options that have an entry for each row."""
 _FEW = 1000
 """Largest number of rows for slow figures: exact distances and permutation tests."""
 _NUMBERS = 2**24
@@ -81,8 +81,8 @@ def evaluate(
     if len(data) > 2 and not set(options) & _OF_ROWS and _is_flow(options):
         found = _correspondence(transport, held, options, ends)
         pairs = [
-            replace(pair, composition=found[ends][0], holonomy=found[ends][1])
-            for ends, pair in zip(found, pairs, strict=True)
+            replace(pair, composition=defect, holonomy=turn)
+            for pair, (defect, turn) in zip(pairs, found.values(), strict=True)
         ]
     return Report(tuple(data), tuple(pairs), units)
 

@@ -43,7 +43,7 @@ class Pair:
             the target.
         composition: Mean squared difference of the way through a third marginal from the direct
             one, divided by the variance of the target, over at most two third marginals and 500
-            rows; NaN without a third marginal, with noise, or with options for each row or pair.
+            rows; NaN without a third marginal, with noise, or with options for each row.
         holonomy: Mean squared error after transport round a triangle, to the target, to the third
             marginal and back, divided by the variance of the source.
 

@@ -75,6 +75,7 @@ class Profile(NamedTuple):
 
 def angular(square: Tensor, drift: Tensor, speed: Tensor) -> Tensor:
     r"""$\dot\theta = \sqrt{C / A - B^2 / A^2}$, shape of the arguments."""
+    square = square.clamp_min(1e-24)  # A single point at the mean of the data has no angle.
     rate = speed / square - (drift / square).square()
     return rate.clamp_min(1e-24).sqrt()
 

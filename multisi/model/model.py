@@ -20,13 +20,13 @@ from multisi.field import named_points, recipe
 from multisi.field.field import Field
 from multisi.files import checkpoint
 from multisi.interpolants import Interpolant
-from multisi.model.costed import Costed
+from multisi.model.along_paths import AlongPaths
 from multisi.paths import Path
 from multisi.sampling.transport import Transport
 from multisi.solvers import Solver
 
 
-class Model(Costed):
+class Model(AlongPaths):
     r"""One field over the simplex, with transport, densities, evaluation and files.
 
     Arguments:

@@ -20,7 +20,7 @@ from multisi.model.densities import Densities
 from multisi.paths import Learned, Path
 
 
-class Costed(Densities):
+class AlongPaths(Densities):
     """A field with likelihoods, and with velocities and costs along paths; as for `Field`."""
 
     def __init__(self, *parts: Any, **options: Any) -> None:

@@ -38,6 +38,8 @@ def learn_path(
 ) -> Learned:
     """The cheapest curve of a form, at constant speed and with the best scale.
 
+    The segment is among the curves, also at its own scale, so that no path is worse than that.
+
     Arguments:
         field: The field, which is not changed.
         ends: The two ends, each of shape `(k,)`.
@@ -73,7 +75,7 @@ def learn_path(
     between = all(int((end > 0).sum()) == 1 for end in ends)
     with bar(max(1, len(beside)), "learn path", "corner", progress) as shown:
         if not beside:
-            found = [curves.path(torch.zeros(len(face), coefficients))]
+            found: list[Learned] = []
         elif between and grid is not None and (len(beside) == 1 or task.moved):
             found = []
             for corner in beside:
@@ -81,10 +83,9 @@ def learn_path(
                 shown.update(1)
         else:
             found = _by_draws(task, face)
-        found = [even(curve) for curve in found]
-        curve = min(found, key=task.cost) if len(found) > 1 else found[0]
+        best = sorted(map(even, found), key=task.cost)[:1]
         many = states(field, face, samples, _FINE * count, seed + 1)
-        return straightened(curve, profile(field, many, curve, count=96).over())
+        return task.cheapest(best, many)
 
 
 class _Task(NamedTuple):
@@ -102,6 +103,16 @@ class _Task(NamedTuple):
     def cost(self, path: Learned) -> float:
         """The cost of a curve at its best, by nodes that were not searched at."""
         return float(profile(self.field, self.source, path, count=40).over().least())
+
+    def cheapest(self, curves: Sequence[Learned], many: States) -> Learned:
+        """The cheapest of some curves and the segment, with a clock and a scale by many states."""
+        ends = self.curves.ends
+        segment = even(Learned(ends, [], torch.zeros(len(_inside(ends)), self.curves.size)))
+        made = [straightened(c, profile(self.field, many, c, count=96).over()) for c in curves]
+        found = profile(self.field, many, segment).over()
+        made += [straightened(segment, found), straightened(segment, found, scaled=False)]
+        costs = [float(profile(self.field, self.source, path).over().energy()) for path in made]
+        return made[costs.index(min(costs))]
 
 
 def _corners(field: Field, ends: Sequence[Tensor], names: Sequence[str] | None) -> list[int]:

@@ -11,20 +11,23 @@ _TURN = 0.05
 angle is that of sampling errors, and must not decide where it is fast."""
 
 
-def straightened(path: Learned, profile: Profile) -> Learned:
-    """The same curve at the best scale and at constant speed.
+def straightened(path: Learned, profile: Profile, scaled: bool = True) -> Learned:
+    """The same curve at constant speed, and at the best scale.
 
     Arguments:
         path: A curve.
         profile: Its moments, with its own clock.
+        scaled: Whether the scale is the best one, or 1.
     """
-    rate = angular(profile.square, profile.drift, profile.speed)
-    theta = _passed(profile, (rate.square() + _TURN**2).sqrt())
-    radius = scales(profile.start, profile.stop, theta)
-    at = torch.stack([radius * theta.cos(), radius * theta.sin()], 1)
-    way = (at - at[0]).norm(dim=1)
-    square = torch.cat([profile.start[None], profile.square, profile.stop[None]])
-    clock = _clock(profile, way, radius / square.sqrt())
+    if scaled:
+        rate = angular(profile.square, profile.drift, profile.speed)
+        theta = _passed(profile, (rate.square() + _TURN**2).sqrt())
+        radius = scales(profile.start, profile.stop, theta)
+        at = torch.stack([radius * theta.cos(), radius * theta.sin()], 1)
+        square = torch.cat([profile.start[None], profile.square, profile.stop[None]])
+        clock = _clock(profile, (at - at[0]).norm(dim=1), radius / square.clamp_min(1e-24).sqrt())
+    else:
+        clock = _clock(profile, _speed(profile))
     clock[1] = path.place(clock[1])
     return Learned(path.points, path.corners, path.coefficients, path.form, clock)
 
@@ -52,8 +55,12 @@ def constant_speed(path: Path, profile: Profile) -> Timed:
         path: The path.
         profile: Its moments.
     """
-    way = _passed(profile, profile.rate().clamp_min(0).sqrt())
-    return Timed(path, _clock(profile, way)[:2])
+    return Timed(path, _clock(profile, _speed(profile))[:2])
+
+
+def _speed(profile: Profile) -> Tensor:
+    """The length up to the start, each node and the end."""
+    return _passed(profile, profile.rate().clamp_min(0).sqrt())
 
 
 def _passed(profile: Profile, rate: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
 from . import analysis as analysis
+from . import bridges as bridges
 from . import couplings as couplings
 from . import data as data
 from . import dynamics as dynamics

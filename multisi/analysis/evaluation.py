@@ -141,7 +141,7 @@ def _measure(
     rows, goal = held.rows[source], held.rows[target]
     condition = held.condition(source)
     start = time.perf_counter()
-    end, energy = _moved(transport, held, source, target, condition, options)
+    end, energy = moved_with_energy(transport, held, source, target, condition, options)
     seconds = time.perf_counter() - start
     ends[source, target] = end[:FEW]
     back = held.move(transport, end, target, source, condition, options)
@@ -192,7 +192,7 @@ def _within_labels(x: Tensor, of_x: Tensor | None, y: Tensor, of_y: Tensor | Non
     return total / share if share else math.nan
 
 
-def _moved(
+def moved_with_energy(
     transport: Callable[..., Any],
     held: HeldOut,
     source: str,

@@ -22,6 +22,9 @@ class Coupling(ABC):
     noise_independent: bool = True
     """Whether the noise marginal is independent of the others, as the score requires."""
 
+    ends: float = 0.0
+    """Share of the training's points at the corners, by default: for pairs that one step joins."""
+
     def condition(self, n: int, *, seed: int, step: int) -> Tensor | None:
         """The condition of the draw that `sample` returns for the same arguments.
 

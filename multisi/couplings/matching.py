@@ -32,10 +32,17 @@ class Side:
 
 @dataclass(frozen=True)
 class Matching:
-    """How rows are matched: the regularisation of plans, and the weight of conditions."""
+    """How rows are matched.
+
+    Arguments:
+        entropy: The regularisation of plans, in units of the mean cost; 0 for exact plans.
+        weight: Weight of the distance between conditions relative to that between states.
+        fixed: The regularisation in units of the cost instead; 0 without.
+    """
 
     entropy: float
     weight: float
+    fixed: float = 0.0
 
     def __call__(
         self,
@@ -48,14 +55,16 @@ class Matching:
         """The row of side `k` for each row of the reference, which has these labels."""
         given = Side(reference, sides[0].condition, labels)
         within = labels is not None and sides[k].labels is not None
-        if within and not self.entropy:
+        exact = not (self.entropy or self.fixed)
+        if within and exact:
             return self._within(given, sides[k])
         cost = self._cost(given, sides[k])
-        if not self.entropy:
+        if exact:
             return assign(cost)
+        regularisation = self.fixed or self.entropy * _mean(cost)
         if within:  # Sampled as a whole, so that every row is drawn as often as any other.
             cost = cost + 2 * cost.sum() * (given.of_labels[:, None] != sides[k].of_labels)
-        return _sampled(cost, self.entropy, source)
+        return _sampled(cost / regularisation, source)
 
     def _within(self, a: Side, b: Side) -> Tensor:
         """A match of rows within their labels, as far as there are; the rest at last."""
@@ -74,9 +83,10 @@ class Matching:
         return found
 
     def _cost(self, a: Side, b: Side) -> Tensor:
-        cost = _distances(a.x, b.x)
+        cost = torch.cdist(a.x, b.x).square()
         if a.condition is not None and b.condition is not None:
-            cost = cost + self.weight * _distances(a.condition, b.condition)
+            others = torch.cdist(a.condition, b.condition).square()
+            cost = cost + self.weight * _mean(cost) * (others / _mean(others))
         return cost
 
 
@@ -104,17 +114,17 @@ def labels_of(sides: list[Side], order: list[Tensor]) -> Tensor | None:
     return None
 
 
-def _distances(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distances, divided by their mean."""
-    cost = torch.cdist(a, b).square()
-    if not cost.numel():
-        return cost
-    return cost / cost.mean().clamp_min(torch.finfo(cost.dtype).tiny)
+def _mean(cost: Tensor) -> Tensor:
+    """The mean of costs, above zero."""
+    return (cost.mean() if cost.numel() else cost.sum()).clamp_min(torch.finfo(cost.dtype).tiny)
 
 
-def _sampled(cost: Tensor, entropy: float, source: torch.Generator) -> Tensor:
-    """A match for each row, drawn from the entropic plan by Sinkhorn's algorithm in logarithms."""
-    kernel = -cost / (entropy * cost.mean().clamp_min(torch.finfo(cost.dtype).tiny))
+def _sampled(cost: Tensor, source: torch.Generator) -> Tensor:
+    """A match for each row, drawn from the entropic plan by Sinkhorn's algorithm in logarithms.
+
+    The regularisation is the unit of the cost.
+    """
+    kernel = -cost
     v = torch.zeros(cost.shape[1], dtype=cost.dtype)
     for _ in range(1000):
         u = -torch.logsumexp(kernel + v, 1)

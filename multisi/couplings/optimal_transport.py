@@ -61,6 +61,8 @@ class OptimalTransport(RowCoupling):
         sweeps: How often to match each marginal again with the mean of the others.
         entropy: 0 for exact plans; otherwise the regularisation, in units of the mean cost, of
             entropic plans from which rows are sampled.
+        epsilon: The regularisation by that of a Schrödinger bridge instead, in squared data
+            units: plans of $|x - y|^2 / 2$ at $2\varepsilon$, in data units; 0 without.
         rows: Number of rows of a plan; `None` for 256, or where no dataset has more than 1,024
             rows for the most that one has, so that plans are those of the whole datasets; within
             labels, which are matched one by one, for up to 4,096: half of 256 for each label.
@@ -104,6 +106,7 @@ class OptimalTransport(RowCoupling):
         plan: str | None = None,
         sweeps: int = 0,
         entropy: float = 0.0,
+        epsilon: float = 0.0,
         rows: int | None = None,
         reuse: int = 64,
         pool: int = 64,
@@ -122,9 +125,16 @@ class OptimalTransport(RowCoupling):
         plan = _plan(plan, len(self.data))
         self._reference = PLANS["barycentric" if plan == _PAIRS else plan]
         self.sweeps = checks.integer(sweeps, "sweeps", least=0)
+        self._epsilon = checks.number(epsilon, "epsilon")
         self._matching = Matching(
-            checks.number(entropy, "entropy"), checks.number(condition, "condition")
+            checks.number(entropy, "entropy"),
+            checks.number(condition, "condition"),
+            4 * self._epsilon,
         )
+        if self._epsilon and (entropy or embed is not None or noise):
+            raise ConfigError(
+                "epsilon is for rows in data units: leave out entropy, embed, noise."
+            )
         labels = checks.instance(labels, bool, "labels")
         bare = [i for i, m in enumerate(marginals) if isinstance(m, Marginal) and m.labels is None]
         if labels and bare:
@@ -212,6 +222,8 @@ class OptimalTransport(RowCoupling):
             return [flat(embedded(self._embed, x)) for x in columns]
         if self.matches_noise:
             columns.insert(0, noise.double())
+        if self._epsilon:
+            return [flat(x) for x in columns]
         return [flat(x) for x in self._units.standardise_draws(torch.stack(columns, 1)).unbind(1)]
 
     def _drawn(self, n: int, source: torch.Generator) -> list[Tensor]:

@@ -1,7 +1,8 @@
-"""What happens along paths: velocities, costs, and paths that were learned to lower them."""
+"""What happens along paths: velocities, costs, and what lowers them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +18,7 @@ from multisi.geometry import cost, learning, pairs
 from multisi.geometry.pairs import Costs
 from multisi.interpolants import Interpolant
 from multisi.model.densities import Densities
+from multisi.model.rectification import rectified
 from multisi.paths import Learned, Path
 
 
@@ -26,10 +28,11 @@ class AlongPaths(Densities):
     def __init__(self, *parts: Any, **options: Any) -> None:
         super().__init__(*parts, **options)
         self.paths: dict[tuple[str, str], Learned] = {}
+        self.fit_again: Callable[..., Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy has: all but the data behind the draws."""
-        return self.__dict__ | {"draws": None}
+        """What a copy has: all but the data."""
+        return self.__dict__ | {"draws": None, "fit_again": None}
 
     @own_state
     def transport_cost(
@@ -182,6 +185,42 @@ class AlongPaths(Densities):
         """
         rows, told = (given := self.given(x)).rows, self.given_condition(condition, given.indexed)
         return given.back(velocity(self, rows, path, t, told, interpolant))
+
+    @own_state
+    def rectify(
+        self,
+        rounds: int = 1,
+        *,
+        held_out: Mapping[str, Any] | None = None,
+        coupling_options: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Train further on the pairs that this model makes, so that few steps suffice.
+
+        Each round continues from the weights of the round before, on the coupling `rectified`.
+        A model from a file has no data; `multisi.fit` with `coupling="rectified"`,
+        `coupling_options={"model": model}` and `network=model` is a round for it.
+
+        Arguments:
+            rounds: Number of rounds.
+            held_out: Name to samples `(n, *event)` that were not trained on; each round is then
+                judged by `multisi.analysis.few_calls`, in `card["rounds"]` and in the log.
+            coupling_options: Options of `multisi.couplings.Rectified`, which has those of
+                `transport`; by default 16 steps.
+            options: Options of `multisi.fit`; by default those of this model's own training.
+
+        Returns:
+            The model of the last round.
+
+        Raises:
+            ConfigError: the model was not fitted in this process, or an option is invalid.
+            DataError: `held_out` is invalid.
+
+        References:
+            Liu, Gong, Liu. Flow straight and fast: learning to generate and transfer data with
+            rectified flow (2022), arXiv:2209.03003.
+        """
+        return rectified(self, rounds, held_out, coupling_options, options)
 
     def path_of(
         self, path: str | Path | None, source: Any, target: Any, via: Any, noise: Any = 0.0

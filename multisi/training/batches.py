@@ -1,5 +1,6 @@
 """Batches of training: a function of seed and step, from a coupling and a law of points."""
 
+import copy
 import logging
 import math
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ class Batches:
         coupling: The joint law of the marginals: a name, a `Coupling` in data units, or
             `"auto"` for what `couplings.choose` chooses.
         coupling_options: Options of a coupling that is given by name.
-        law: The law of the simplex points; `SimplexLaw()` by default.
+        law: The law of the simplex points; `SimplexLaw` with the coupling's `ends` by default.
         batch_size: Joint draws per step.
         units: What is standardised together, as for `Standardiser.of`.
         seed: The seed of all random numbers.
@@ -75,7 +76,6 @@ class Batches:
         self.batch_size = checks.integer(batch_size, "batch_size")
         self.seed = seeds.check(seed)
         self.device = devices.choose(device)
-        self.law = checks.instance(SimplexLaw() if law is None else law, SimplexLaw, "law")
         self.names = tuple(ready)
         self.data = [m for m in ready.values() if isinstance(m, Marginal)]
         self.noise = next((n for n, m in ready.items() if isinstance(m, StandardNormal)), None)
@@ -100,6 +100,8 @@ class Batches:
         self.coupling = registry.create(
             "coupling", coupling, Coupling, list(ready.values()), **options
         )
+        law = SimplexLaw(ends=self.coupling.ends) if law is None else law
+        self.law = checks.instance(law, SimplexLaw, "law")
         self.plugins = _records("coupling", coupling)
         self.dtype = torch.float32
         self._points: tuple[int, list[Tensor]] | None = None
@@ -154,13 +156,17 @@ class Batches:
         """Untrained conditional means; the state of the global generators is restored.
 
         Arguments:
-            network: The name of a network, or a module `(x, alpha) -> (b, k, *event)`.
+            network: The name of a network, a module `(x, alpha) -> (b, k, *event)`, or a model
+                of the same marginals, whose means, units and conditions are taken.
             options: Options of a network that is given by name.
 
         Raises:
-            ConfigError: an option is invalid, or the module cannot be called with `(x, alpha)`.
+            ConfigError: an option is invalid, the module cannot be called with `(x, alpha)`, or
+                the model has other marginals, features or conditions.
             UnknownPluginError: no network has this name.
         """
+        if isinstance(network, Model):
+            return self._ready(self._continued(network, options))
         if isinstance(network, str) and (told := self._told()):
             options = {"condition": told, **options}
         if (
@@ -173,12 +179,38 @@ class Batches:
         with seeds.global_generators(self.seed, self.device):
             means = means_of(network, options, self.event_shape, len(self.names))
         self.plugins += _records("network", network)
+        return self._ready(means, named=isinstance(network, str))
+
+    def _ready(self, means: ConditionalMeans, named: bool = False) -> ConditionalMeans:
+        """The means on the device of the run, with its type and its constant features."""
         means = means.to(self.device)
-        if isinstance(network, str) and means.reference.dtype.itemsize < 4:
+        if named and means.reference.dtype.itemsize < 4:
             means.float()  # The default type of this process is too short to train in.
         means.constants = self.standardiser.constants
         self.dtype, self._points = means.reference.dtype, None
         return means
+
+    def _continued(self, model: Model, options: Mapping[str, Any]) -> ConditionalMeans:
+        """A copy of the means of a model, whose units and conditions are those of the run now."""
+        if options:
+            raise ConfigError("network_options are for new networks; the model has its own.")
+        told, own = model.conditions, self.conditions
+        for what, theirs, ours in (
+            ("marginals", list(model.marginals), list(self.names)),
+            ("noise", model.noise, self.noise),
+            ("event shape", model.event_shape, self.event_shape),
+            ("features", model.features, self.features),
+            ("condition features", told and told.features, own and own.features),
+            ("size of condition", told and told.size, own and own.size),
+        ):
+            if theirs != ours:
+                raise ConfigError(
+                    f"Training can continue from a model of the same {what}: {ours}; its are "
+                    f"{theirs}."
+                )
+        self.standardiser, self.conditions = model.standardiser, model.conditions
+        self.plugins += [record for record in model.plugins if record.get("kind") == "network"]
+        return copy.deepcopy(model.conditional_means).requires_grad_(True)
 
     def _like_pictures(self) -> bool:
         """Whether samples are flattened pictures of many pixels."""

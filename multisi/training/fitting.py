@@ -1,11 +1,8 @@
 """`fit`: train a model on datasets."""
 
+import functools
 import pathlib
-import signal
-import sys
-import threading
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -27,8 +24,9 @@ from multisi.training.batches import Batches
 from multisi.training.callbacks import EarlyStopping
 from multisi.training.identity import identity
 from multisi.training.loop import Training
-from multisi.training.rescue import Rescue, say
+from multisi.training.rescue import Rescue
 from multisi.training.run_folder import RunFolder
+from multisi.training.safe_run import train
 from multisi.training.schedule import Schedule
 from multisi.training.simplex_law import SimplexLaw
 
@@ -39,7 +37,7 @@ def fit(
     *,
     coupling: str | Coupling = "auto",
     coupling_options: Mapping[str, Any] | None = None,
-    network: str | nn.Module = "mlp",
+    network: str | nn.Module | Model = "mlp",
     network_options: Mapping[str, Any] | None = None,
     law: SimplexLaw | None = None,
     steps: int = 5000,
@@ -73,9 +71,11 @@ def fit(
             optimal transport wherever rows can be matched, as `multisi.couplings.choose` says. The
             choice is in the log and on the model's card.
         coupling_options: Options of a coupling that is given by name.
-        network: A name, or a module `(x, alpha) -> (b, k, *event)`, which is trained in place.
+        network: A name; a module `(x, alpha) -> (b, k, *event)`, which is trained in place; or a
+            model of the same marginals, from whose weights training starts, in its units.
         network_options: Options of a network that is given by name.
-        law: The law of the simplex points to train at; mostly on edges by default.
+        law: The law of the simplex points to train at; mostly on edges by default, and for
+            `rectified` also at the corners.
         steps: Largest number of steps.
         max_seconds: Time limit, which counts from this call; a run with a time limit is not
             reproducible.
@@ -169,8 +169,17 @@ def fit(
         place = Rescue(rescue, model)
         options = model.card["options"] = identity(training, parts)
         folder = run_dir and RunFolder(run_dir, options, model.parts, save_seconds, keep)
-        _train(training, folder, resume, place, lambda: training.run(progress, since))
+        train(training, folder, resume, place, lambda: training.run(progress, since))
     model.card["training"] = _summary(training)
+    again: dict[str, Any] = {
+        "max_seconds": max_seconds,
+        "batch_size": batch_size,
+        "clip": clip,
+        "seed": seed + 1,
+    }
+    again |= {"learning_rate": learning_rate, "accumulate": accumulate, "precision": precision}
+    again |= {"steps": steps, "device": device, "progress": progress, "rescue": rescue}
+    model.fit_again = functools.partial(fit, marginals, **again)
     return model
 
 
@@ -186,81 +195,6 @@ def _run_dir(run_dir: Any, resume: Any, shard: Any) -> pathlib.Path | None:
             "shard=True needs run_dir, the folder for checkpoints of the whole model."
         )
     return None
-
-
-def _train(
-    training: Training,
-    folder: RunFolder | None,
-    resume: bool,
-    rescue: Rescue,
-    run: Callable[[], None],
-) -> None:
-    """Train, with or without a folder; if training breaks off, the model so far is saved."""
-    try:
-        if folder is None:
-            rescue.check()
-            _check_callbacks(training)
-            _end_on_termination()
-            run()
-        else:
-            _train_in(folder, training, resume, run)
-    except TrainingDivergedError as error:
-        if training.average.steps and training.world.first:
-            say(error, rescue.save())
-        raise
-    except BaseException as error:
-        if training.step and training.world.first:
-            safe = f"Checkpoints are in {folder.folder}." if folder and not folder.failure else ""
-            _tell(error, training, safe or rescue.save())
-        raise
-    if folder is not None and folder.failure is not None:
-        say(folder.failure, rescue.save())
-        if rescue.saved:
-            raise folder.failure
-        # It is only in memory now, so the caller must get it.
-        warnings.warn(str(folder.failure), RuntimeWarning, stacklevel=3)
-
-
-def _tell(error: BaseException, training: Training, place: str) -> None:
-    """Say where the model is, in the error or, after an interruption, to the user."""
-    if not isinstance(error, KeyboardInterrupt | SystemExit):
-        return say(error, place)
-    steps = training.schedule.steps
-    print(f"Interrupted at step {training.step} of {steps}. {place}", file=sys.stderr)
-
-
-def _end_on_termination() -> None:
-    """Let SIGTERM end the process by an exception, unless it has another handler already."""
-
-    def end(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    main = threading.current_thread() is threading.main_thread()
-    if main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, end)
-
-
-def _check_callbacks(training: Training) -> None:
-    for callback in training.callbacks:
-        if isinstance(callback, EarlyStopping):
-            callback.check(training)
-
-
-def _train_in(
-    folder: RunFolder, training: Training, resume: bool, run: Callable[[], None]
-) -> None:
-    """Train in a folder, after resuming; after a signal, exit with the status of that signal."""
-    with folder.held(training.world):
-        folder.restore(training, resume)
-        _check_callbacks(training)
-        training.callbacks.append(folder)
-        run()
-        folder.save(training)
-        number = int(training.world.most(folder.signal or 0))
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    if number:
-        raise SystemExit(128 + number)
 
 
 def _summary(training: Training) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The law of the simplex points in training, each with a tangent."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,19 +19,22 @@ _KIND = torch.float32
 
 
 class SimplexLaw:
-    r"""Points of the simplex with tangents: a mixture of edges, bows, faces and paths.
+    r"""Points of the simplex with tangents: a mixture of edges, bows, faces, ends and paths.
 
     Points on an edge are uniform, with the tangent $e_j - e_i$ or $e_i - e_j$. A bow is a path
     between two datasets that bends towards the noise, at most as far as the default path of SDEs;
     its tangent is that of the path, or points to the noise. A face has a uniform number of corners
     from three to all; its points are uniform, with a tangent between two of its corners. On a path
-    the time is uniform and the tangent is $\dot\alpha(t)$.
+    the time is uniform and the tangent is $\dot\alpha(t)$, or points to the noise where it has a
+    weight, as SDEs need. Ends are the corners, with the tangent
+    of an edge: there the field is the whole way, which one step takes.
 
     Arguments:
         edges: Share of points on edges, for transport between two marginals.
         bows: Share of points on bows, for SDEs between datasets; without noise it is ignored.
         faces: Share of points on faces, for barycentres and paths through the interior.
         paths: Share of points on the paths in `along`; by default as large as all other shares.
+        ends: Share of points at the corners, for transport in few steps.
         along: Paths: `Path` objects, or pairs `(source, target)` of points as for `transport`.
 
     Raises:
@@ -51,9 +55,10 @@ class SimplexLaw:
         faces: float = 0.2,
         paths: float | None = None,
         along: Sequence[Any] = (),
+        ends: float = 0.0,
     ) -> None:
         self.along = list(along)
-        shares = {"edges": edges, "bows": bows, "faces": faces}
+        shares = {"edges": edges, "bows": bows, "faces": faces, "ends": ends}
         self.shares = {name: checks.number(share, name) for name, share in shares.items()}
         default = (sum(self.shares.values()) or 1.0) if self.along else 0.0
         self.shares["paths"] = default if paths is None else checks.number(paths, "paths")
@@ -79,7 +84,8 @@ class SimplexLaw:
                 item of `along` is neither a path nor a pair of known points.
             SimplexError: a point of `along` is not on the simplex.
         """
-        laws = {"edges": _edges, "bows": _bows, "faces": _faces, "paths": self._paths}
+        laws = {"edges": _edges, "bows": _bows, "faces": _faces, "ends": _ends}
+        laws["paths"] = functools.partial(self._paths, noise)
         there = {"edges": True, "bows": noise and len(names) > 2, "faces": len(names) > 2}
         shares = torch.tensor(
             [s * there.get(name, True) for name, s in self.shares.items()], dtype=_KIND
@@ -98,7 +104,7 @@ class SimplexLaw:
         return alpha, v
 
     def _paths(
-        self, n: int, names: Sequence[str], source: torch.Generator
+        self, noise: bool, n: int, names: Sequence[str], source: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         which = torch.randint(len(self.along), (n,), generator=source)
         t = torch.rand(n, generator=source, dtype=torch.float64)
@@ -108,6 +114,9 @@ class SimplexLaw:
             path = given if isinstance(given, Path) else _segment(given, names)
             at = t[rows]
             alpha[rows], v[rows] = (part.float() for part in value_and_rate(path, at))
+        if noise:
+            turned = (alpha[:, 0] > 0) & (torch.rand(n, generator=source) < 0.5)
+            v = torch.where(turned[:, None], _up(alpha), v)
         return alpha, v
 
 
@@ -127,6 +136,11 @@ def _edges(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tenso
     return alpha, torch.zeros(n, k, dtype=_KIND).scatter_(1, i, -1.0).scatter_(1, j, 1.0)
 
 
+def _ends(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tensor, Tensor]:
+    v = _edges(n, names, source)[1]
+    return v.clamp_max(0).neg(), v
+
+
 def _bows(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tensor, Tensor]:
     k = len(names)
     i = torch.randint(k - 1, (n, 1), generator=source)
@@ -137,10 +151,14 @@ def _bows(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tensor
     rate = depth / 2 * math.pi * torch.sin(2 * math.pi * t)
     edge = torch.zeros(n, k, dtype=_KIND).scatter_(1, 1 + i, 1 - t).scatter_(1, j, t)
     along = torch.zeros(n, k, dtype=_KIND).scatter_(1, 1 + i, -1.0).scatter_(1, j, 1.0)
-    up = -edge
-    up[:, 0] += 1
+    up = _up(edge)
     on_path = torch.rand(n, 1, generator=source, dtype=_KIND) < 0.5
     return edge + s * up, torch.where(on_path, (1 - s) * along + rate * up, up)
+
+
+def _up(alpha: Tensor) -> Tensor:
+    """The tangents from points to the noise."""
+    return torch.cat([1 - alpha[:, :1], -alpha[:, 1:]], 1)
 
 
 def _faces(n: int, names: Sequence[str], source: torch.Generator) -> tuple[Tensor, Tensor]:

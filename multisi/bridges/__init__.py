@@ -1,0 +1,5 @@
+"""Bridges: processes between marginals that are closest to a reference process."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

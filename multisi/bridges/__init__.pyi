@@ -1,0 +1,2 @@
+from .schroedinger import SchroedingerBridge as SchroedingerBridge
+from .schroedinger import schroedinger as schroedinger

@@ -68,7 +68,7 @@ def matrix(report: Report, figure: str = "energy_distance", format: str = "png")
     checks.instance(report, Report, "report")
     if figure not in FIGURES:
         raise ConfigError(f"figure must be one of {', '.join(FIGURES)}; got {figure!r}.")
-    _check(format)
+    check_kind(format)
     places = {name: i for i, name in enumerate(report.names)}
     values = np.full((len(places), len(places)), np.nan)
     for pair in report.pairs:
@@ -87,7 +87,7 @@ def heat_map(
         title: A line above it.
         format: As for `matrix`.
     """
-    _check(format)
+    check_kind(format)
     values = np.where(np.isfinite(values), values, np.nan)
     names = [_name(name) for name in labels]
     size = min(_LARGE, max(4.0, 1.1 * len(names) + 2))
@@ -135,7 +135,7 @@ def image_grid(
         >>> image_grid({"row": [np.zeros((1, 1, 3))]}, ["column"])[1:4]
         b'PNG'
     """
-    _check(format)
+    check_kind(format)
     images = {name: [_image(name, x) for x in row] for name, row in rows.items()}
     wrong = [name for name, row in images.items() if len(row) != len(columns)]
     if wrong or not images or not len(columns):
@@ -197,7 +197,12 @@ def picture(figure: Any, format: str, dpi: int = 84) -> bytes:
     return buffer.getvalue()
 
 
-def _check(format: Any) -> None:
+def check_kind(format: Any) -> None:
+    """Check the name of a format.
+
+    Raises:
+        ConfigError: it is unknown.
+    """
     if format not in FORMATS.values():
         raise ConfigError(f"format must be {_one_of(set(FORMATS.values()))}; got {format!r}.")
 

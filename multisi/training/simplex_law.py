@@ -26,8 +26,8 @@ class SimplexLaw:
     its tangent is that of the path, or points to the noise. A face has a uniform number of corners
     from three to all; its points are uniform, with a tangent between two of its corners. On a path
     the time is uniform and the tangent is $\dot\alpha(t)$, or points to the noise where it has a
-    weight, as SDEs need. Ends are the corners, with the tangent
-    of an edge: there the field is the whole way, which one step takes.
+    weight, as SDEs need. Ends are the corners, with the tangent of an edge: there the field is
+    the whole way, which one step takes.
 
     Arguments:
         edges: Share of points on edges, for transport between two marginals.

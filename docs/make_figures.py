@@ -303,19 +303,36 @@ def _bow(axes: Axes) -> None:
     axes.axis("off")
 
 
+def _simplex_paths() -> bytes:
+    """Two paths on the simplex, and the law along the first."""
+    model = _ring_and_tiles()
+    for source in ("ring", "noise"):
+        model.learn_path(source, "tiles", progress=False)
+    x = model.conditional_means.sample(20_000, torch.Generator().manual_seed(0))[:, 1]
+    pairs = [("ring", "tiles"), ("noise", "tiles")]
+    return multisi.geometry.simplex_picture(model, pairs, samples=x)
+
+
 FIGURES = [simplex, means, noise, couplings, fairness, paths, solvers, pairs]
 
 
 def main() -> None:
     """Write the figures that are named, or all."""
-    chosen = sys.argv[1:] or [make.__name__ for make in FIGURES]
+    chosen = sys.argv[1:] or [*(make.__name__ for make in FIGURES), "simplex-paths"]
     for make in FIGURES:
         if make.__name__ in chosen:
             figure, page = make(), io.BytesIO()
             figure.savefig(page, dpi=120, bbox_inches="tight")
             plt.close(figure)
-            few = Image.open(page).convert("RGB").quantize(160, dither=Image.Dither.NONE)
-            few.save(ASSETS / f"{make.__name__}.png", optimize=True)
+            _save(make.__name__, page)
+    if "simplex-paths" in chosen:
+        _save("simplex-paths", io.BytesIO(_simplex_paths()))
+
+
+def _save(name: str, page: io.BytesIO) -> None:
+    """Write a picture with few colours."""
+    few = Image.open(page).convert("RGB").quantize(160, dither=Image.Dither.NONE)
+    few.save(ASSETS / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

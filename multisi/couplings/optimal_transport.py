@@ -135,14 +135,7 @@ class OptimalTransport(RowCoupling):
             raise ConfigError(
                 "epsilon is for rows in data units: leave out entropy, embed, noise."
             )
-        labels = checks.instance(labels, bool, "labels")
-        bare = [i for i, m in enumerate(marginals) if isinstance(m, Marginal) and m.labels is None]
-        if labels and bare:
-            raise DataError(
-                f"Matching within labels needs labels for every dataset; marginals {bare} have "
-                "none. Give Marginal(samples, labels=...), or leave out labels=True."
-            )
-        self.within_labels = labels
+        labels = self.within_labels = _labelled(labels, marginals)
         self._draw = LabelRows(self.data) if labels else self._drawn
         self.matches_noise = checks.instance(noise, bool, "noise") and len(self.data) < len(
             marginals
@@ -274,6 +267,17 @@ class OptimalTransport(RowCoupling):
                 labels = labels_of([sides[j] for j in others], [order[j] for j in others])
                 order[k] = self._matching(reference, labels, sides, k, source)
         return order
+
+
+def _labelled(labels: bool, marginals: Sequence[AnyMarginal]) -> bool:
+    """Whether to match within labels, which every dataset must have then."""
+    bare = [i for i, m in enumerate(marginals) if isinstance(m, Marginal) and m.labels is None]
+    if checks.instance(labels, bool, "labels") and bare:
+        raise DataError(
+            f"Matching within labels needs labels for every dataset; marginals {bare} have "
+            "none. Give Marginal(samples, labels=...), or leave out labels=True."
+        )
+    return labels
 
 
 def _plan(plan: str | None, datasets: int) -> str:

@@ -1,6 +1,7 @@
 """`fit`: train a model on datasets."""
 
 import functools
+import math
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -170,17 +171,29 @@ def fit(
         options = model.card["options"] = identity(training, parts)
         folder = run_dir and RunFolder(run_dir, options, model.parts, save_seconds, keep)
         train(training, folder, resume, place, lambda: training.run(progress, since))
-    model.card["training"] = _summary(training)
-    again: dict[str, Any] = {
-        "max_seconds": max_seconds,
-        "batch_size": batch_size,
-        "clip": clip,
-        "seed": seed + 1,
+    model.fit_again = _again(marginals, training, progress, rescue)
+    return _told(model, training)
+
+
+def _again(
+    marginals: Mapping[str, Any], training: Training, progress: bool, rescue: Any
+) -> Callable[..., Model]:
+    """`fit` with the same data and length, and the next seed."""
+    batches, schedule = training.batches, training.schedule
+    options: dict[str, Any] = {
+        "steps": schedule.steps,
+        "max_seconds": schedule.max_seconds,
+        "batch_size": schedule.batch_size,
+        "learning_rate": schedule.learning_rate,
+        "clip": training.clip if math.isfinite(training.clip) else None,
+        "accumulate": training.accumulate,
+        "precision": training.precision,
+        "seed": batches.seed + 1,
+        "device": batches.device,
+        "progress": progress,
+        "rescue": rescue,
     }
-    again |= {"learning_rate": learning_rate, "accumulate": accumulate, "precision": precision}
-    again |= {"steps": steps, "device": device, "progress": progress, "rescue": rescue}
-    model.fit_again = functools.partial(fit, marginals, **again)
-    return model
+    return functools.partial(fit, marginals, **options)
 
 
 def _run_dir(run_dir: Any, resume: Any, shard: Any) -> pathlib.Path | None:
@@ -197,8 +210,8 @@ def _run_dir(run_dir: Any, resume: Any, shard: Any) -> pathlib.Path | None:
     return None
 
 
-def _summary(training: Training) -> dict[str, Any]:
-    """How training went, for the card of the model."""
+def _told(model: Model, training: Training) -> Model:
+    """The model, on whose card is how training went."""
     found = {
         "steps": training.step,
         "seconds": round(training.seconds, 1),
@@ -206,7 +219,8 @@ def _summary(training: Training) -> dict[str, Any]:
         "skipped": training.counts.skipped,
     }
     choice = training.batches.choice
-    return found if choice is None else found | {"coupling": asdict(choice)}
+    model.card["training"] = found if choice is None else found | {"coupling": asdict(choice)}
+    return model
 
 
 def _try(means: ConditionalMeans, batches: Batches) -> None:

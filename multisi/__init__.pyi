@@ -20,6 +20,7 @@ from . import solvers as solvers
 from . import style as style
 from . import testing as testing
 from . import training as training
+from . import trajectories as trajectories
 from ._version import __version__ as __version__
 from .common.estimate import Estimate as Estimate
 from .couplings import Coupling as Coupling

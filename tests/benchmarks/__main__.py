@@ -8,7 +8,7 @@ NAMES = (
     *("accuracy", "learned", "laws", "overhead", "wall", "plugins", "demo"),
     *("pairs", "moons", "plans", "start", "steps", "shared", "memory", "stall"),
     *("style", "unseen", "defaults", "maps", "study", "evaluate", "csv", "fairness", "pictures"),
-    *("site", "migration", "paths", "straight", "bridges"),
+    *("site", "migration", "paths", "straight", "bridges", "trajectories"),
 )
 
 

@@ -1,0 +1,5 @@
+"""Trajectories: from snapshots in time to a law at every time between."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,53 @@
+"""The coupling of trajectories: rows of all times, and the control points of their curves."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multisi.common.seeds import generator
+from multisi.couplings import Coupling
+from multisi.trajectories.chain import Chain
+
+
+class Curved(Coupling):
+    """Rows of a chain and the control points of the curves through them.
+
+    Arguments:
+        chain: The chain, whose rows are drawn.
+        weights: The weights of the rows in each control point, shape `(2 (k - 1), k)`.
+        spreads: For each two neighbours a factor of the covariance of the noise in their two
+            control points, shape `(k - 1, d, d)`.
+        noise: Whether there is a noise marginal, which comes first.
+    """
+
+    def __init__(self, chain: Chain, weights: Tensor, spreads: Tensor, noise: bool) -> None:
+        self.chain, self.weights, self.spreads, self.noise = chain, weights, spreads, noise
+
+    def sample(self, n: int, *, seed: int, step: int) -> Tensor:
+        """Draw `n` joint samples, shape `(n, k, d)`."""
+        source = generator(seed, step, 9)
+        drawn = self.curves(n, source)
+        if not self.noise:
+            return drawn
+        normal = torch.randn(n, 1, drawn.shape[2], generator=source, dtype=torch.float32)
+        return torch.cat([normal.to(drawn), drawn], 1)
+
+    def curves(self, n: int, source: torch.Generator) -> Tensor:
+        """Rows of all times and control points, shape `(n, k + 2 (k - 1), d)`."""
+        x = self.chain.draw(n, source)
+        controls = torch.einsum("ck,nkd->ncd", self.weights.to(x), x)
+        normal = torch.randn(controls.shape, generator=source, dtype=torch.float32).to(x)
+        each = self.spreads.to(x).repeat_interleave(2, 0)
+        return torch.cat([x, controls + torch.einsum("ced,ncd->nce", each, normal)], 1)
+
+
+def names_of(times: Sequence[float]) -> list[str]:
+    """Names of the snapshots and the control points."""
+    own = [f"{t:g}" if len({f"{u:g}" for u in times}) == len(times) else repr(t) for t in times]
+    controls: list[Any] = []
+    for a, b in itertools.pairwise(own):
+        controls += [f"after {a}", f"before {b}"]
+    return own + controls

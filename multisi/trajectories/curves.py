@@ -1,0 +1,88 @@
+r"""Curves through snapshots as paths on a simplex: Bézier curves.
+
+Between two times a cubic curve is a convex combination, with the Bernstein polynomials
+$(1 - s)^3,\ 3s(1 - s)^2,\ 3s^2(1 - s),\ s^3$ as weights, of the rows at both times and two control
+points. So a smooth curve through rows of all snapshots is a path on the simplex whose corners are
+the snapshots and the control points, although its weights on the rows alone may be negative.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+from multisi.paths import Path
+
+
+def control_weights(times: Sequence[float], bend: float) -> Tensor:
+    """The weights of the rows of all times in each control point, shape `(2 (k - 1), k)`.
+
+    Arguments:
+        times: The times of the snapshots.
+        bend: 0 for straight lines from time to time, 1 for the natural cubic spline.
+    """
+    t, eye = np.asarray(times, np.float64), np.eye(len(times))
+    slopes = CubicSpline(t, eye, bc_type="natural").derivative()(t) if len(t) > 2 else None
+    found = []
+    for k, width in enumerate(np.diff(t)):
+        straight = (eye[k + 1] - eye[k]) / width
+        ends = (straight, straight) if slopes is None else (slopes[k], slopes[k + 1])
+        bent = [(1 - bend) * straight + bend * end for end in ends]
+        found += [eye[k] + width / 3 * bent[0], eye[k + 1] - width / 3 * bent[1]]
+    return torch.from_numpy(np.stack(found))
+
+
+def weights_at(times: Sequence[float], at: float, bend: float) -> Tensor:
+    """The weights of the rows of all times in the state at one time, shape `(k,)`."""
+    corners = torch.cat([torch.eye(len(times), dtype=torch.float64), control_weights(times, bend)])
+    place = (at - times[0]) / (times[-1] - times[0])
+    return Curve(times, times[0], times[-1])(torch.tensor(place, dtype=torch.float64)) @ corners
+
+
+def spread_at(share: Tensor) -> Tensor:
+    """The variance at a share of the way if both control points have independent noise of one."""
+    return 9 * (share * (1 - share)).square() * ((1 - share).square() + share.square())
+
+
+class Curve(Path):
+    """The path through snapshots from one time to another.
+
+    The corners are the snapshots, in order, and then two control points for each two neighbours.
+
+    Arguments:
+        times: The times of the snapshots.
+        start: The time at which the path begins.
+        end: The time at which it ends, which may be the earlier one.
+        bow: `None` without a noise marginal; else the largest weight of the noise, which comes
+            first, between two snapshots.
+    """
+
+    def __init__(
+        self, times: Sequence[float], start: float, end: float, bow: float | None = None
+    ) -> None:
+        self.times, self.start, self.end, self.bow = tuple(times), start, end, bow
+        self.needs_noise = bow is not None
+        inside = [t for t in times if min(start, end) < t < max(start, end)]
+        places = sorted((t - start) / (end - start) for t in inside) if end != start else []
+        self.knots = (0.0, *places, 1.0)
+
+    def __call__(self, t: Tensor) -> Tensor:
+        """The points at times `t` in [0, 1], shape `(..., k)`."""
+        at = self.start + (self.end - self.start) * t
+        known = torch.tensor(self.times, dtype=torch.float64)
+        k = (torch.searchsorted(known, at.detach().double(), right=True) - 1).clamp(
+            0, len(known) - 2
+        )
+        s = ((at - known[k]) / (known[k + 1] - known[k])).clamp(0, 1)
+        size = len(known)
+        places = torch.stack([k, size + 2 * k, size + 2 * k + 1, k + 1], -1)
+        values = torch.stack([(1 - s) ** 3, 3 * s * (1 - s) ** 2, 3 * s**2 * (1 - s), s**3], -1)
+        every = torch.arange(3 * size - 2)
+        found = ((places[..., None] == every) * values[..., None]).sum(-2)
+        if self.bow is None:
+            return found
+        noise = self.bow * torch.sin(math.pi * s)[..., None] ** 2
+        return torch.cat([noise, (1 - noise) * found], -1)

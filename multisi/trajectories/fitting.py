@@ -1,0 +1,127 @@
+"""`fit`: learn trajectories through snapshots."""
+
+from typing import Any
+
+import torch
+
+from multisi import training
+from multisi.common import checks
+from multisi.common.seeds import generator
+from multisi.data.marginals import AnyMarginal, Marginal, StandardNormal
+from multisi.errors import ConfigError
+from multisi.trajectories.chain import Chain
+from multisi.trajectories.choice import choose, spreads
+from multisi.trajectories.coupling import Curved, names_of
+from multisi.trajectories.curves import Curve, control_weights
+from multisi.trajectories.snapshots import Snapshots, read
+from multisi.trajectories.trajectory import BOW, NOISE, Trajectory
+
+_ROWS = 4096
+"""Control points that show their scale."""
+
+
+def fit(
+    snapshots: Any,
+    *,
+    time: str | None = None,
+    embedding: str | None = None,
+    label: str | None = None,
+    weight: str | None = None,
+    bend: float | str = "auto",
+    spread: float | str = "auto",
+    score: bool = False,
+    seed: int = 0,
+    **options: Any,
+) -> Trajectory:
+    r"""Learn trajectories through snapshots, and the law at every time between.
+
+    Rows of neighbouring times are matched by optimal transport, and chains of matched rows are
+    joined by cubic curves. A curve is a path on the simplex whose corners are the snapshots and
+    control points, so that the field over it is learned as any other.
+
+    Arguments:
+        snapshots: A mapping of time to samples `(n, d)` or `Marginal`, a DataFrame or an AnnData,
+            as for `read`.
+        time: The column of times of a table or an AnnData.
+        embedding: The key in `obsm` of an AnnData; `None` for `X_pca`.
+        label: A column of labels, which `ancestors` and `descendants` count.
+        weight: A column of weights.
+        bend: 0 for straight lines from time to time, 1 for natural cubic splines, or `"auto"`:
+            what passes best the snapshots that are left out in turn.
+        spread: How much of the covariance that is lost halfway between matched rows is made up
+            for by noise, from 0 to 1, or `"auto"`, chosen with the bend.
+        score: Learn the score as well, for transport with noise.
+        seed: The seed of all random numbers.
+        options: Options of `multisi.fit`, such as `max_seconds` and `steps`.
+
+    Returns:
+        The trajectory.
+
+    Raises:
+        ConfigError: a column, a key or an option is unknown, or POT is not installed.
+        DataError: times or samples are invalid.
+        ShapeError: samples have different numbers of features.
+
+    References:
+        Rohbeck et al. Modeling complex system dynamics with flow matching across time and
+        conditions (2025), for splines through chained optimal transport.
+
+    Examples:
+        >>> source = torch.Generator().manual_seed(0)
+        >>> x = torch.randn(3, 99, 2, generator=source)
+        >>> found = fit({0: x[0], 1: x[1] + 2, 3: x[2] + 3}, steps=2, progress=False)
+        >>> found.law(0.5, 10, seed=0).shape
+        torch.Size([10, 2])
+    """
+    known = read(snapshots, time=time, embedding=embedding, label=label, weight=weight)
+    for name in ("coupling", "coupling_options", "law"):
+        if name in options:
+            raise ConfigError(f"{name} is not an option here: trajectories have their own.")
+    bend, spread = _chosen(known, bend, spread, seed)
+    chain, weights = Chain.of(known, seed), control_weights(known.times, bend)
+    coupling = Curved(
+        chain, weights, spreads(chain, weights, spread), checks.instance(score, bool, "score")
+    )
+    law = training.SimplexLaw(edges=0, bows=0, faces=0, paths=1, along=_paths(known, score))
+    marginals = _marginals(known, coupling, seed)
+    if score:
+        marginals = {NOISE: StandardNormal(), **marginals}
+    model = training.fit(marginals, coupling=coupling, law=law, seed=seed, **options)
+    model.card["trajectory"] = {"times": list(known.times), "bend": bend, "spread": spread}
+    return Trajectory(model, known)
+
+
+def _chosen(
+    known: Snapshots, bend: float | str, spread: float | str, seed: int
+) -> tuple[float, float]:
+    """The bend and the spread, chosen where they are `"auto"`."""
+    auto: tuple[float | None, float | None] = (None, None)
+    if "auto" in (bend, spread):
+        auto = choose(known, seed)
+    given = []
+    for what, value, best in (("bend", bend, auto[0]), ("spread", spread, auto[1])):
+        found = best if value == "auto" else checks.number(value, what)
+        if found is None or found > 1:
+            raise ConfigError(f"{what} must be a number from 0 to 1, or 'auto'; got {value!r}.")
+        given.append(found)
+    return given[0], given[1]
+
+
+def _paths(known: Snapshots, score: bool) -> list[Curve]:
+    """A path for each two neighbours, so that short intervals count as much as long ones."""
+    pairs = list(zip(known.times, known.times[1:], strict=False))
+    if not score:
+        return [Curve(known.times, a, b) for a, b in pairs]
+    return [Curve(known.times, a, b, bow) for bow in (0.0, BOW) for a, b in pairs]
+
+
+def _marginals(known: Snapshots, coupling: Curved, seed: int) -> dict[str, AnyMarginal]:
+    """The snapshots, and draws of the control points."""
+    drawn = coupling.curves(_ROWS, generator(seed, 14))[:, len(known.times) :]
+    parts = [*known.marginals, *(Marginal(x) for x in drawn.unbind(1))]
+    names = known.marginals[0].features
+    named: list[AnyMarginal] = []
+    for part in parts:
+        rows = part.take(torch.arange(len(part))).float()
+        named.append(Marginal(rows, weights=part.weights, features=names))
+    return dict(zip(names_of(known.times), named, strict=True))

@@ -1,0 +1,282 @@
+"""The trajectory: states and laws at all times between the first snapshot and the last."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multisi import model as models
+from multisi import noise as noises
+from multisi.common import arrays, checks, seeds
+from multisi.common.seeds import generator
+from multisi.errors import CheckpointError, ConfigError
+from multisi.trajectories.chain import pot
+from multisi.trajectories.curves import Curve
+from multisi.trajectories.snapshots import Snapshots, checked_times, read
+
+BOW, NOISE = 0.5, "noise"
+"""The largest weight of the noise on the paths of SDEs, and the name of its marginal."""
+_STEPS = 16
+"""Solver steps between two snapshots."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Trajectories through snapshots: what `multisi.trajectories.fit` learns.
+
+    Arguments:
+        model: The field, whose corners are the snapshots and the control points of curves.
+        snapshots: The snapshots; `None` for a model from a file, whose laws then need samples.
+    """
+
+    model: models.Model
+    snapshots: Snapshots | None = None
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times of the snapshots."""
+        return tuple(self.model.card["trajectory"]["times"])
+
+    def sample(
+        self,
+        x: Any,
+        start: float,
+        times: Any,
+        *,
+        noise: Any = 0.0,
+        seed: int | None = None,
+        steps: int = _STEPS,
+        **options: Any,
+    ) -> Any:
+        """Move samples from one time to others, forward or backward.
+
+        Arguments:
+            x: Samples at `start`, shape `(b, d)`, in data units.
+            start: Their time.
+            times: Times, in any order, shape `(n,)`.
+            noise: 0 for the flow, or the noise of an SDE with the same laws, as for
+                `Model.transport`; it needs `fit(score=True)`.
+            seed: Seed of the noise.
+            steps: Solver steps between two snapshots.
+            options: Further options of `Model.transport`.
+
+        Returns:
+            The states, the kind of array that `x` is, shape `(n, b, d)`.
+
+        Raises:
+            ConfigError: a time is outside the range of the snapshots, or an option is invalid.
+            ScoreError: there is noise, and the score was not learned.
+            MultisiError: as for `Model.transport`.
+        """
+        (begin,), wanted = checked_times(start, self.times), checked_times(times, self.times)
+        given = self.model.given(x)
+        states = torch.empty(len(wanted), *given.rows.shape, dtype=given.rows.dtype)
+        states = states.to(given.rows.device)
+        for sign in (1, -1):
+            later = sorted({t for t in wanted if sign * (t - begin) > 0}, key=lambda t: sign * t)
+            if not later:
+                continue
+            moved = self._moved(given.rows, begin, later, noise, seed, steps, options)
+            for i, t in enumerate(wanted):
+                if t in later:
+                    states[i] = moved[later.index(t)]
+        for i, t in enumerate(wanted):
+            if t == begin:
+                states[i] = given.rows
+        return given.back(states)
+
+    def _moved(
+        self,
+        x: Tensor,
+        start: float,
+        times: list[float],
+        noise: Any,
+        seed: int | None,
+        steps: int,
+        options: Mapping[str, Any],
+    ) -> Tensor:
+        """States at times on one side of the start."""
+        end = times[-1]
+        curve = self._curve(start, end, not noises.is_zero(noise))
+        places = [(t - start) / (end - start) for t in times]
+        inside = sorted({*places, *curve.knots})
+        count = checks.integer(steps, "steps")
+        widths = [(b - a) * abs(end - start) for a, b in itertools.pairwise(inside)]
+        usual = np.diff(self.times).min()
+        parts = [
+            torch.linspace(a, b, 1 + max(2, math.ceil(count * min(1.0, width / usual))))[:-1]
+            for a, b, width in zip(inside, inside[1:], widths, strict=False)
+        ]
+        grid = torch.cat([*(part.double() for part in parts), torch.ones(1).double()])
+        points = curve(torch.tensor([0.0, 1.0], dtype=torch.float64))
+        moved: Tensor = self.model.transport(
+            x,
+            *points,
+            path=curve,
+            grid=grid,
+            noise=noise,
+            seed=seed,
+            return_path=True,
+            **options,
+        )
+        at = torch.tensor(places, dtype=torch.float64)
+        return moved[(grid[:, None] - at).abs().argmin(0)]
+
+    def _curve(self, start: float, end: float, noisy: bool = False) -> Curve:
+        if self.model.noise is None:
+            return Curve(self.times, start, end)
+        return Curve(self.times, start, end, BOW if noisy else 0.0)
+
+    def law(
+        self, time: float, n: int, *, seed: int = 0, samples: Any = None, **options: Any
+    ) -> Tensor:
+        """Samples of the law at a time between the snapshots.
+
+        Rows of the snapshot before are moved forward and rows of the one after are moved back,
+        each with a share by how near it is.
+
+        Arguments:
+            time: The time.
+            n: Number of samples.
+            seed: Seed of the rows, and of the noise if there is any.
+            samples: Snapshots, for a trajectory from a file.
+            options: Options of `sample`.
+
+        Returns:
+            The samples, shape `(n, d)`.
+
+        Raises:
+            ConfigError: the time is outside the range, or there are no snapshots.
+            MultisiError: as for `sample`.
+        """
+        known = self.snapshots if samples is None else read(samples)
+        if known is None:
+            raise ConfigError("A trajectory from a file has no snapshots: give samples=snapshots.")
+        (at,), n = checked_times(time, self.times), checks.integer(n, "n")
+        k = min(int(np.searchsorted(self.times, at, side="right")) - 1, len(self.times) - 2)
+        share = (at - self.times[k]) / (self.times[k + 1] - self.times[k])
+        random = generator(seeds.check(seed), 15)
+        later = round(n * share)
+        parts = []
+        for place, count in ((k, n - later), (k + 1, later)):
+            if count:
+                marginal = known.marginals[place]
+                x = marginal.take(marginal.draw(count, random))
+                moved = self.sample(x, self.times[place], [at], seed=seed, **options)
+                parts.append(moved[0])
+        return torch.cat(parts)
+
+    def velocity(self, x: Any, time: float) -> Any:
+        """The velocity of the flow, in data units per unit of time, shape of `x`.
+
+        Arguments:
+            x: States, shape `(b, d)`.
+            time: Their time.
+
+        Raises:
+            ConfigError: the time is outside the range.
+            MultisiError: as for `Model.velocity`.
+        """
+        (at,), first, last = checked_times(time, self.times), self.times[0], self.times[-1]
+        place = (at - first) / (last - first)
+        given = self.model.given(x)
+        found = self.model.velocity(given.rows, self._curve(first, last), place)
+        return given.back(found / (last - first))
+
+    def descendants(self, x: Any, time: float, at: float, **options: Any) -> Tensor:
+        """What the samples of one time become at a later one: shares of its rows, or labels.
+
+        The samples are moved, and matched with the snapshot by an exact plan.
+
+        Arguments:
+            x: Samples at `time`, shape `(b, d)`.
+            time: Their time.
+            at: The time of a snapshot.
+            options: Options of `sample`.
+
+        Returns:
+            For each sample the probabilities of the labels of the snapshot, in sorted order, or
+            without labels of its rows, shape `(b, m)`.
+
+        Raises:
+            ConfigError: `at` is not the time of a snapshot, or there are no snapshots.
+            MultisiError: as for `sample`.
+        """
+        if self.snapshots is None or at not in self.times:
+            raise ConfigError(
+                f"at must be the time of a snapshot, one of {list(self.times)}, of a trajectory "
+                f"with snapshots; got {at!r}."
+            )
+        marginal = self.snapshots.marginals[self.times.index(at)]
+        rows = arrays.floats(self.sample(x, time, [at], **options), "states")[0].double().cpu()
+        goal = marginal.take(torch.arange(len(marginal))).double()
+        weights = torch.ones(len(goal)) if marginal.weights is None else marginal.weights
+        b = (weights.double() / weights.double().sum()).numpy()
+        a = np.full(len(rows), 1 / len(rows))
+        cost = torch.cdist(rows, goal).square().numpy()
+        plan = torch.from_numpy(pot().emd(a, b, cost, numItermax=10**7)) * len(rows)
+        if marginal.labels is None:
+            return plan
+        kinds = torch.unique(marginal.labels)
+        return torch.stack([plan[:, marginal.labels == kind].sum(1) for kind in kinds], 1)
+
+    def ancestors(self, x: Any, time: float, at: float, **options: Any) -> Tensor:
+        """Where the samples of one time come from; as `descendants`, for an earlier time.
+
+        Arguments:
+            x: Samples at `time`, shape `(b, d)`.
+            time: Their time.
+            at: The time of a snapshot.
+            options: Options of `sample`.
+
+        Raises:
+            ConfigError: `at` is not the time of a snapshot, or there are no snapshots.
+            MultisiError: as for `sample`.
+        """
+        return self.descendants(x, time, at, **options)
+
+    def save(self, path: Any) -> None:
+        """Write the field and the times to one file; the snapshots are not in it.
+
+        Arguments:
+            path: Path of the file.
+
+        Raises:
+            CheckpointError: the file cannot be written.
+            ConfigError: `path` is not a path.
+        """
+        self.model.save(path)
+
+
+def load(path: Any, snapshots: Any = None, *, device: Any = "cpu") -> Trajectory:
+    """Read a trajectory from a file.
+
+    Arguments:
+        path: Path of the file.
+        snapshots: The snapshots, as for `read`; `None` without.
+        device: A device.
+
+    Raises:
+        CheckpointError: the file is none of a trajectory, or damaged.
+        MultisiError: as for `multisi.load` and `read`.
+
+    Examples:
+        >>> import multisi
+        >>> load("cells.safetensors")  # doctest: +SKIP
+    """
+    model = models.load(path, device=device)
+    told = model.card.get("trajectory")
+    times = told.get("times") if isinstance(told, Mapping) else None
+    if not _are_times(times):
+        raise CheckpointError(f"{path} holds a model, and no trajectory: it says no times.")
+    return Trajectory(model, None if snapshots is None else read(snapshots))
+
+
+def _are_times(times: Any) -> bool:
+    real = isinstance(times, Sequence) and all(isinstance(t, int | float) for t in times)
+    return real and len(times) > 1 and all(a < b for a, b in itertools.pairwise(times))

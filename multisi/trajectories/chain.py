@@ -85,9 +85,8 @@ class Chain:
             columns.append(plan.follow(columns[-1], source))
         return torch.stack(columns, 1)
 
-    def draw(self, n: int, source: torch.Generator) -> Tensor:
-        """Samples of all snapshots that belong together, shape `(n, k, d)`."""
-        rows = self.rows(n, source)
+    def take(self, rows: Tensor) -> Tensor:
+        """The samples of rows `(n, k)`, shape `(n, k, d)`."""
         taken = [m.take(i) for m, i in zip(self.snapshots.marginals, rows.unbind(1), strict=True)]
         return torch.stack(taken, 1)
 

@@ -17,14 +17,23 @@ class Curved(Coupling):
 
     Arguments:
         chain: The chain, whose rows are drawn.
-        weights: The weights of the rows in each control point, shape `(2 (k - 1), k)`.
+        slopes: The slope at each row of each snapshot, shape `(n, d)` each.
+        bend: 0 for straight lines from time to time, 1 for curves with these slopes.
         spreads: For each two neighbours a factor of the covariance of the noise in their two
-            control points, shape `(k - 1, d, d)`.
+            control points, shape `(k - 1, d, d)`; `None` without.
         noise: Whether there is a noise marginal, which comes first.
     """
 
-    def __init__(self, chain: Chain, weights: Tensor, spreads: Tensor, noise: bool) -> None:
-        self.chain, self.weights, self.spreads, self.noise = chain, weights, spreads, noise
+    def __init__(
+        self,
+        chain: Chain,
+        slopes: Sequence[Tensor],
+        bend: float,
+        spreads: Tensor | None = None,
+        noise: bool = False,
+    ) -> None:
+        self.chain, self.slopes, self.bend = chain, list(slopes), bend
+        self.spreads, self.noise = spreads, noise
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, shape `(n, k, d)`."""
@@ -37,8 +46,20 @@ class Curved(Coupling):
 
     def curves(self, n: int, source: torch.Generator) -> Tensor:
         """Rows of all times and control points, shape `(n, k + 2 (k - 1), d)`."""
-        x = self.chain.draw(n, source)
-        controls = torch.einsum("ck,nkd->ncd", self.weights.to(x), x)
+        rows = self.chain.rows(n, source)
+        x = self.chain.take(rows)
+        slopes = torch.stack(
+            [each[i] for each, i in zip(self.slopes, rows.unbind(1), strict=True)], 1
+        ).to(x)
+        widths = torch.tensor(self.chain.snapshots.times).diff().to(x)[:, None]
+        straight = x[:, 1:] - x[:, :-1]
+        after, before = (
+            torch.lerp(straight, widths * slope, self.bend) / 3
+            for slope in (slopes[:, :-1], slopes[:, 1:])
+        )
+        controls = torch.stack([x[:, :-1] + after, x[:, 1:] - before], 2).flatten(1, 2)
+        if self.spreads is None:
+            return torch.cat([x, controls], 1)
         normal = torch.randn(controls.shape, generator=source, dtype=torch.float32).to(x)
         each = self.spreads.to(x).repeat_interleave(2, 0)
         return torch.cat([x, controls + torch.einsum("ced,ncd->nce", each, normal)], 1)

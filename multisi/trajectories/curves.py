@@ -17,29 +17,16 @@ from torch import Tensor
 from multisi.paths import Path
 
 
-def control_weights(times: Sequence[float], bend: float) -> Tensor:
-    """The weights of the rows of all times in each control point, shape `(2 (k - 1), k)`.
+def slope_weights(times: Sequence[float]) -> Tensor:
+    """The weights of the rows of all times in the slopes of a natural cubic spline, `(k, k)`.
 
     Arguments:
         times: The times of the snapshots.
-        bend: 0 for straight lines from time to time, 1 for the natural cubic spline.
     """
     t, eye = np.asarray(times, np.float64), np.eye(len(times))
-    slopes = CubicSpline(t, eye, bc_type="natural").derivative()(t) if len(t) > 2 else None
-    found = []
-    for k, width in enumerate(np.diff(t)):
-        straight = (eye[k + 1] - eye[k]) / width
-        ends = (straight, straight) if slopes is None else (slopes[k], slopes[k + 1])
-        bent = [(1 - bend) * straight + bend * end for end in ends]
-        found += [eye[k] + width / 3 * bent[0], eye[k + 1] - width / 3 * bent[1]]
-    return torch.from_numpy(np.stack(found))
-
-
-def weights_at(times: Sequence[float], at: float, bend: float) -> Tensor:
-    """The weights of the rows of all times in the state at one time, shape `(k,)`."""
-    corners = torch.cat([torch.eye(len(times), dtype=torch.float64), control_weights(times, bend)])
-    place = (at - times[0]) / (times[-1] - times[0])
-    return Curve(times, times[0], times[-1])(torch.tensor(place, dtype=torch.float64)) @ corners
+    if len(t) == 2:
+        return torch.from_numpy((eye[[1, 1]] - eye[[0, 0]]) / np.diff(t))
+    return torch.from_numpy(CubicSpline(t, eye, bc_type="natural").derivative()(t))
 
 
 def spread_at(share: Tensor) -> Tensor:

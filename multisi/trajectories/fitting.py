@@ -10,9 +10,10 @@ from multisi.common.seeds import generator
 from multisi.data.marginals import AnyMarginal, Marginal, StandardNormal
 from multisi.errors import ConfigError
 from multisi.trajectories.chain import Chain
-from multisi.trajectories.choice import choose, spreads
+from multisi.trajectories.choice import choose, with_spread
 from multisi.trajectories.coupling import Curved, names_of
-from multisi.trajectories.curves import Curve, control_weights
+from multisi.trajectories.curves import Curve
+from multisi.trajectories.slopes import slopes
 from multisi.trajectories.snapshots import Snapshots, read
 from multisi.trajectories.trajectory import BOW, NOISE, Trajectory
 
@@ -46,8 +47,9 @@ def fit(
         embedding: The key in `obsm` of an AnnData; `None` for `X_pca`.
         label: A column of labels, which `ancestors` and `descendants` count.
         weight: A column of weights.
-        bend: 0 for straight lines from time to time, 1 for natural cubic splines, or `"auto"`:
-            what passes best the snapshots that are left out in turn.
+        bend: 0 for straight lines from time to time, 1 for curves with the slopes of natural
+            cubic splines, averaged over neighbours, or `"auto"`: what passes best the snapshots
+            that are left out in turn.
         spread: How much of the covariance that is lost halfway between matched rows is made up
             for by noise, from 0 to 1, or `"auto"`, chosen with the bend.
         score: Learn the score as well, for transport with noise.
@@ -78,10 +80,9 @@ def fit(
         if name in options:
             raise ConfigError(f"{name} is not an option here: trajectories have their own.")
     bend, spread = _chosen(known, bend, spread, seed)
-    chain, weights = Chain.of(known, seed), control_weights(known.times, bend)
-    coupling = Curved(
-        chain, weights, spreads(chain, weights, spread), checks.instance(score, bool, "score")
-    )
+    chain = Chain.of(known, seed)
+    coupling = with_spread(Curved(chain, slopes(chain, seed), bend), bend, spread)
+    coupling.noise = checks.instance(score, bool, "score")
     law = training.SimplexLaw(edges=0, bows=0, faces=0, paths=1, along=_paths(known, score))
     marginals = _marginals(known, coupling, seed)
     if score:

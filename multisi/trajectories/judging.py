@@ -13,6 +13,7 @@ from multisi.common.seeds import generator
 from multisi.errors import DataError
 from multisi.trajectories.chain import Chain, pot
 from multisi.trajectories.choice import states
+from multisi.trajectories.coupling import Curved
 from multisi.trajectories.fitting import fit
 from multisi.trajectories.snapshots import Snapshots, read
 
@@ -108,12 +109,17 @@ def _judged(
     half = n // 2
     methods: dict[str, Callable[[], Tensor]] = {
         "trajectory": lambda: fit(rest, seed=seed, **options).law(time, n, seed=seed).double(),
-        "plan midpoint": lambda: states(Chain.of(neighbours, seed), time, 0.0, 0.0, n, seed),
+        "plan midpoint": lambda: states(_straight(neighbours, seed), time, n, seed),
         "independent midpoint": lambda: (1 - share) * before + share * after,
         "before": lambda: before,
     }
     found = {name: figures(make(), goal) for name, make in methods.items()}
     return found | {"halves": figures(shuffled[:half], shuffled[half:])}
+
+
+def _straight(neighbours: Snapshots, seed: int) -> Curved:
+    chain = Chain.of(neighbours, seed)
+    return Curved(chain, [torch.zeros_like(x) for x in neighbours.samples], 0.0)
 
 
 def figures(x: Tensor, y: Tensor) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Trajectories: laws at times that were not seen, beside torchcfm and static plans.
 
 `ARMS` names what is run: `eb`, `branching`, `gaussians`, `large`. `SECONDS` is the time of each
-training, `SEEDS` are the seeds, `SIZES` the numbers of components of `eb`. `eb` needs `--data DIR`,
-the folder with `singlecell/eb_pcs.npz`.
+training, `SEEDS` are the seeds, `SIZES` the numbers of components of `eb`. `eb` needs
+`--data DIR`, the folder with `singlecell/eb_pcs.npz`.
 """
 
 import math
@@ -16,8 +16,6 @@ import numpy as np
 import torch
 
 from multisi import metrics, trajectories
-from multisi.trajectories.choice import choose, states
-from multisi.trajectories.chain import Chain
 from multisi.trajectories.judging import figures
 from tests.benchmarks.measure import spread
 
@@ -108,8 +106,11 @@ def _gaussians():
             found.setdefault("covariance", []).append(gap.item())
             print(f"  seed {seed}, t = {t}: {off:.4f} {gap:.4f}", flush=True)
     for figure, values in found.items():
-        print(f"Gaussian snapshots, {figure}: mean {statistics.fmean(values):.4f}, "
-              f"worst {max(values):.4f}", flush=True)
+        print(
+            f"Gaussian snapshots, {figure}: mean {statistics.fmean(values):.4f}, "
+            f"worst {max(values):.4f}",
+            flush=True,
+        )
 
 
 def _large():

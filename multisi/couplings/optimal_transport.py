@@ -290,8 +290,6 @@ def _plan(plan: str | None, datasets: int) -> str:
 
 def _spread(marginal: Marginal, n: int, source: torch.Generator) -> Tensor:
     """Rows of a dataset; where it is small and has no weights, each row about equally often."""
-    if marginal.weights is not None or len(marginal) > _WHOLE:
+    if len(marginal) > _WHOLE:
         return marginal.draw(n, source)
-    times = -(-n // len(marginal))
-    shuffles = [torch.randperm(len(marginal), generator=source) for _ in range(times)]
-    return torch.cat(shuffles)[:n]
+    return marginal.draw_evenly(n, source)

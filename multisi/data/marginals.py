@@ -196,6 +196,18 @@ class Marginal:
             return torch.randint(len(self), (n,), generator=source)
         return choose(self._cumulative, n, source)
 
+    def draw_evenly(self, n: int, source: torch.Generator) -> Tensor:
+        """As `draw`, but without weights each row is drawn about equally often.
+
+        Arguments:
+            n: Number of rows.
+            source: Generator to draw with.
+        """
+        if self.weights is not None:
+            return self.draw(n, source)
+        shuffles = [torch.randperm(len(self), generator=source) for _ in range(-(-n // len(self)))]
+        return torch.cat([*shuffles, torch.empty(0, dtype=torch.int64)])[:n]
+
     def take(self, rows: Tensor) -> Tensor:
         """The samples of some rows, shape `(n, *event)`; a stream advances by `n` rows.
 

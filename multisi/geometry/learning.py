@@ -109,7 +109,7 @@ class _Task(NamedTuple):
         ends = self.curves.ends
         segment = even(Learned(ends, [], torch.zeros(len(_inside(ends)), self.curves.size)))
         made = [straightened(c, profile(self.field, many, c, count=96).over()) for c in curves]
-        found = profile(self.field, many, segment).over()
+        found = profile(self.field, many, segment, count=32 if curves else 96).over()
         made += [straightened(segment, found), straightened(segment, found, scaled=False)]
         costs = [float(profile(self.field, self.source, path).over().energy()) for path in made]
         return made[costs.index(min(costs))]

@@ -80,7 +80,7 @@ class Chain:
 
     def rows(self, n: int, source: torch.Generator) -> Tensor:
         """Rows of all snapshots that belong together, shape `(n, k)`."""
-        columns = [self.snapshots.marginals[0].draw(n, source)]
+        columns = [self.snapshots.marginals[0].draw_evenly(n, source)]
         for plan in self.plans:
             columns.append(plan.follow(columns[-1], source))
         return torch.stack(columns, 1)

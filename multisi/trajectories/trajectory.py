@@ -14,7 +14,7 @@ from multisi import model as models
 from multisi import noise as noises
 from multisi.common import arrays, checks, seeds
 from multisi.common.seeds import generator
-from multisi.errors import CheckpointError, ConfigError
+from multisi.errors import CheckpointError, ConfigError, ScoreError
 from multisi.trajectories.chain import pot
 from multisi.trajectories.curves import Curve
 from multisi.trajectories.snapshots import Snapshots, checked_times, read
@@ -102,7 +102,10 @@ class Trajectory:
     ) -> Tensor:
         """States at times on one side of the start."""
         end = times[-1]
-        curve = self._curve(start, end, not noises.is_zero(noise))
+        noisy = not noises.is_zero(noise)
+        if noisy and self.model.noise is None:
+            raise ScoreError("noise > 0 needs the score: fit the trajectory with score=True.")
+        curve = self._curve(start, end, noisy)
         places = [(t - start) / (end - start) for t in times]
         inside = sorted({*places, *curve.knots})
         count = checks.integer(steps, "steps")
@@ -166,7 +169,7 @@ class Trajectory:
         for place, count in ((k, n - later), (k + 1, later)):
             if count:
                 marginal = known.marginals[place]
-                x = marginal.take(marginal.draw(count, random))
+                x = marginal.take(marginal.draw_evenly(count, random))
                 moved = self.sample(x, self.times[place], [at], seed=seed, **options)
                 parts.append(moved[0])
         return torch.cat(parts)

@@ -313,20 +313,35 @@ def _simplex_paths() -> bytes:
     return multisi.geometry.simplex_picture(model, pairs, samples=x)
 
 
+def _trajectories() -> bytes:
+    """A branching process that turns: snapshots, ways, velocity and laws between."""
+    rng = np.random.default_rng(0)
+    data = {}
+    for t in (0, 0.25, 0.5, 0.75, 1):
+        branch = np.where(rng.uniform(size=1000) < 0.7, 1.0, -0.7)
+        radius = 3 + 1.5 * branch * max(0.0, t - 0.2)
+        ring = radius[:, None] * [np.sin(1.2 * np.pi * t), -np.cos(1.2 * np.pi * t)]
+        data[t] = ring + 0.25 * rng.normal(size=(1000, 2))
+    found = multisi.trajectories.fit(data, steps=3000, progress=False)
+    return multisi.trajectories.ways(found)
+
+
 FIGURES = [simplex, means, noise, couplings, fairness, paths, solvers, pairs]
 
 
 def main() -> None:
     """Write the figures that are named, or all."""
-    chosen = sys.argv[1:] or [*(make.__name__ for make in FIGURES), "simplex-paths"]
+    others = {"simplex-paths": _simplex_paths, "trajectories": _trajectories}
+    chosen = sys.argv[1:] or [*(make.__name__ for make in FIGURES), *others]
     for make in FIGURES:
         if make.__name__ in chosen:
             figure, page = make(), io.BytesIO()
             figure.savefig(page, dpi=120, bbox_inches="tight")
             plt.close(figure)
             _save(make.__name__, page)
-    if "simplex-paths" in chosen:
-        _save("simplex-paths", io.BytesIO(_simplex_paths()))
+    for name, draw in others.items():
+        if name in chosen:
+            _save(name, io.BytesIO(draw()))
 
 
 def _save(name: str, page: io.BytesIO) -> None:

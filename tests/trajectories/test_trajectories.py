@@ -266,7 +266,7 @@ def test_what_a_trajectory_refuses(fitted):
         with pytest.raises(ConfigError, match="bend must"):
             trajectories.fit(data, bend=bend)
     uneven = {0: X, 1: X[:, :1]}
-    with pytest.raises(MultisiError, match="event shape|same shape|features"):
+    with pytest.raises(MultisiError, match=r"event shape|same shape|features"):
         trajectories.fit(uneven, steps=1)
 
 

@@ -1,0 +1,111 @@
+"""Pictures of trajectories: cells coloured by time, their ways, streamlines and laws between."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from multisi.analysis.plots import check_kind, drawn, picture
+from multisi.common import checks
+from multisi.common.seeds import generator
+from multisi.common.torch_state import own_state
+from multisi.errors import ConfigError
+from multisi.trajectories.trajectory import Trajectory
+
+_WAYS, _CELLS, _LAW, _GRID, _MOMENTS = 120, 600, 1000, 24, 17
+"""Ways and cells of each snapshot that are shown, samples of a law, places of streamlines in each
+direction, and times whose velocities are averaged."""
+
+
+@own_state
+def ways(found: Trajectory, *, seed: int = 0, format: str = "png") -> bytes:
+    """Snapshots and the ways of cells over the first two features, and laws at times between.
+
+    The left panel has the cells of all snapshots and the ways of some from the first to the last
+    time, coloured by time; the middle one streamlines of the velocity, averaged over all times;
+    the right one the laws halfway between snapshots.
+
+    Arguments:
+        found: A trajectory with its snapshots.
+        seed: Seed of the cells that are shown.
+        format: `"png"`, `"pdf"`, `"svg"` or `"jpg"`.
+
+    Returns:
+        The bytes of a file of this format.
+
+    Raises:
+        ConfigError: there are no snapshots or fewer than two features, the format is unknown, or
+            matplotlib is not installed.
+
+    Examples:
+        >>> from multisi import trajectories
+        >>> x = torch.randn(2, 99, 2, generator=torch.Generator().manual_seed(0))
+        >>> ways(trajectories.fit({0: x[0], 1: x[1] + 3}, steps=2, progress=False))[1:4]
+        b'PNG'
+    """
+    check_kind(format)
+    known = checks.instance(found, Trajectory, "found").snapshots
+    if known is None or known.marginals[0].event_shape[0] < 2:
+        raise ConfigError("A picture needs a trajectory with snapshots of two features or more.")
+    random = generator(seed, 18)
+    shown = [m.take(m.draw(min(_CELLS, len(m)), random)) for m in known.marginals]
+    times = np.linspace(known.times[0], known.times[-1], 8 * len(known.times))
+    lines = torch.as_tensor(found.sample(shown[0][:_WAYS], known.times[0], times))[..., :2]
+    middles = [(a + b) / 2 for a, b in zip(known.times, known.times[1:], strict=False)]
+    laws = [found.law(t, _LAW, seed=seed)[:, :2] for t in middles]
+    with drawn(13, 4.2) as figure:
+        axes = figure.subplots(1, 3, sharex=True, sharey=True)
+        _cells(figure, axes[0], known.times, shown, lines.cpu().numpy(), times)
+        _streams(axes[1], found)
+        colours = _colours(known.times, middles)
+        for law, colour, t in zip(laws, colours, middles, strict=True):
+            axes[2].scatter(*law.cpu().T, s=3, color=colour, label=f"{t:.3g}", linewidths=0)
+        axes[2].legend(title="time", markerscale=4, fontsize=7)
+        axes[2].set_title("laws between snapshots")
+        return picture(figure, format, 100)
+
+
+def _cells(
+    figure: Any, axis: Any, known: Any, shown: Any, lines: "np.ndarray[Any, Any]", times: Any
+) -> None:
+    """Cells and ways, coloured by time."""
+    from matplotlib.collections import LineCollection
+
+    pieces = np.stack([lines[:-1], lines[1:]], 2).reshape(-1, 2, 2)
+    ways = LineCollection(list(pieces), cmap="viridis", lw=0.5, alpha=0.6)
+    ways.set_array(np.repeat((times[1:] + times[:-1]) / 2, lines.shape[1]))
+    ways.set_clim(known[0], known[-1])
+    axis.add_collection(ways)
+    for x, colour in zip(shown, _colours(known, known), strict=True):
+        axis.scatter(*x[:, :2].cpu().T, s=4, color=colour, linewidths=0)
+    figure.colorbar(ways, ax=axis, label="time", shrink=0.8)
+    axis.set(title="snapshots and ways", xlabel="feature 1", ylabel="feature 2")
+
+
+def _streams(axis: Any, found: Trajectory) -> None:
+    """Streamlines of the mean velocity over the first two features, where there are cells."""
+    first, last = found.times[0], found.times[-1]
+    at, velocity = [], []
+    for t in np.linspace(first, last, _MOMENTS).tolist():
+        x = found.law(t, _LAW)
+        at.append(x[:, :2])
+        velocity.append(torch.as_tensor(found.velocity(x, t))[:, :2])
+    x, y = torch.cat(at).cpu().double().numpy().T
+    edges: Any = [np.linspace(z.min(), z.max(), _GRID + 1) for z in (x, y)]
+    count = np.histogram2d(x, y, bins=edges)[0]
+    sums = [
+        np.histogram2d(x, y, bins=edges, weights=w)[0]
+        for w in torch.cat(velocity).cpu().double().numpy().T
+    ]
+    u, v = (np.where(count > 1, total / np.maximum(count, 1), np.nan).T for total in sums)
+    axis.scatter(x, y, s=2, color="#c9ccd2", linewidths=0)
+    centres = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
+    axis.streamplot(*centres, u, v, color="#1f3b73", linewidth=0.8, density=1.4)
+    axis.set_title("mean velocity over all times")
+
+
+def _colours(known: Any, times: Any) -> Any:
+    """The colour of each time."""
+    from matplotlib import colormaps
+
+    return colormaps["viridis"]([(t - known[0]) / (known[-1] - known[0]) for t in times])

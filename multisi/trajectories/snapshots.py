@@ -10,6 +10,7 @@ from torch import Tensor
 
 from multisi.common import checks
 from multisi.data.marginals import Marginal
+from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError
 
 _LEAST = 4
@@ -160,7 +161,8 @@ def _ordered(parts: Mapping[Any, Marginal]) -> Snapshots:
     if len(set(times)) < len(times):
         raise DataError(f"Times must differ; got {sorted(times)}.")
     order = sorted(range(len(times)), key=times.__getitem__)
-    marginals = list(parts.values())
+    ready = prepare({str(key): marginal for key, marginal in parts.items()})
+    marginals = [m for m in ready.values() if isinstance(m, Marginal)]
     return Snapshots(tuple(times[i] for i in order), tuple(marginals[i] for i in order))
 
 

@@ -4,9 +4,8 @@ import argparse
 from typing import Any, NoReturn
 
 from multisi._version import __version__
-from multisi.cli import commands
+from multisi.cli import commands, small_options
 from multisi.cli.repair_options import add_repair
-from multisi.cli.small_options import add_export, add_inspect, add_new_plugin, add_plugins
 from multisi.cli.table_options import add_columns, add_reading
 from multisi.cli.values import integer, number
 from multisi.errors import ConfigError
@@ -45,6 +44,7 @@ def parser() -> Parser:
         _add_transport,
         _add_evaluate,
         _add_repair,
+        _add_trajectories,
     )
     for add in adders:
         add(parsers)
@@ -92,6 +92,12 @@ def _add_palette(parsers: Any) -> None:
     parser.add_argument(
         "--steps", type=integer, default=None, help="training steps (default: 4000)"
     )
+    _add_common(parser)
+
+
+def _add_trajectories(parsers: Any) -> None:
+    parser = _add(parsers, "trajectories", commands.trajectories, "join snapshots in time")
+    small_options.add_trajectories(parser)
     _add_common(parser)
 
 
@@ -281,9 +287,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 _SMALL = {
-    "inspect": (commands.inspect, "describe a model file", add_inspect),
-    "export": (commands.export, "write a model for browsers", add_export),
-    "plugins": (commands.plugins, "list the installed plugins", add_plugins),
-    "new-plugin": (commands.new_plugin, "write a package for a new plugin", add_new_plugin),
+    "inspect": (commands.inspect, "describe a model file", small_options.add_inspect),
+    "export": (commands.export, "write a model for browsers", small_options.add_export),
+    "plugins": (commands.plugins, "list the installed plugins", small_options.add_plugins),
+    "new-plugin": (
+        commands.new_plugin,
+        "write a package for a new plugin",
+        small_options.add_new_plugin,
+    ),
 }
 """Small commands: what they run, what they do, and what adds their options."""

@@ -283,3 +283,10 @@ def repair(options: argparse.Namespace) -> None:
     from multisi.cli import repair
 
     repair.run(options)
+
+
+def trajectories(options: argparse.Namespace) -> None:
+    """Join snapshots in time."""
+    from multisi.cli import trajectories
+
+    trajectories.run(options)

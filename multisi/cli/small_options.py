@@ -2,6 +2,7 @@
 
 import argparse
 
+from multisi.cli.values import integer
 from multisi.registry.hookspecs import KINDS
 
 
@@ -9,6 +10,21 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
     """The options of `multisi inspect`."""
     parser.add_argument("model", metavar="MODEL", help="model file, or checkpoint of a run")
     parser.add_argument("--json", action="store_true", help="print the description as JSON")
+
+
+def add_trajectories(parser: argparse.ArgumentParser) -> None:
+    """The options of `multisi trajectories`."""
+    parser.add_argument("table", metavar="TABLE", help="file in h5ad, CSV or Parquet")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--time", required=True, metavar="COLUMN", help="column of times")
+    parser.add_argument(
+        "--embedding", metavar="KEY", help="coordinates in obsm of h5ad (default: X_pca)"
+    )
+    parser.add_argument("--label", metavar="COLUMN", help="column of labels")
+    parser.add_argument("--weight", metavar="COLUMN", help="column of weights")
+    parser.add_argument(
+        "--steps", type=integer, default=None, help="training steps (default: 5000)"
+    )
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:

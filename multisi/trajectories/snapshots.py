@@ -135,13 +135,14 @@ def _split(
             for what, name in (("labels", label), ("weights", weight))
             if name is not None
         }
-        parts[key] = _marginal(key, Marginal(chosen, **carried))
+        parts[key] = _marginal(key, chosen, **carried)
     return parts
 
 
-def _marginal(key: Any, value: Any) -> Marginal:
+def _marginal(key: Any, value: Any, **carried: Any) -> Marginal:
+    """The samples of one time, vectors."""
     try:
-        found = value if isinstance(value, Marginal) else Marginal(value)
+        found = value if isinstance(value, Marginal) else Marginal(value, **carried)
     except DataError as error:
         raise DataError(f"At time {key!r}: {error}") from error
     if len(found.event_shape) != 1:

@@ -256,13 +256,14 @@ class Trajectory:
         self.model.save(path)
 
 
-def load(path: Any, snapshots: Any = None, *, device: Any = "cpu") -> Trajectory:
+def load(path: Any, snapshots: Any = None, *, device: Any = "cpu", **columns: Any) -> Trajectory:
     """Read a trajectory from a file.
 
     Arguments:
         path: Path of the file.
         snapshots: The snapshots, as for `read`; `None` without.
         device: A device.
+        columns: Options of `read`, such as `time`.
 
     Raises:
         CheckpointError: the file is none of a trajectory, or damaged.
@@ -277,7 +278,7 @@ def load(path: Any, snapshots: Any = None, *, device: Any = "cpu") -> Trajectory
     times = told.get("times") if isinstance(told, Mapping) else None
     if not _are_times(times):
         raise CheckpointError(f"{path} holds a model, and no trajectory: it says no times.")
-    return Trajectory(model, None if snapshots is None else read(snapshots))
+    return Trajectory(model, None if snapshots is None else read(snapshots, **columns))
 
 
 def _are_times(times: Any) -> bool:

@@ -103,6 +103,18 @@ GRAMMAR = {
             **COMMON,
         },
     ),
+    "trajectories": (
+        ["a.csv", "--time", "t", "--out", "o", "--quiet", "--steps", "1"],
+        {
+            "--out": ["a.csv", "", "x" * 300],
+            "--time": ["gone", ""],
+            "--embedding": ["X_pca"],
+            "--label": ["gone"],
+            "--weight": ["gone"],
+            "--steps": WHOLE,
+            **COMMON,
+        },
+    ),
     "new-plugin": (["solver", "own"], {"--out": ["a.csv", "x" * 300], "--strict": []}),
     "inspect": (["m.st"], {"--json": ["x"], "--quiet": []}),
     "export": (

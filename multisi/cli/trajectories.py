@@ -1,0 +1,84 @@
+"""`multisi trajectories`: from a table of cells with times to a model, figures and a picture."""
+
+import argparse
+import pathlib
+from typing import Any
+
+from multisi import trajectories
+from multisi.analysis import plots
+from multisi.cli import outputs
+from multisi.common import checks, devices, seeds
+from multisi.common.printable import printable, told
+from multisi.errors import ConfigError, DataError
+from multisi.files.atomic import write_whole
+
+FILES = ("model.safetensors", "held-out.txt", "ways.png")
+"""What is written: the trajectory, the figures of times that are left out, and a picture."""
+_STEPS = 5000
+"""Training steps by default."""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Fit trajectories to a table, leave out each time in turn, and draw what was found.
+
+    Arguments:
+        options: The options of the command.
+
+    Raises:
+        ConfigError: an option has an invalid value, or a package is missing.
+        DataError: the table cannot be read, or the folder cannot be created.
+    """
+    steps = checks.integer(_STEPS if options.steps is None else options.steps, "steps")
+    given: dict[str, Any] = {"steps": steps, "progress": not options.quiet}
+    given |= {"seed": seeds.check(options.seed), "device": devices.choose(options.device)}
+    plots.empty()  # Fails now, not after the work, if matplotlib is missing.
+    table, folder = checks.path(options.table, "TABLE"), checks.path(options.out, "--out")
+    model, figures, picture = (folder / name for name in FILES)
+    written = {path.name: path for path in (model, figures, picture)}
+    outputs.check_distinct({"TABLE": table}, written)
+    columns = {n: getattr(options, n) for n in ("time", "embedding", "label", "weight")}
+    known = trajectories.read(_table(table), **columns)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"The folder {str(folder)!r} could not be created: {error}.") from None
+    found = trajectories.fit(known, **given)
+    found.save(model)
+    if known.marginals[0].event_shape[0] > 1:
+        write_whole(picture, trajectories.ways(found, seed=given["seed"]))
+    if len(known.times) > 2:
+        judged = str(trajectories.leave_one_out(known, **given))
+        write_whole(figures, f"{judged}\n".encode())
+        print(judged)
+    print(f"Trajectories through {len(known.times)} times: {printable(str(folder), 4000)}")
+
+
+def _table(path: pathlib.Path) -> Any:
+    """The table of a file.
+
+    Raises:
+        ConfigError: a package is missing, or the ending of the name is unknown.
+        DataError: the file cannot be read.
+    """
+    ending = path.suffix.lower()
+    try:
+        if ending == ".h5ad":
+            import anndata
+
+            return anndata.read_h5ad(path)
+        import pandas
+
+        if ending in (".csv", ".tsv"):
+            return pandas.read_csv(path, sep="," if ending == ".csv" else "\t")
+        if ending == ".parquet":
+            return pandas.read_parquet(path)
+    except ImportError:
+        raise ConfigError(
+            "Trajectories of files need more. Try: pip install 'multisi[trajectories]'"
+        ) from None
+    except Exception as error:
+        raise DataError(f"{str(path)!r} could not be read: {told(error)}.") from error
+    raise ConfigError(
+        "TABLE must be a file whose name ends in .h5ad, .csv, .tsv or .parquet; got "
+        f"{str(path)!r}."
+    )

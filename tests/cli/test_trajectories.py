@@ -1,0 +1,57 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from multisi import trajectories
+from multisi.cli import main
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    found = pd.DataFrame(rng.normal(size=(90, 2)), columns=["u", "v"])
+    found["day"] = np.repeat([0, 1, 3], 30)
+    found["u"] += found["day"]
+    found.to_csv("cells.csv", index=False)
+    return found
+
+
+WORDS = ["trajectories", "cells.csv", "--time", "day", "--out", "out", "--quiet", "--steps", "3"]
+
+
+def test_a_table_becomes_a_model_figures_and_a_picture(table, tmp_path, capsys):
+    assert main(WORDS) == 0
+    shown = capsys.readouterr().out
+    assert "plan midpoint" in shown and "through 3 times: out" in shown
+    assert (tmp_path / "out/held-out.txt").read_text() in shown
+    assert (tmp_path / "out/ways.png").read_bytes().startswith(b"\x89PNG")
+    found = trajectories.load("out/model.safetensors", table[["u", "v", "day"]], time="day")
+    assert found.law(2.0, 5).shape == (5, 2)
+
+
+def test_annotated_data(table, capsys):
+    anndata = pytest.importorskip("anndata")
+    data = anndata.AnnData(obs=table[["day"]].rename(index=str))
+    data.obsm["X_umap"] = table[["u", "v"]].to_numpy()
+    data.write_h5ad("cells.h5ad")
+    words = [word.replace("cells.csv", "cells.h5ad") for word in WORDS]
+    assert main(words) == 2
+    assert "it has 'X_umap'" in capsys.readouterr().err
+    assert main([*words, "--embedding", "X_umap"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"cells.csv": "gone.csv"}, "could not be read"),
+        ({"cells.csv": "cells.xls"}, "name ends in .h5ad, .csv, .tsv or .parquet"),
+        ({"day": "hour"}, "time must be one of the columns 'u', 'v', 'day'"),
+        ({"day": "u"}, "At time "),
+        ({"3": "0"}, "steps must be"),
+    ],
+)
+def test_what_cannot_be_joined_leaves_no_folder(table, tmp_path, capsys, changed, message):
+    assert main([changed.get(word, word) for word in WORDS]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

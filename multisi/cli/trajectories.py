@@ -69,7 +69,9 @@ def _table(path: pathlib.Path) -> Any:
         import pandas
 
         if ending in (".csv", ".tsv"):
-            return pandas.read_csv(path, sep="," if ending == ".csv" else "\t")
+            return pandas.read_csv(
+                path, sep="," if ending == ".csv" else "\t", float_precision="round_trip"
+            )
         if ending == ".parquet":
             return pandas.read_parquet(path)
     except ImportError:

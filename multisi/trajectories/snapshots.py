@@ -71,6 +71,10 @@ def read(
         DataError: a time is missing, repeated or no time; there are fewer than two; or samples are
             no vectors of finite numbers, or fewer than four.
         ShapeError: samples have different numbers of features.
+
+    Examples:
+        >>> read({0: np.zeros((9, 2)), 2.5: np.ones((9, 2))}).times
+        (0.0, 2.5)
     """
     if isinstance(snapshots, Snapshots):
         return snapshots

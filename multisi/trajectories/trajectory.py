@@ -32,6 +32,14 @@ class Trajectory:
     Arguments:
         model: The field, whose corners are the snapshots and the control points of curves.
         snapshots: The snapshots; `None` for a model from a file, whose laws then need samples.
+
+    Examples:
+        >>> from multisi import trajectories
+        >>> x = torch.randn(3, 99, 2, generator=torch.Generator().manual_seed(0))
+        >>> found = trajectories.fit(
+        ...     {0: x[0], 1: x[1] + 2, 3: x[2] + 3}, steps=2, progress=False)
+        >>> found.sample(x[0], 0, [0.5, 1, 2]).shape
+        torch.Size([3, 99, 2])
     """
 
     model: models.Model

@@ -14,6 +14,7 @@ from multisi.common import checks
 from multisi.common.torch_state import own_state
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
+from multisi.errors import ConfigError
 from multisi.field.field import Field
 
 _FEW = 1000
@@ -84,6 +85,8 @@ def few_calls(
     """
     field = checks.instance(model, Field, "model")
     each = [checks.integer(n, "calls") for n in checks.several(calls, "calls")]
+    if not each:
+        raise ConfigError("calls must be a list of at least one number; got an empty one.")
     data = {n: m for n, m in prepare(held_out).items() if isinstance(m, Marginal)}
     told = None if field.conditions is None else field.conditions.features
     held = HeldOut(

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from multisi import noise as noises
 from multisi.common import arrays, checks
+from multisi.common.printable import shown
 from multisi.common.shapes import leading
 from multisi.data import StandardNormal
 from multisi.data.prepare import prepare
@@ -28,6 +29,8 @@ from multisi.model import Model
 from multisi.paths import Path
 from multisi.training import SimplexLaw, fit
 
+_OWN = ("path", "interpolant", "noise", "grid", "return_path", "via")
+"""Options of transports that a bridge sets itself."""
 _ROWS = 1024
 """Rows of a plan: those of few rows are biased towards the product of the marginals' laws."""
 
@@ -87,6 +90,12 @@ class SchroedingerBridge:
             ConfigError: `times` are not increasing in [0, 1], or an option is invalid.
             MultisiError: as for `Model.transport`.
         """
+        checks.not_set(options, _OWN, "a bridge")
+        names = [name for name in self.model.marginals if name != self.model.noise]
+        if source not in names or target not in names or source == target:
+            raise ConfigError(
+                f"A bridge joins two of {names}; got {shown(source)} and {shown(target)}."
+            )
         a = 2 * self.epsilon / self.model.standardiser.scale.item() ** 2
         wanted = torch.empty(0, dtype=torch.float64) if times is None else _checked(times)
         given = self.model.given(x)
@@ -145,6 +154,7 @@ def schroedinger(
         torch.Size([200, 2])
     """
     checks.number(epsilon, "epsilon", positive=True)
+    checks.not_set(options, ("coupling", "law", "units"), "schroedinger")
     ready = prepare(marginals)
     if any(isinstance(m, StandardNormal) for m in ready.values()):
         raise ConfigError(

@@ -4,7 +4,7 @@ import math
 import numbers
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -54,6 +54,18 @@ def options(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise ConfigError(f"{what} must be a dict of names to values; got {value!r}.")
     return dict(value)
+
+
+def not_set(given: Mapping[str, Any], taken: Collection[str], by: str) -> None:
+    """Check that options do not set what is set already.
+
+    Raises:
+        ConfigError: one does.
+    """
+    if both := sorted(set(given) & set(taken)):
+        raise ConfigError(
+            f"{', '.join(both)} cannot be an option here: {by} sets it. Leave it out."
+        )
 
 
 def path(value: Any, what: str) -> pathlib.Path:

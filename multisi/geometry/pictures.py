@@ -14,6 +14,7 @@ from multisi.common.shapes import flat
 from multisi.common.torch_state import own_state
 from multisi.errors import ConfigError
 from multisi.field import named_points
+from multisi.field.field import Field
 from multisi.geometry.cost import support_of
 from multisi.geometry.moments import profile
 from multisi.geometry.states import states
@@ -68,9 +69,12 @@ def simplex_picture(
         b'PNG'
     """
     check_kind(format)
+    checks.instance(model, Field, "model")
     pairs = checks.several(pairs, "pairs")
-    if not pairs:
-        raise ConfigError("A picture of paths needs at least one pair of names.")
+    if not pairs or not all(isinstance(p, tuple | list) and len(p) == 2 for p in pairs):
+        raise ConfigError(
+            f"A picture of paths needs at least one pair (source, target) of names; got {pairs!r}."
+        )
     curves = [_curve(model, *pair) for pair in pairs]
     speeds = [_speed(model, curve, count) for curve in curves]
     clouds: Any = [] if samples is None else _clouds(model, pairs[0], samples, times)

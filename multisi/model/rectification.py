@@ -23,6 +23,7 @@ def rectified(
 ) -> Any:
     """The model of the last round, as `Model.rectify` describes it."""
     checks.integer(rounds, "rounds")
+    checks.not_set(options, ("coupling", "network", "marginals"), "rectify")
     given = {"steps": _STEPS, **checks.options(coupling_options, "coupling_options")}
     found = [] if held_out is None else [_judged(model, held_out, 0)]
     for number in range(1, rounds + 1):

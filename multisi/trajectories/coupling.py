@@ -51,7 +51,7 @@ class Curved(Coupling):
         slopes = torch.stack(
             [each[i] for each, i in zip(self.slopes, rows.unbind(1), strict=True)], 1
         ).to(x)
-        widths = torch.tensor(self.chain.snapshots.times).diff().to(x)[:, None]
+        widths = self.chain.snapshots.places.diff().to(x)[:, None]
         straight = x[:, 1:] - x[:, :-1]
         after, before = (
             torch.lerp(straight, widths * slope, self.bend) / 3

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from multisi import training
-from multisi.common import checks
+from multisi.common import checks, seeds
 from multisi.common.seeds import generator
 from multisi.data.marginals import AnyMarginal, Marginal, StandardNormal
 from multisi.errors import ConfigError
@@ -76,9 +76,8 @@ def fit(
         torch.Size([10, 2])
     """
     known = read(snapshots, time=time, embedding=embedding, label=label, weight=weight)
-    for name in ("coupling", "coupling_options", "law"):
-        if name in options:
-            raise ConfigError(f"{name} is not an option here: trajectories have their own.")
+    checks.not_set(options, ("coupling", "coupling_options", "law"), "trajectories.fit")
+    seed = seeds.check(seed)
     bend, spread = _chosen(known, bend, spread, seed)
     chain = Chain.of(known, seed)
     coupling = with_spread(Curved(chain, slopes(chain, seed), bend), bend, spread)

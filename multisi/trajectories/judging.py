@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from multisi import metrics
-from multisi.common import checks
+from multisi.common import checks, seeds
 from multisi.common.seeds import generator
 from multisi.errors import DataError
 from multisi.trajectories.chain import Chain, pot
 from multisi.trajectories.choice import states
 from multisi.trajectories.coupling import Curved
 from multisi.trajectories.fitting import fit
-from multisi.trajectories.snapshots import Snapshots, read
+from multisi.trajectories.snapshots import Snapshots, read, real
 
 FIGURES = ("w1", "w2", "energy_distance", "mmd")
 """The figures of each time, in the order of the table."""
@@ -85,11 +85,12 @@ def leave_one_out(
     columns = {name: options.pop(name, None) for name in ("time", "embedding", "label", "weight")}
     known = read(snapshots, **columns)
     inner = known.times[1:-1]
-    wanted = list(inner) if times is None else [float(t) for t in checks.several(times, "times")]
+    wanted = list(inner) if times is None else [real(t) for t in checks.several(times, "times")]
     if not wanted or not set(wanted) <= set(inner):
         raise DataError(
             f"Times that are left out must lie between others: one of {list(inner)}; got {wanted}."
         )
+    seed = seeds.check(seed)
     return HeldOutTimes({t: _judged(known, t, seed, options) for t in wanted})
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from multisi.analysis.plots import check_kind, drawn, picture
-from multisi.common import checks
+from multisi.common import checks, seeds
 from multisi.common.seeds import generator
 from multisi.common.torch_state import own_state
 from multisi.errors import ConfigError
@@ -44,6 +44,7 @@ def ways(found: Trajectory, *, seed: int = 0, format: str = "png") -> bytes:
         b'PNG'
     """
     check_kind(format)
+    seed = seeds.check(seed)
     known = checks.instance(found, Trajectory, "found").snapshots
     if known is None or known.marginals[0].event_shape[0] < 2:
         raise ConfigError("A picture needs a trajectory with snapshots of two features or more.")

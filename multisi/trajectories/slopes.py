@@ -18,7 +18,7 @@ def slopes(chain: Chain, seed: int = 0) -> list[Tensor]:
 
     The slope of the natural cubic spline through rows that were matched has the noise of all of
     them. So it is averaged over draws of the chain and over the nearest rows: it becomes a
-    function of the state, as a velocity is.
+    function of the state, as a velocity is. Times are those from 0 to 1.
 
     Arguments:
         chain: The chain.
@@ -30,7 +30,7 @@ def slopes(chain: Chain, seed: int = 0) -> list[Tensor]:
     drawn = torch.stack([part[i] for part, i in zip(x, rows.unbind(1), strict=True)], 1)
     found = []
     for part, i, weights in zip(
-        x, rows.unbind(1), slope_weights(chain.snapshots.times), strict=True
+        x, rows.unbind(1), slope_weights(chain.snapshots.places.tolist()), strict=True
     ):
         each = torch.einsum("k,nkd->nd", weights, drawn)
         total = torch.zeros_like(part).index_add_(0, i, each)

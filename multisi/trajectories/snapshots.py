@@ -1,5 +1,6 @@
 """Snapshots: samples at some times, from a mapping, a table or an AnnData."""
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,12 @@ class Snapshots:
 
     times: tuple[float, ...]
     marginals: tuple[Marginal, ...]
+
+    @property
+    def places(self) -> Tensor:
+        """The times from 0 to 1, float64, so that their unit does not matter."""
+        times = torch.tensor(self.times, dtype=torch.float64)
+        return (times - times[0]) / (times[-1] - times[0])
 
     @property
     def samples(self) -> list[Tensor]:
@@ -88,8 +95,8 @@ def read(
     elif hasattr(snapshots, "columns") and hasattr(snapshots, "iloc"):
         if embedding:
             raise ConfigError("embedding is for AnnData; a table has its columns.")
-        dropped = [name for name in (time, label, weight) if name in snapshots.columns]
-        values = snapshots.drop(columns=dropped)
+        used = [name for name in (time, label, weight) if name is not None]
+        values = snapshots[[name for name in snapshots.columns if name not in used]]
         parts = _split(values, list(map(str, values.columns)), snapshots, time, label, weight)
     else:
         raise ConfigError(
@@ -102,7 +109,7 @@ def read(
 def _embedded(data: Any, key: str | None) -> "np.ndarray[Any, Any]":
     """The coordinates of an AnnData."""
     key = "X_pca" if key is None else key
-    if key not in data.obsm:
+    if key not in list(data.obsm):
         known = ", ".join(map(repr, data.obsm)) or "nothing"
         raise ConfigError(
             f"obsm has no {key!r}; it has {known}. Counts must be normalised and embedded first, "
@@ -122,7 +129,9 @@ def _split(
 ) -> dict[Any, Marginal]:
     """The rows of each time."""
     for what, name in (("time", time), ("label", label), ("weight", weight)):
-        if (name is None and what == "time") or (name is not None and name not in frame.columns):
+        if (name is None and what == "time") or (
+            name is not None and list(frame.columns).count(name) != 1
+        ):
             raise ConfigError(
                 f"{what} must be one of the columns {', '.join(map(repr, frame.columns))}; "
                 f"got {name!r}."
@@ -148,13 +157,17 @@ def _marginal(key: Any, value: Any, **carried: Any) -> Marginal:
     try:
         found = value if isinstance(value, Marginal) else Marginal(value, **carried)
     except DataError as error:
-        raise DataError(f"At time {key!r}: {error}") from error
+        raise DataError(f"At time {key}: {error}") from error
+    if found.condition is not None:
+        raise ConfigError(
+            f"Snapshots have no conditions yet; time {key} has one. Fit a trajectory for each."
+        )
     if len(found.event_shape) != 1:
         raise DataError(
-            f"Samples must be vectors, shape (n, d); time {key!r} has {found.event_shape}."
+            f"Samples must be vectors, shape (n, d); time {key} has {found.event_shape}."
         )
     if len(found) < _LEAST:
-        raise DataError(f"A snapshot needs {_LEAST} rows; time {key!r} has {len(found)}.")
+        raise DataError(f"A snapshot needs {_LEAST} rows; time {key} has {len(found)}.")
     return found
 
 
@@ -188,7 +201,7 @@ def _numbers(keys: Sequence[Any]) -> list[float]:
 
 def _days(keys: Sequence[Any]) -> list[float]:
     try:
-        dates = np.array([np.datetime64(key) for key in keys]).astype("datetime64[ms]")
+        dates = np.array([np.datetime64(_naive(key)) for key in keys]).astype("datetime64[ms]")
     except (TypeError, ValueError):
         raise DataError(
             f"Times must be numbers or dates; got {list(keys)}. Map categories to numbers first."
@@ -197,16 +210,33 @@ def _days(keys: Sequence[Any]) -> list[float]:
     return days
 
 
+def _naive(date: Any) -> Any:
+    """A date in UTC if it has a time zone."""
+    if getattr(date, "tzinfo", None) is None:
+        return date
+    return date.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def checked_time(time: Any, known: Sequence[float]) -> float:
+    """One time within the range of the snapshots.
+
+    Raises:
+        ConfigError: it is no number, or outside.
+    """
+    return checked_times([time], known)[0]
+
+
 def checked_times(times: Any, known: Sequence[float]) -> list[float]:
     """Times within the range of the snapshots.
 
     Raises:
         ConfigError: they are no numbers, or outside.
     """
+    times = times.tolist() if isinstance(times, Tensor) else times
     given = (
         [times] if isinstance(times, int | float | np.number) else checks.several(times, "times")
     )
-    found = [_real(t) for t in given]
+    found = [real(t) for t in given]
     outside = [t for t in found if not known[0] <= t <= known[-1]]  # NaN, too.
     if not found or outside:
         raise ConfigError(
@@ -216,6 +246,6 @@ def checked_times(times: Any, known: Sequence[float]) -> list[float]:
     return found
 
 
-def _real(value: Any) -> float:
+def real(value: Any) -> float:
     """A time as a number; NaN, which lies nowhere, for anything else."""
     return float(value) if isinstance(value, int | float | np.number) else float("nan")

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multisi import model as models
 from multisi import noise as noises
 from multisi.common import arrays, checks, seeds
 from multisi.common.seeds import generator
-from multisi.errors import CheckpointError, ConfigError, ScoreError
+from multisi.errors import ConfigError, ScoreError
+from multisi.model import Model
 from multisi.trajectories.chain import pot
 from multisi.trajectories.curves import Curve
-from multisi.trajectories.snapshots import Snapshots, checked_times, read
+from multisi.trajectories.snapshots import Snapshots, checked_time, checked_times, read
 
 BOW, NOISE = 0.5, "noise"
 """The largest weight of the noise on the paths of SDEs, and the name of its marginal."""
+_OWN = ("path", "grid", "return_path", "via")
+"""Options of transports that a trajectory sets itself."""
 _STEPS = 16
 """Solver steps between two snapshots."""
+_ROUNDING = 1e-6
+"""What a number of steps may be above an integer by rounding."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Trajectory:
         torch.Size([3, 99, 2])
     """
 
-    model: models.Model
+    model: Model
     snapshots: Snapshots | None = None
 
     @property
@@ -81,7 +85,8 @@ class Trajectory:
             ScoreError: there is noise, and the score was not learned.
             MultisiError: as for `Model.transport`.
         """
-        (begin,), wanted = checked_times(start, self.times), checked_times(times, self.times)
+        checks.not_set(options, _OWN, "a trajectory")
+        begin, wanted = checked_time(start, self.times), checked_times(times, self.times)
         given = self.model.given(x)
         states = torch.empty(len(wanted), *given.rows.shape, dtype=given.rows.dtype)
         states = states.to(given.rows.device)
@@ -117,13 +122,15 @@ class Trajectory:
         places = [(t - start) / (end - start) for t in times]
         inside = sorted({*places, *curve.knots})
         count = checks.integer(steps, "steps")
-        widths = [(b - a) * abs(end - start) for a, b in itertools.pairwise(inside)]
-        usual = np.diff(self.times).min()
-        parts = [
-            torch.linspace(a, b, 1 + max(2, math.ceil(count * min(1.0, width / usual))))[:-1]
-            for a, b, width in zip(inside, inside[1:], widths, strict=False)
+        usual = np.diff(self.times).min() / abs(end - start)
+        counts = [
+            count * min(1.0, (b - a) / usual) - _ROUNDING for a, b in itertools.pairwise(inside)
         ]
-        grid = torch.cat([*(part.double() for part in parts), torch.ones(1).double()])
+        parts = [
+            torch.linspace(a, b, 1 + max(2, math.ceil(n)), dtype=torch.float64)[:-1]
+            for a, b, n in zip(inside, inside[1:], counts, strict=False)
+        ]
+        grid = torch.cat([*parts, torch.ones(1, dtype=torch.float64)])
         points = curve(torch.tensor([0.0, 1.0], dtype=torch.float64))
         moved: Tensor = self.model.transport(
             x,
@@ -168,7 +175,11 @@ class Trajectory:
         known = self.snapshots if samples is None else read(samples)
         if known is None:
             raise ConfigError("A trajectory from a file has no snapshots: give samples=snapshots.")
-        (at,), n = checked_times(time, self.times), checks.integer(n, "n")
+        if known.times != self.times:
+            raise ConfigError(
+                f"samples must be snapshots at {list(self.times)}; got {list(known.times)}."
+            )
+        at, n = checked_time(time, self.times), checks.integer(n, "n")
         k = min(int(np.searchsorted(self.times, at, side="right")) - 1, len(self.times) - 2)
         share = (at - self.times[k]) / (self.times[k + 1] - self.times[k])
         random = generator(seeds.check(seed), 15)
@@ -193,7 +204,7 @@ class Trajectory:
             ConfigError: the time is outside the range.
             MultisiError: as for `Model.velocity`.
         """
-        (at,), first, last = checked_times(time, self.times), self.times[0], self.times[-1]
+        at, first, last = checked_time(time, self.times), self.times[0], self.times[-1]
         place = (at - first) / (last - first)
         given = self.model.given(x)
         found = self.model.velocity(given.rows, self._curve(first, last), place)
@@ -218,19 +229,28 @@ class Trajectory:
             ConfigError: `at` is not the time of a snapshot, or there are no snapshots.
             MultisiError: as for `sample`.
         """
-        if self.snapshots is None or at not in self.times:
+        return self._shares(x, time, at, 1, options)
+
+    def _shares(
+        self, x: Any, time: float, at: float, sign: int, options: Mapping[str, Any]
+    ) -> Tensor:
+        """The shares of the rows or labels of a snapshot in what samples become there."""
+        time, at = (checked_time(t, self.times) for t in (time, at))
+        if self.snapshots is None or at not in self.times or sign * (at - time) < 0:
             raise ConfigError(
-                f"at must be the time of a snapshot, one of {list(self.times)}, of a trajectory "
-                f"with snapshots; got {at!r}."
+                f"at must be the time of a snapshot, one of {list(self.times)} that is later for "
+                f"descendants and earlier for ancestors, of a trajectory with snapshots; got {at}."
             )
         marginal = self.snapshots.marginals[self.times.index(at)]
         rows = arrays.floats(self.sample(x, time, [at], **options), "states")[0].double().cpu()
         goal = marginal.take(torch.arange(len(marginal))).double()
         weights = torch.ones(len(goal)) if marginal.weights is None else marginal.weights
         b = (weights.double() / weights.double().sum()).numpy()
-        a = np.full(len(rows), 1 / len(rows))
-        cost = torch.cdist(rows, goal).square().numpy()
-        plan = torch.from_numpy(pot().emd(a, b, cost, numItermax=10**7)) * len(rows)
+        plan = torch.zeros(len(rows), len(goal), dtype=torch.float64)
+        if len(rows):
+            cost = torch.cdist(rows, goal).square().numpy()
+            a = np.full(len(rows), 1 / len(rows))
+            plan = torch.from_numpy(pot().emd(a, b, cost, numItermax=10**7)) * len(rows)
         if marginal.labels is None:
             return plan
         kinds = torch.unique(marginal.labels)
@@ -249,7 +269,7 @@ class Trajectory:
             ConfigError: `at` is not the time of a snapshot, or there are no snapshots.
             MultisiError: as for `sample`.
         """
-        return self.descendants(x, time, at, **options)
+        return self._shares(x, time, at, -1, options)
 
     def save(self, path: Any) -> None:
         """Write the field and the times to one file; the snapshots are not in it.
@@ -262,33 +282,3 @@ class Trajectory:
             ConfigError: `path` is not a path.
         """
         self.model.save(path)
-
-
-def load(path: Any, snapshots: Any = None, *, device: Any = "cpu", **columns: Any) -> Trajectory:
-    """Read a trajectory from a file.
-
-    Arguments:
-        path: Path of the file.
-        snapshots: The snapshots, as for `read`; `None` without.
-        device: A device.
-        columns: Options of `read`, such as `time`.
-
-    Raises:
-        CheckpointError: the file is none of a trajectory, or damaged.
-        MultisiError: as for `multisi.load` and `read`.
-
-    Examples:
-        >>> import multisi
-        >>> load("cells.safetensors")  # doctest: +SKIP
-    """
-    model = models.load(path, device=device)
-    told = model.card.get("trajectory")
-    times = told.get("times") if isinstance(told, Mapping) else None
-    if not _are_times(times):
-        raise CheckpointError(f"{path} holds a model, and no trajectory: it says no times.")
-    return Trajectory(model, None if snapshots is None else read(snapshots, **columns))
-
-
-def _are_times(times: Any) -> bool:
-    real = isinstance(times, Sequence) and all(isinstance(t, int | float) for t in times)
-    return real and len(times) > 1 and all(a < b for a, b in itertools.pairwise(times))

@@ -82,3 +82,10 @@ def test_what_a_bridge_cannot_be_made_of():
             bridge.transport(data["a"], "a", "b", times=times)
     with pytest.raises(ConfigError, match="leave out entropy, embed, noise"):
         OptimalTransport([multisi.Marginal(x) for x in data.values()], epsilon=1.0, entropy=0.1)
+    for source, target in (("a", "a"), ("a", "noise"), (["a"], "b")):
+        with pytest.raises(ConfigError, match="A bridge joins two of"):
+            bridge.transport(data["a"], source, target)
+    with pytest.raises(ConfigError, match="path cannot be an option here: a bridge sets it"):
+        bridge.transport(data["a"], "a", "b", path="bow")
+    with pytest.raises(ConfigError, match="coupling, units cannot be an option here"):
+        schroedinger(data, 1.0, coupling="ot", units="whole")

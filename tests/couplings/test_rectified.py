@@ -95,6 +95,8 @@ def test_what_cannot_be_continued():
     for rounds in (0, 1.5, "two"):
         with pytest.raises(ConfigError, match="rounds must"):
             model.rectify(rounds)
+    with pytest.raises(ConfigError, match="coupling cannot be an option here: rectify sets it"):
+        model.rectify(1, coupling="ot")
 
 
 def test_few_calls_of_an_exact_model():
@@ -105,6 +107,8 @@ def test_few_calls_of_an_exact_model():
     assert found.npe > 0 and str(found).startswith("calls 1: ")
     with pytest.raises(ConfigError, match="calls must"):
         few_calls(model, data, [0])
+    with pytest.raises(ConfigError, match="got an empty one"):
+        few_calls(model, data, [])
     with pytest.raises(ConfigError, match="model must"):
         few_calls("model", data)
 

@@ -25,8 +25,11 @@ def test_paths_and_laws_in_every_format():
 
 
 def test_what_cannot_be_drawn():
-    with pytest.raises(ConfigError, match="at least one pair"):
-        simplex_picture(model(), [])
+    for pairs in ([], ["$a$"], [("z", "$a$", "b")], [3]):
+        with pytest.raises(ConfigError, match="at least one pair"):
+            simplex_picture(model(), pairs)
+    with pytest.raises(ConfigError, match="model must"):
+        simplex_picture("model", [("$a$", "b")])
     with pytest.raises(ConfigError, match="no marginal is named 'c'"):
         simplex_picture(model(), [("$a$", "c")])
     with pytest.raises(ConfigError, match="format must be"):

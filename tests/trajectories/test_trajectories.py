@@ -260,7 +260,7 @@ def test_what_a_trajectory_refuses(fitted):
     with pytest.raises(ScoreError, match="noise > 0 needs the score"):
         fitted.sample(x, 0.0, [0.3], noise=0.5)
     data = {t: turning(20, t) for t in TIMES}
-    with pytest.raises(ConfigError, match="coupling is not an option here"):
+    with pytest.raises(ConfigError, match="coupling cannot be an option here"):
         trajectories.fit(data, coupling="ot")
     for bend in (1.5, -1, "curved"):
         with pytest.raises(ConfigError, match="bend must"):
@@ -268,6 +268,45 @@ def test_what_a_trajectory_refuses(fitted):
     uneven = {0: X, 1: X[:, :1]}
     with pytest.raises(MultisiError, match=r"event shape|same shape|features"):
         trajectories.fit(uneven, steps=1)
+
+
+def test_the_unit_and_the_origin_of_times_do_not_matter():
+    x = {t: turning(60, t) for t in TIMES}
+    plain = trajectories.fit(x, steps=3, **QUICK)
+    for unit, origin in ((1e-9, 0.0), (2.0**40, 0.0), (1.0, 2.0**30)):
+        moved = trajectories.fit({origin + unit * t: y for t, y in x.items()}, steps=3, **QUICK)
+        law = moved.law(origin + unit * 0.375, 20)
+        assert torch.allclose(law, plain.law(0.375, 20), atol=1e-4)
+        velocity = moved.velocity(law, origin + unit * 0.375) * unit
+        assert torch.allclose(velocity, plain.velocity(law, 0.375), atol=1e-2)
+
+
+def test_options_that_are_set_already(fitted):
+    x = turning(5, 0.0)
+    for name in ("grid", "path", "return_path"):
+        with pytest.raises(ConfigError, match=f"{name} cannot be an option here"):
+            fitted.sample(x, 0.0, [1.0], **{name: None})
+    with pytest.raises(ConfigError, match="samples must be snapshots at"):
+        fitted.law(0.5, 5, samples={0: X, 7: X})
+    with pytest.raises(ConfigError, match="earlier for ancestors"):
+        fitted.ancestors(x, 0.0, 1.0)
+    assert fitted.descendants(x[:0], 0.0, 1.0).shape == (0, 600)
+    for at in ("noon", [1.0]):
+        with pytest.raises(ConfigError, match="times must lie"):
+            fitted.descendants(x, 0.0, at)
+    assert len(fitted.sample(x, 0.0, torch.tensor([0.5, 1.0]))) == 2
+    told = Marginal(X, condition=X)
+    with pytest.raises(ConfigError, match="no conditions yet; time 0 has one"):
+        trajectories.fit({0: told, 1: X})
+
+
+def test_columns_that_are_there_twice():
+    table = pd.DataFrame(np.c_[X, X[:, :1]], columns=["u", "t", "t"])
+    for time in ("t", ["u"]):
+        with pytest.raises(ConfigError, match="time must be one of the columns"):
+            read(table, time=time)
+    dates = [pd.Timestamp(2026, 1, day, tz="Europe/Berlin") for day in (1, 3)]
+    assert read(dict.fromkeys(dates, X)).times == (0.0, 2.0)
 
 
 def test_slopes_are_means_over_neighbours():

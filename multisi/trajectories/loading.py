@@ -1,0 +1,40 @@
+"""`load`: read a trajectory from a file."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from multisi import model as models
+from multisi.errors import CheckpointError
+from multisi.trajectories.snapshots import read
+from multisi.trajectories.trajectory import Trajectory
+
+
+def load(path: Any, snapshots: Any = None, *, device: Any = "cpu", **columns: Any) -> Trajectory:
+    """Read a trajectory from a file.
+
+    Arguments:
+        path: Path of the file.
+        snapshots: The snapshots, as for `read`; `None` without.
+        device: A device.
+        columns: Options of `read`, such as `time`.
+
+    Raises:
+        CheckpointError: the file is none of a trajectory, or damaged.
+        MultisiError: as for `multisi.load` and `read`.
+
+    Examples:
+        >>> import multisi
+        >>> load("cells.safetensors")  # doctest: +SKIP
+    """
+    model = models.load(path, device=device)
+    told = model.card.get("trajectory")
+    times = told.get("times") if isinstance(told, Mapping) else None
+    if not _are_times(times):
+        raise CheckpointError(f"{path} holds a model, and no trajectory: it says no times.")
+    return Trajectory(model, None if snapshots is None else read(snapshots, **columns))
+
+
+def _are_times(times: Any) -> bool:
+    real = isinstance(times, Sequence) and all(isinstance(t, int | float) for t in times)
+    return real and len(times) > 1 and all(a < b for a, b in itertools.pairwise(times))

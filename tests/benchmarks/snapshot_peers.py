@@ -10,6 +10,7 @@ no model is chosen by the snapshot that is left out: the last one is taken. The 
 expected to be standardised, as both packages have them.
 """
 
+import functools
 import importlib
 import os
 import pathlib
@@ -48,7 +49,7 @@ def _line(name, snapshots, left, seed):
     seconds = time.perf_counter() - start
     found = figures(*(torch.as_tensor(x).double() for x in (made, goal)))
     figure = f"w1 {found['w1']:.4f} energy {found['energy_distance']:.4f} seconds {seconds:.0f}"
-    print(f"{name:8} d {goal.shape[1]:3} seed {seed} left {left:g} {figure}", flush=True)
+    print(f"{name:10} d {goal.shape[1]:3} seed {seed} left {left:g} {figure}", flush=True)
 
 
 def torchcfm(snapshots, left, seed, seconds, n):
@@ -192,7 +193,8 @@ def _needs(module, install):
         raise ImportError(f"{module} is missing: pip install {install}") from error
 
 
-PEERS = {"torchcfm": torchcfm, "otpfm": otpfm}
+real = functools.partial(otpfm, even=False)
+PEERS = {"torchcfm": torchcfm, "otpfm": otpfm, "otpfm-real": real}
 
 if __name__ == "__main__":
     run()

@@ -208,6 +208,15 @@ class Marginal:
         shuffles = [torch.randperm(len(self), generator=source) for _ in range(-(-n // len(self)))]
         return torch.cat([*shuffles, torch.empty(0, dtype=torch.int64)])[:n]
 
+    def drawn(self, n: int, source: torch.Generator) -> Tensor:
+        """The samples of rows that `draw_evenly` draws, shape `(n, *event)`.
+
+        Arguments:
+            n: Number of rows.
+            source: Generator to draw with.
+        """
+        return self.take(self.draw_evenly(n, source))
+
     def take(self, rows: Tensor) -> Tensor:
         """The samples of some rows, shape `(n, *event)`; a stream advances by `n` rows.
 

@@ -53,30 +53,34 @@ class Chain:
     Arguments:
         snapshots: The snapshots.
         plans: A plan for each two neighbours.
+        gains: For each two neighbours what their rows gain up to halfway and back to it, as
+            logarithms; `None` without growth. Plans match what is there halfway.
     """
 
     snapshots: Snapshots
     plans: tuple[Plan, ...]
+    gains: list[tuple[Tensor, Tensor]] | None = None
 
     @classmethod
-    def of(cls, snapshots: Snapshots, seed: int = 0) -> "Chain":
+    def of(
+        cls,
+        snapshots: Snapshots,
+        seed: int = 0,
+        gains: list[tuple[Tensor, Tensor]] | None = None,
+    ) -> "Chain":
         """The chain of exact plans of least squared distance, in blocks of large snapshots.
 
         Raises:
             ConfigError: POT is not installed.
         """
-        x, weights = snapshots.samples, [m.weights for m in snapshots.marginals]
-        plans = [
-            _plan(
-                x[k],
-                x[k + 1],
-                _shares(weights[k], len(x[k])),
-                _shares(weights[k + 1], len(x[k + 1])),
-                seed + k,
-            )
-            for k in range(len(x) - 1)
-        ]
-        return cls(snapshots, tuple(plans))
+        x, shares = snapshots.samples, [m.shares for m in snapshots.marginals]
+        plans = []
+        for k in range(len(x) - 1):
+            ends = shares[k], shares[k + 1]
+            if gains is not None:
+                ends = _grown(shares[k], gains[k][0]), _grown(shares[k + 1], gains[k][1])
+            plans.append(_plan(x[k], x[k + 1], *ends, seed + k))
+        return cls(snapshots, tuple(plans), gains)
 
     def rows(self, n: int, source: torch.Generator) -> Tensor:
         """Rows of all snapshots that belong together, shape `(n, k)`."""
@@ -91,9 +95,8 @@ class Chain:
         return torch.stack(taken, 1)
 
 
-def _shares(weights: Tensor | None, rows: int) -> Tensor:
-    found = torch.ones(rows, dtype=torch.float64) if weights is None else weights.double()
-    return found / found.sum()
+def _grown(shares: Tensor, gain: Tensor) -> Tensor:
+    return torch.softmax(shares.log() + gain, 0)
 
 
 def _plan(x: Tensor, y: Tensor, a: Tensor, b: Tensor, seed: int) -> Plan:

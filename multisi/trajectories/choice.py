@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from multisi.common.seeds import generator
-from multisi.data.marginals import Marginal
 from multisi.metrics import energy_distance
 from multisi.trajectories.chain import Chain
 from multisi.trajectories.coupling import Curved
@@ -38,9 +37,7 @@ def choose(snapshots: Snapshots, seed: int = 0) -> tuple[float, float]:
     inner = range(1, len(snapshots.times) - 1)
     if not inner:
         return _UNKNOWN
-    few = Snapshots(
-        snapshots.times, tuple(_few(m, seed + i) for i, m in enumerate(snapshots.marginals))
-    )
+    few = snapshots.few(_ROWS, seed)
     bends = BENDS if len(snapshots.times) > 3 else _UNKNOWN[:1]
     found: dict[tuple[float, float], list[float]] = {}
     for place in inner:
@@ -85,8 +82,7 @@ def with_spread(curved: Curved, bend: float, spread: float) -> Curved:
         bend: How far curves bend.
         spread: The share that is made up for.
     """
-    chain = curved.chain
-    bare = Curved(chain, curved.slopes, bend)
+    chain, bare = curved.chain, curved.bent(bend)
     if not spread:
         return bare
     x, d = chain.snapshots.samples, chain.snapshots.marginals[0].event_shape[0]
@@ -98,7 +94,7 @@ def with_spread(curved: Curved, bend: float, spread: float) -> Curved:
         now = torch.einsum("c,ncd->nd", middle, four).T.cov().reshape(d, d)
         lack = _between(*(end.T.cov().reshape(d, d) for end in ends)) - now
         factors.append(_root(spread * lack / spread_at(torch.tensor(0.5))))
-    return Curved(chain, curved.slopes, bend, torch.stack(factors))
+    return curved.bent(bend, torch.stack(factors))
 
 
 def _between(a: Tensor, b: Tensor) -> Tensor:
@@ -115,10 +111,3 @@ def _root(a: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh((a + a.T) / 2)
     found: Tensor = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
     return found
-
-
-def _few(marginal: Marginal, seed: int) -> Marginal:
-    """At most some rows of a snapshot, drawn by their weights."""
-    if len(marginal) <= _ROWS:
-        return marginal
-    return Marginal(marginal.take(marginal.draw(_ROWS, generator(seed, 13))))

@@ -1,8 +1,9 @@
 """The coupling of trajectories: rows of all times, and the control points of their curves."""
 
+import copy
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -35,18 +36,31 @@ class Curved(Coupling):
         self.chain, self.slopes, self.bend = chain, list(slopes), bend
         self.spreads, self.noise = spreads, noise
 
+    def bent(self, bend: float, spreads: Tensor | None = None) -> Self:
+        """The same with another bend, and with other spreads."""
+        made = copy.copy(self)
+        made.bend, made.spreads = bend, spreads
+        return made
+
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, shape `(n, k, d)`."""
         source = generator(seed, step, 9)
-        drawn = self.curves(n, source)
+        return self.complete(self.chain.rows(n, source), source)
+
+    def complete(self, rows: Tensor, source: torch.Generator) -> Tensor:
+        """The joint samples of rows `(n, k)` of all snapshots, with noise if there is any."""
+        drawn = self.through(rows, source)
         if not self.noise:
             return drawn
-        normal = torch.randn(n, 1, drawn.shape[2], generator=source, dtype=torch.float32)
+        normal = torch.randn(len(rows), 1, drawn.shape[2], generator=source, dtype=torch.float32)
         return torch.cat([normal.to(drawn), drawn], 1)
 
     def curves(self, n: int, source: torch.Generator) -> Tensor:
-        """Rows of all times and control points, shape `(n, k + 2 (k - 1), d)`."""
-        rows = self.chain.rows(n, source)
+        """Draws of rows of all times and control points, shape `(n, k + 2 (k - 1), d)`."""
+        return self.through(self.chain.rows(n, source), source)
+
+    def through(self, rows: Tensor, source: torch.Generator) -> Tensor:
+        """Rows of all times, and the control points of the curves through them."""
         x = self.chain.take(rows)
         slopes = torch.stack(
             [each[i] for each, i in zip(self.slopes, rows.unbind(1), strict=True)], 1

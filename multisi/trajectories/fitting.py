@@ -13,9 +13,12 @@ from multisi.trajectories.chain import Chain
 from multisi.trajectories.choice import choose, with_spread
 from multisi.trajectories.coupling import Curved, names_of
 from multisi.trajectories.curves import Curve
+from multisi.trajectories.growing import Growing
+from multisi.trajectories.growth import Growth, gains, learn, masses_of
+from multisi.trajectories.motion import BOW, NOISE
 from multisi.trajectories.slopes import slopes
 from multisi.trajectories.snapshots import Snapshots, read
-from multisi.trajectories.trajectory import BOW, NOISE, Trajectory
+from multisi.trajectories.trajectory import Trajectory
 
 _ROWS = 4096
 """Control points that show their scale."""
@@ -30,6 +33,7 @@ def fit(
     weight: str | None = None,
     bend: float | str = "auto",
     spread: float | str = "auto",
+    masses: Any = None,
     score: bool = False,
     seed: int = 0,
     **options: Any,
@@ -52,6 +56,9 @@ def fit(
             that are left out in turn.
         spread: How much of the covariance that is lost halfway between matched rows is made up
             for by noise, from 0 to 1, or `"auto"`, chosen with the bend.
+        masses: A mapping of time to the total mass of its snapshot, or `"counts"`: their numbers
+            of rows. Then growth and death are learned too; `None` keeps mass, and explains all
+            by motion.
         score: Learn the score as well, for transport with noise.
         seed: The seed of all random numbers.
         options: Options of `multisi.fit`, such as `max_seconds` and `steps`.
@@ -79,8 +86,8 @@ def fit(
     checks.not_set(options, ("coupling", "coupling_options", "law"), "trajectories.fit")
     seed = seeds.check(seed)
     bend, spread = _chosen(known, bend, spread, seed)
-    chain = Chain.of(known, seed)
-    coupling = with_spread(Curved(chain, slopes(chain, seed), bend), bend, spread)
+    growth = None if masses is None else learn(known, masses_of(masses, known), seed)
+    coupling = _coupled(known, growth, bend, spread, seed)
     coupling.noise = checks.instance(score, bool, "score")
     law = training.SimplexLaw(edges=0, bows=0, faces=0, paths=1, along=_paths(known, score))
     marginals = _marginals(known, coupling, seed)
@@ -88,7 +95,18 @@ def fit(
         marginals = {NOISE: StandardNormal(), **marginals}
     model = training.fit(marginals, coupling=coupling, law=law, seed=seed, **options)
     model.card["trajectory"] = {"times": list(known.times), "bend": bend, "spread": spread}
-    return Trajectory(model, known)
+    return Trajectory(model, known, growth)
+
+
+def _coupled(
+    known: Snapshots, growth: Growth | None, bend: float, spread: float, seed: int
+) -> Curved:
+    """The curves through rows that belong together, with growth if there is any."""
+    if growth is None:
+        chain = Chain.of(known, seed)
+        return with_spread(Curved(chain, slopes(chain, seed), bend), bend, spread)
+    chain = Chain.of(known, seed, gains(growth, known))
+    return with_spread(Growing(chain, slopes(chain, seed), bend), bend, spread)
 
 
 def _chosen(

@@ -6,6 +6,8 @@ from typing import Any
 
 from multisi import model as models
 from multisi.errors import CheckpointError
+from multisi.files import checkpoint
+from multisi.trajectories.growth import Growth
 from multisi.trajectories.snapshots import read
 from multisi.trajectories.trajectory import Trajectory
 
@@ -27,12 +29,17 @@ def load(path: Any, snapshots: Any = None, *, device: Any = "cpu", **columns: An
         >>> import multisi
         >>> load("cells.safetensors")  # doctest: +SKIP
     """
+    tensors, _ = checkpoint.read(path)
     model = models.load(path, device=device)
     told = model.card.get("trajectory")
     times = told.get("times") if isinstance(told, Mapping) else None
     if not _are_times(times):
         raise CheckpointError(f"{path} holds a model, and no trajectory: it says no times.")
-    return Trajectory(model, None if snapshots is None else read(snapshots, **columns))
+    known = None if snapshots is None else read(snapshots, **columns)
+    parts = checkpoint.under(tensors, "growth.")
+    if parts and set(parts) != set(Growth.__annotations__):
+        raise CheckpointError(f"{path} is damaged: its growth has {sorted(parts)}.")
+    return Trajectory(model, known, Growth(**parts) if parts else None)
 
 
 def _are_times(times: Any) -> bool:

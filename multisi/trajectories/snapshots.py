@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from multisi.common import checks
+from multisi.common.seeds import generator
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError
@@ -52,6 +53,30 @@ class Snapshots:
         return Snapshots(
             tuple(self.times[i] for i in rest), tuple(self.marginals[i] for i in rest)
         )
+
+    def few(self, rows: int, seed: int) -> "Snapshots":
+        """At most some rows of each, drawn by their weights."""
+        found = [
+            m if len(m) <= rows else Marginal(m.take(m.draw(rows, generator(seed + i, 13))))
+            for i, m in enumerate(self.marginals)
+        ]
+        return Snapshots(self.times, tuple(found))
+
+    def by_time(self, given: Any, what: str) -> list[Any]:
+        """The values of a mapping whose keys are all times, in their order.
+
+        Raises:
+            DataError: a time is missing or unknown.
+        """
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"{what} must be a mapping of times; got {type(given).__name__}.")
+        known = {real(key): value for key, value in given.items()}
+        if set(known) != set(self.times):
+            raise DataError(
+                f"{what} must have the times {list(self.times)}, in days since the first for "
+                f"dates; got {list(given)}."
+            )
+        return [known[time] for time in self.times]
 
 
 def read(

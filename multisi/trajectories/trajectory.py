@@ -1,32 +1,29 @@
 """The trajectory: states and laws at all times between the first snapshot and the last."""
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from multisi import noise as noises
 from multisi.common import arrays, checks, seeds
 from multisi.common.seeds import generator
-from multisi.errors import ConfigError, ScoreError
+from multisi.errors import ConfigError
+from multisi.files import checkpoint
 from multisi.model import Model
-from multisi.trajectories.chain import pot
-from multisi.trajectories.curves import Curve
+from multisi.trajectories import motion
+from multisi.trajectories.growth import Growth
+from multisi.trajectories.relatives import shares, thinned
 from multisi.trajectories.snapshots import Snapshots, checked_time, checked_times, read
 
-BOW, NOISE = 0.5, "noise"
-"""The largest weight of the noise on the paths of SDEs, and the name of its marginal."""
 _OWN = ("path", "grid", "return_path", "via")
 """Options of transports that a trajectory sets itself."""
 _STEPS = 16
 """Solver steps between two snapshots."""
-_ROUNDING = 1e-6
-"""What a number of steps may be above an integer by rounding."""
+_POOL, _ENOUGH = 2, 4000
+"""Rows that are moved for each one of a law with growth, and rows that show a total mass."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,7 @@ class Trajectory:
     Arguments:
         model: The field, whose corners are the snapshots and the control points of curves.
         snapshots: The snapshots; `None` for a model from a file, whose laws then need samples.
+        growth: The rate of growth and the masses; `None` for trajectories that keep their mass.
 
     Examples:
         >>> from multisi import trajectories
@@ -48,6 +46,7 @@ class Trajectory:
 
     model: Model
     snapshots: Snapshots | None = None
+    growth: Growth | None = None
 
     @property
     def times(self) -> tuple[float, ...]:
@@ -63,9 +62,10 @@ class Trajectory:
         noise: Any = 0.0,
         seed: int | None = None,
         steps: int = _STEPS,
+        return_growth: bool = False,
         **options: Any,
     ) -> Any:
-        """Move samples from one time to others, forward or backward.
+        r"""Move samples from one time to others, forward or backward.
 
         Arguments:
             x: Samples at `start`, shape `(b, d)`, in data units.
@@ -75,10 +75,13 @@ class Trajectory:
                 `Model.transport`; it needs `fit(score=True)`.
             seed: Seed of the noise.
             steps: Solver steps between two snapshots.
+            return_growth: Return the logarithm of the factor by which the mass of each sample
+                grows as well, $\int g(x(t), t)\,dt$ along its way; it needs `masses` in `fit`.
             options: Further options of `Model.transport`.
 
         Returns:
-            The states, the kind of array that `x` is, shape `(n, b, d)`.
+            The states, the kind of array that `x` is, shape `(n, b, d)`; with `return_growth` a
+            tuple of them and a tensor of shape `(n, b)`.
 
         Raises:
             ConfigError: a time is outside the range of the snapshots, or an option is invalid.
@@ -87,68 +90,31 @@ class Trajectory:
         """
         checks.not_set(options, _OWN, "a trajectory")
         begin, wanted = checked_time(start, self.times), checked_times(times, self.times)
-        given = self.model.given(x)
-        states = torch.empty(len(wanted), *given.rows.shape, dtype=given.rows.dtype)
-        states = states.to(given.rows.device)
+        given, growth = self.model.given(x), self._grows() if return_growth else None
+        states = given.rows.new_empty(len(wanted), *given.rows.shape)
+        gained = torch.zeros(len(wanted), len(given.rows), dtype=torch.float64)
         for sign in (1, -1):
             later = sorted({t for t in wanted if sign * (t - begin) > 0}, key=lambda t: sign * t)
             if not later:
                 continue
-            moved = self._moved(given.rows, begin, later, noise, seed, steps, options)
-            for i, t in enumerate(wanted):
+            way, at = motion.moved(
+                self.model, self.times, given.rows, [begin, *later], noise, seed, steps, options
+            )
+            places = [int((at - t).abs().argmin()) for t in wanted]
+            log_mass = growth and motion.gains_along(growth, way, at.tolist())
+            for i, (t, place) in enumerate(zip(wanted, places, strict=True)):
                 if t in later:
-                    states[i] = moved[later.index(t)]
+                    states[i] = way[place]
+                    gained[i] = 0.0 if log_mass is None else log_mass[place]
         for i, t in enumerate(wanted):
             if t == begin:
                 states[i] = given.rows
-        return given.back(states)
+        return (given.back(states), gained) if return_growth else given.back(states)
 
-    def _moved(
-        self,
-        x: Tensor,
-        start: float,
-        times: list[float],
-        noise: Any,
-        seed: int | None,
-        steps: int,
-        options: Mapping[str, Any],
-    ) -> Tensor:
-        """States at times on one side of the start."""
-        end = times[-1]
-        noisy = not noises.is_zero(noise)
-        if noisy and self.model.noise is None:
-            raise ScoreError("noise > 0 needs the score: fit the trajectory with score=True.")
-        curve = self._curve(start, end, noisy)
-        places = [(t - start) / (end - start) for t in times]
-        inside = sorted({*places, *curve.knots})
-        count = checks.integer(steps, "steps")
-        usual = np.diff(self.times).min() / abs(end - start)
-        counts = [
-            count * min(1.0, (b - a) / usual) - _ROUNDING for a, b in itertools.pairwise(inside)
-        ]
-        parts = [
-            torch.linspace(a, b, 1 + max(2, math.ceil(n)), dtype=torch.float64)[:-1]
-            for a, b, n in zip(inside, inside[1:], counts, strict=False)
-        ]
-        grid = torch.cat([*parts, torch.ones(1, dtype=torch.float64)])
-        points = curve(torch.tensor([0.0, 1.0], dtype=torch.float64))
-        moved: Tensor = self.model.transport(
-            x,
-            *points,
-            path=curve,
-            grid=grid,
-            noise=noise,
-            seed=seed,
-            return_path=True,
-            **options,
-        )
-        at = torch.tensor(places, dtype=torch.float64)
-        return moved[(grid[:, None] - at).abs().argmin(0)]
-
-    def _curve(self, start: float, end: float, noisy: bool = False) -> Curve:
-        if self.model.noise is None:
-            return Curve(self.times, start, end)
-        return Curve(self.times, start, end, BOW if noisy else 0.0)
+    def _grows(self) -> Growth:
+        if self.growth is None:
+            raise ConfigError("This trajectory has no growth: fit it with masses.")
+        return self.growth
 
     def law(
         self, time: float, n: int, *, seed: int = 0, samples: Any = None, **options: Any
@@ -156,7 +122,7 @@ class Trajectory:
         """Samples of the law at a time between the snapshots.
 
         Rows of the snapshot before are moved forward and rows of the one after are moved back,
-        each with a share by how near it is.
+        each with a share by how near it is. With growth they are drawn by their masses there.
 
         Arguments:
             time: The time.
@@ -180,18 +146,70 @@ class Trajectory:
                 f"samples must be snapshots at {list(self.times)}; got {list(known.times)}."
             )
         at, n = checked_time(time, self.times), checks.integer(n, "n")
-        k = min(int(np.searchsorted(self.times, at, side="right")) - 1, len(self.times) - 2)
-        share = (at - self.times[k]) / (self.times[k + 1] - self.times[k])
+        k, share = motion.neighbours(self.times, at)
         random = generator(seeds.check(seed), 15)
         later = round(n * share)
         parts = []
         for place, count in ((k, n - later), (k + 1, later)):
             if count:
-                marginal = known.marginals[place]
-                x = marginal.take(marginal.draw_evenly(count, random))
-                moved = self.sample(x, self.times[place], [at], seed=seed, **options)
-                parts.append(moved[0])
+                grows = self.growth is not None
+                x = known.marginals[place].drawn(_POOL * count if grows else count, random)
+                told = {**options, "seed": seed, "return_growth": grows}
+                moved = self.sample(x, self.times[place], [at], **told)
+                if self.growth is None:
+                    parts.append(moved[0])
+                else:
+                    chosen = thinned(moved[1][0], count, random)
+                    parts.append(moved[0][0][chosen.to(moved[0].device)])
         return torch.cat(parts)
+
+    def mass(self, time: float) -> float:
+        """The total mass at a time, in the units of the masses that were given.
+
+        Rows of both neighbouring snapshots are moved there, and their masses are averaged by how
+        near each is.
+
+        Arguments:
+            time: The time.
+
+        Raises:
+            ConfigError: the time is outside the range, or there is no growth or no snapshots.
+        """
+        growth, known = self._grows(), self.snapshots
+        if known is None:
+            raise ConfigError("A trajectory from a file has no snapshots: load it with them.")
+        at = checked_time(time, self.times)
+        k, share = motion.neighbours(self.times, at)
+        total, random = 0.0, generator(0, 21)
+        for place, part in ((k, 1 - share), (k + 1, share)):
+            if part:
+                x = known.marginals[place].drawn(_ENOUGH, random)
+                gained = self.sample(x, self.times[place], [at], return_growth=True)[1]
+                mean = float(torch.logsumexp(gained[0], 0)) - math.log(len(x))
+                total += part * (float(growth.masses[place].log()) + mean)
+        return math.exp(total)
+
+    def log_growth(self, x: Any, time: float) -> Tensor:
+        r"""The rate at which the logarithm of mass grows, $g(x, t)$; negative where cells die.
+
+        Arguments:
+            x: States, shape `(b, d)`.
+            time: Their time.
+
+        Returns:
+            The rate per unit of time, shape `(b,)`.
+
+        Raises:
+            ConfigError: the time is outside the range, or there is no growth.
+            MultisiError: as for `Model.transport`.
+
+        References:
+            Chizat et al. Scaling algorithms for unbalanced transport problems (2016),
+            arXiv:1607.05816.
+        """
+        x = self.model.given(x).rows.cpu()
+        found: Tensor = self._grows()(x, checked_time(time, self.times))
+        return found
 
     def velocity(self, x: Any, time: float) -> Any:
         """The velocity of the flow, in data units per unit of time, shape of `x`.
@@ -207,7 +225,9 @@ class Trajectory:
         at, first, last = checked_time(time, self.times), self.times[0], self.times[-1]
         place = (at - first) / (last - first)
         given = self.model.given(x)
-        found = self.model.velocity(given.rows, self._curve(first, last), place)
+        found = self.model.velocity(
+            given.rows, motion.curve(self.model, self.times, first, last), place
+        )
         return given.back(found / (last - first))
 
     def descendants(self, x: Any, time: float, at: float, **options: Any) -> Tensor:
@@ -223,7 +243,7 @@ class Trajectory:
 
         Returns:
             For each sample the probabilities of the labels of the snapshot, in sorted order, or
-            without labels of its rows, shape `(b, m)`.
+            without labels of its rows, shape `(b, m)`. With growth rows count by their masses.
 
         Raises:
             ConfigError: `at` is not the time of a snapshot, or there are no snapshots.
@@ -241,20 +261,11 @@ class Trajectory:
                 f"at must be the time of a snapshot, one of {list(self.times)} that is later for "
                 f"descendants and earlier for ancestors, of a trajectory with snapshots; got {at}."
             )
-        marginal = self.snapshots.marginals[self.times.index(at)]
-        rows = arrays.floats(self.sample(x, time, [at], **options), "states")[0].double().cpu()
-        goal = marginal.take(torch.arange(len(marginal))).double()
-        weights = torch.ones(len(goal)) if marginal.weights is None else marginal.weights
-        b = (weights.double() / weights.double().sum()).numpy()
-        plan = torch.zeros(len(rows), len(goal), dtype=torch.float64)
-        if len(rows):
-            cost = torch.cdist(rows, goal).square().numpy()
-            a = np.full(len(rows), 1 / len(rows))
-            plan = torch.from_numpy(pot().emd(a, b, cost, numItermax=10**7)) * len(rows)
-        if marginal.labels is None:
-            return plan
-        kinds = torch.unique(marginal.labels)
-        return torch.stack([plan[:, marginal.labels == kind].sum(1) for kind in kinds], 1)
+        grows = self.growth is not None
+        found: Any = self.sample(x, time, [at], return_growth=grows, **options)
+        states, gained = found if grows else (found, None)
+        rows = arrays.floats(states, "states")[0].double().cpu()
+        return shares(rows, gained, self.snapshots.marginals[self.times.index(at)])
 
     def ancestors(self, x: Any, time: float, at: float, **options: Any) -> Tensor:
         """Where the samples of one time come from; as `descendants`, for an earlier time.
@@ -281,4 +292,7 @@ class Trajectory:
             CheckpointError: the file cannot be written.
             ConfigError: `path` is not a path.
         """
-        self.model.save(path)
+        tensors, told = self.model.parts()
+        if self.growth is not None:
+            tensors |= {f"growth.{n}": t for n, t in self.growth.state_dict().items()}
+        checkpoint.write(path, tensors, told)

@@ -1,6 +1,6 @@
 """Trajectories: laws at times that were not seen, beside torchcfm and static plans.
 
-`ARMS` names what is run: `eb`, `branching`, `gaussians`, `large`. `SECONDS` is the time of each
+`ARMS` names what is run: `eb`, `branching`, `growth`, `gaussians`, `large`. `SECONDS` is the time of each
 training, `SEEDS` are the seeds, `SIZES` the numbers of components of `eb`. `eb` needs
 `--data DIR`, the folder with `singlecell/eb_pcs.npz`.
 """
@@ -80,6 +80,58 @@ def branching(n, t, seed):
     return x
 
 
+def _growth():
+    """The same process with a growth rate: masses of branches, and the rate."""
+    found, times = {}, (0, 0.25, 0.5, 0.75, 1)
+    for seed in SEEDS:
+        data = {t: growing(8000, t, seed) for t in times}
+        snapshots, masses = ({t: part[i] for t, part in data.items()} for i in (0, 1))
+        start = time.perf_counter()
+        fitted = trajectories.fit(snapshots, masses=masses, seed=seed, **OPTIONS)
+        print(f"\nGrowth, seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
+        for t in (0.375, 0.625, 0.875):
+            x, total = fitted.law(t, 8000, seed=seed), fitted.mass(t)
+            true, mass = growing(200_000, t, 100 + seed)
+            for name, sign in (("upper", 1), ("lower", -1)):
+                here, there = ((sign * z[:, 2] > 0).double().mean().item() for z in (x, true))
+                error = total * here / (mass * there) - 1
+                print(f"  t = {t}, {name} branch: {error:+.4f}", flush=True)
+                found.setdefault("mass of a branch, relative error", []).append(abs(error))
+        later = [(t, snapshots[t]) for t in times if t >= 0.5]
+        rate = torch.cat([fitted.log_growth(x, t) for t, x in later])
+        exact = torch.cat([1.5 * torch.sigmoid(3 * x[:, 2]) for _, x in later])
+        slope = np.polyfit(exact, rate, 1)[0]
+        correlation = np.corrcoef(exact, rate)[0, 1]
+        print(f"  rate: correlation {correlation:.4f}, slope {slope:.3f}", flush=True)
+        found.setdefault("correlation of the rate", []).append(correlation)
+        found.setdefault("slope of the rate", []).append(slope)
+    for figure, values in found.items():
+        print(f"Growth, {figure}: {spread(values)}, worst {max(values):.4f}", flush=True)
+
+
+def growing(n, t, seed):
+    """`n` cells of the branching process with growth at a time, and their mass per first cell.
+
+    A cell keeps its branch and its noise, and its mass grows at the rate 1.5 sigmoid(3 x_3).
+    """
+    source = torch.Generator().manual_seed(1000 * seed + round(1000 * t) + 7)
+    many = 4 * n
+    branch = torch.where(torch.rand(many, generator=source) < 0.7, 1.0, -1.0).double()
+    x = torch.randn(many, 10, generator=source, dtype=torch.float64) * 0.2
+    x[:, :3] *= 2
+    side, steps = x[:, 2].clone(), 100
+    log_mass = torch.zeros(many, dtype=torch.float64)
+    for i in range(steps):
+        share = max(0, t * (i + 0.5) / steps - 0.2) / 0.8
+        log_mass += 1.5 * torch.sigmoid(3 * (side + 2.5 * branch * share)) * t / steps
+    x[:, 0] += 4 * math.sin(1.2 * math.pi * t)
+    x[:, 1] -= 4 * math.cos(1.2 * math.pi * t)
+    x[:, 2] += 2.5 * branch * max(0, t - 0.2) / 0.8
+    mass = log_mass.exp()
+    chosen = np.random.default_rng(seed).choice(many, n, replace=False, p=mass / mass.sum())
+    return x[torch.from_numpy(chosen)], mass.mean().item()
+
+
 def _gaussians():
     """Gaussian snapshots: moments at times between, beside the optimal map of sample moments."""
     known, unseen = (0, 0.15, 0.5, 0.8, 1), (0.07, 0.3, 0.65, 0.9)
@@ -139,4 +191,10 @@ def wide(n, t, seed=0):
     return (x.float() @ turn).contiguous()
 
 
-TABLES = {"eb": _eb, "branching": _branching, "gaussians": _gaussians, "large": _large}
+TABLES = {
+    "eb": _eb,
+    "branching": _branching,
+    "growth": _growth,
+    "gaussians": _gaussians,
+    "large": _large,
+}

@@ -11,6 +11,7 @@ from multisi.data.marginals import AnyMarginal, Marginal, StandardNormal
 from multisi.errors import ConfigError
 from multisi.trajectories.chain import Chain
 from multisi.trajectories.choice import choose, with_spread
+from multisi.trajectories.conditional import Conditioned, groups
 from multisi.trajectories.coupling import Curved, names_of
 from multisi.trajectories.curves import Curve
 from multisi.trajectories.growing import Growing
@@ -31,6 +32,7 @@ def fit(
     embedding: str | None = None,
     label: str | None = None,
     weight: str | None = None,
+    condition: Any = None,
     bend: float | str = "auto",
     spread: float | str = "auto",
     masses: Any = None,
@@ -51,6 +53,8 @@ def fit(
         embedding: The key in `obsm` of an AnnData; `None` for `X_pca`.
         label: A column of labels, which `ancestors` and `descendants` count.
         weight: A column of weights.
+        condition: A column of numbers, such as a dose, or a list of them, as for `read`. Rows
+            are matched within a condition, and `sample`, `law` and `velocity` take one.
         bend: 0 for straight lines from time to time, 1 for curves with the slopes of natural
             cubic splines, averaged over neighbours, or `"auto"`: what passes best the snapshots
             that are left out in turn.
@@ -82,13 +86,23 @@ def fit(
         >>> found.law(0.5, 10, seed=0).shape
         torch.Size([10, 2])
     """
-    known = read(snapshots, time=time, embedding=embedding, label=label, weight=weight)
+    known = read(
+        snapshots, time=time, embedding=embedding, label=label, weight=weight, condition=condition
+    )
     checks.not_set(options, ("coupling", "coupling_options", "law"), "trajectories.fit")
     seed = seeds.check(seed)
     bend, spread = _chosen(known, bend, spread, seed)
+    checks.instance(score, bool, "score")
+    kinds = groups(known)
+    if kinds and masses is not None:
+        raise ConfigError("Growth with conditions is not learned: fit a trajectory for each.")
     growth = None if masses is None else learn(known, masses_of(masses, known), seed)
-    coupling = _coupled(known, growth, bend, spread, seed)
-    coupling.noise = checks.instance(score, bool, "score")
+    coupling: Curved | Conditioned
+    if kinds:
+        parts = [_coupled(kind.snapshots, None, bend, spread, score, seed) for kind in kinds]
+        coupling = Conditioned(parts, kinds)
+    else:
+        coupling = _coupled(known, growth, bend, spread, score, seed)
     law = training.SimplexLaw(edges=0, bows=0, faces=0, paths=1, along=_paths(known, score))
     marginals = _marginals(known, coupling, seed)
     if score:
@@ -99,14 +113,12 @@ def fit(
 
 
 def _coupled(
-    known: Snapshots, growth: Growth | None, bend: float, spread: float, seed: int
+    known: Snapshots, growth: Growth | None, bend: float, spread: float, score: bool, seed: int
 ) -> Curved:
     """The curves through rows that belong together, with growth if there is any."""
-    if growth is None:
-        chain = Chain.of(known, seed)
-        return with_spread(Curved(chain, slopes(chain, seed), bend), bend, spread)
-    chain = Chain.of(known, seed, gains(growth, known))
-    return with_spread(Growing(chain, slopes(chain, seed), bend), bend, spread)
+    kind, gained = (Curved, None) if growth is None else (Growing, gains(growth, known))
+    chain = Chain.of(known, seed, gained)
+    return with_spread(kind(chain, slopes(chain, seed), bend, noise=score), bend, spread)
 
 
 def _chosen(
@@ -133,13 +145,17 @@ def _paths(known: Snapshots, score: bool) -> list[Curve]:
     return [Curve(known.times, a, b, bow) for bow in (0.0, BOW) for a, b in pairs]
 
 
-def _marginals(known: Snapshots, coupling: Curved, seed: int) -> dict[str, AnyMarginal]:
+def _marginals(
+    known: Snapshots, coupling: Curved | Conditioned, seed: int
+) -> dict[str, AnyMarginal]:
     """The snapshots, and draws of the control points."""
     drawn = coupling.curves(_ROWS, generator(seed, 14))[:, len(known.times) :]
     parts = [*known.marginals, *(Marginal(x) for x in drawn.unbind(1))]
     names = known.marginals[0].features
+    first = next((m for m in known.marginals if m.condition is not None), None)
     named: list[AnyMarginal] = []
     for part in parts:
         rows = part.take(torch.arange(len(part))).float()
-        named.append(Marginal(rows, weights=part.weights, features=names))
+        told = part.condition if part is first else None  # One marginal has the conditions.
+        named.append(Marginal(rows, weights=part.weights, condition=told, features=names))
     return dict(zip(names_of(known.times), named, strict=True))

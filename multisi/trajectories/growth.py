@@ -7,22 +7,25 @@ The rate $g$ is a smooth function for which this costs least, as in unbalanced t
 
 import itertools
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.cluster.vq import kmeans2
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor, nn
 
 from multisi.common.seeds import generator
+from multisi.data.marginals import Marginal
 from multisi.errors import DataError
 from multisi.trajectories.chain import Chain, pot
 from multisi.trajectories.slopes import slopes
 from multisi.trajectories.snapshots import Snapshots
 
-_ROWS, _LANDMARKS, _ROUNDS, _ITERATIONS = 1500, 100, 2, 15
-"""Rows of each snapshot, centres of the kernel, rounds, and steps of a search."""
+_CELLS, _LANDMARKS, _ROUNDS, _ITERATIONS = 800, 100, 2, 15
+"""Clusters of each snapshot, centres of the kernel, rounds, and steps of a search."""
 _PENALTY, _WIDTH, _SLOW = 0.1, 1.0, 0.3
 """Weight of the squared norm, width of the kernel, and distance of the first and the last time."""
 _LARGEST = 30.0
@@ -117,8 +120,8 @@ def learn(snapshots: Snapshots, masses: Sequence[float], seed: int = 0) -> Growt
         Chizat et al. Scaling algorithms for unbalanced transport problems (2016),
         arXiv:1607.05816.
     """
-    few = snapshots.few(_ROWS, seed)
-    growth = _start(few, masses, seed)
+    few = _summary(snapshots, seed)
+    growth = _start(snapshots, few, masses, seed)
     for _ in range(_ROUNDS):
         chain = Chain.of(few, seed, gains(growth, few))
         problem = _Problem(few, slopes(chain, seed), growth)
@@ -128,11 +131,34 @@ def learn(snapshots: Snapshots, masses: Sequence[float], seed: int = 0) -> Growt
     return growth
 
 
-def _start(few: Snapshots, masses: Sequence[float], seed: int) -> Growth:
+def _summary(snapshots: Snapshots, seed: int) -> Snapshots:
+    """The means of clusters with their shares, so that all rows count and few are matched."""
+    found = []
+    for i, (marginal, x) in enumerate(zip(snapshots.marginals, snapshots.samples, strict=True)):
+        if len(marginal) > _CELLS:
+            source = np.random.default_rng([seed, i])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Equal rows leave clusters empty.
+                kinds = kmeans2(x.numpy(), _CELLS, iter=5, minit="points", rng=source)[1]
+            place, shares = torch.from_numpy(kinds).long(), marginal.shares
+            total = torch.zeros(_CELLS, dtype=torch.float64).index_add_(0, place, shares)
+            sums = torch.zeros(_CELLS, x.shape[1], dtype=torch.float64)
+            sums.index_add_(0, place, shares[:, None] * x)
+            some = total > 0
+            marginal = Marginal(sums[some] / total[some, None], weights=total[some])
+        found.append(marginal)
+    return Snapshots(snapshots.times, tuple(found))
+
+
+def _start(snapshots: Snapshots, few: Snapshots, masses: Sequence[float], seed: int) -> Growth:
     """No growth yet: the means and deviations, and the centres of the kernel."""
-    x = few.samples
-    means = torch.stack([part.mean(0) for part in x])
-    deviations = torch.stack([part.var(0).sum().sqrt() for part in x]).clamp_min(1e-12)
+    whole, x = snapshots.samples, few.samples
+    shares = [marginal.shares for marginal in snapshots.marginals]
+    means = torch.stack([p @ part for p, part in zip(shares, whole, strict=True)])
+    squares = [
+        (p @ (part - m).square()).sum() for p, part, m in zip(shares, whole, means, strict=True)
+    ]
+    deviations = torch.stack(squares).sqrt().clamp_min(1e-12)
     z = [
         _placed((part - mean) / deviation, float(place))
         for part, mean, deviation, place in zip(x, means, deviations, few.places, strict=True)

@@ -1,6 +1,6 @@
 """How well times that were not seen are met: each is left out in turn."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,13 @@ from torch import Tensor
 from multisi import metrics
 from multisi.common import checks, seeds
 from multisi.common.seeds import generator
-from multisi.errors import DataError
+from multisi.errors import ConfigError, DataError
 from multisi.trajectories.chain import Chain, pot
 from multisi.trajectories.choice import states
 from multisi.trajectories.coupling import Curved
 from multisi.trajectories.fitting import fit
-from multisi.trajectories.snapshots import Snapshots, read, real
+from multisi.trajectories.snapshots import COLUMNS, Snapshots, read
+from multisi.trajectories.times import real
 
 FIGURES = ("w1", "w2", "energy_distance", "mmd")
 """The figures of each time, in the order of the table."""
@@ -72,6 +73,7 @@ def leave_one_out(
         options: Options of `fit`.
 
     Raises:
+        ConfigError: snapshots have conditions.
         DataError: there are fewer than three times.
         MultisiError: as for `fit`.
 
@@ -82,7 +84,7 @@ def leave_one_out(
         >>> list(found.figures[1.0])
         ['trajectory', 'plan midpoint', 'independent midpoint', 'before', 'halves']
     """
-    columns = {name: options.pop(name, None) for name in ("time", "embedding", "label", "weight")}
+    columns = {name: options.pop(name, None) for name in COLUMNS}
     known = read(snapshots, **columns)
     inner = known.times[1:-1]
     wanted = list(inner) if times is None else [real(t) for t in checks.several(times, "times")]
@@ -90,6 +92,8 @@ def leave_one_out(
         raise DataError(
             f"Times that are left out must lie between others: one of {list(inner)}; got {wanted}."
         )
+    if any(m.condition is not None for m in known.marginals):
+        raise ConfigError("Leave times out for each condition: give the snapshots of one.")
     seed = seeds.check(seed)
     return HeldOutTimes({t: _judged(known, t, seed, options) for t in wanted})
 
@@ -101,6 +105,9 @@ def _judged(
     place = known.times.index(time)
     rest, goal = known.without(place), known.samples[place]
     n, random = len(goal), generator(seed, 16)
+    if isinstance(options.get("masses"), Mapping):
+        kept = {t: m for t, m in options["masses"].items() if real(t) != time}
+        options = {**options, "masses": kept}
     neighbours = Snapshots(
         known.times[place - 1 : place + 2 : 2], known.marginals[place - 1 : place + 2 : 2]
     )

@@ -1,6 +1,6 @@
 """Snapshots: samples at some times, from a mapping, a table or an AnnData."""
 
-import datetime
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multisi.common import checks
 from multisi.common.seeds import generator
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError
+from multisi.trajectories.times import numbers, real
 
-_LEAST = 4
+LEAST = 4
 """The fewest rows of a snapshot."""
+COLUMNS = ("time", "embedding", "label", "weight", "condition")
+"""Options of `read`."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def read(
     embedding: str | None = None,
     label: str | None = None,
     weight: str | None = None,
+    condition: Any = None,
 ) -> Snapshots:
     """Samples at times.
 
@@ -97,6 +100,8 @@ def read(
         embedding: The key in `obsm` of an AnnData; `None` for `X_pca`.
         label: A column of labels, `None` without.
         weight: A column of weights, `None` without.
+        condition: A column of numbers, such as a dose, or a list of them; a time whose rows have
+            none (NaN) belongs to every condition. In a mapping, the `condition` of a `Marginal`.
 
     Raises:
         ConfigError: a column or a key is missing, or not needed.
@@ -110,19 +115,24 @@ def read(
     """
     if isinstance(snapshots, Snapshots):
         return snapshots
+    told = [condition] if isinstance(condition, str) else list(condition or ())
     if isinstance(snapshots, Mapping):
-        if time or embedding or label or weight:
-            raise ConfigError("time, embedding, label and weight are for tables and AnnData.")
+        if time or embedding or label or weight or condition is not None:
+            raise ConfigError(
+                "time, embedding, label, weight and condition are for tables and AnnData."
+            )
         parts = {key: _marginal(key, value) for key, value in snapshots.items()}
     elif hasattr(snapshots, "obsm") and hasattr(snapshots, "obs"):
         rows, frame = _embedded(snapshots, embedding), snapshots.obs
-        parts = _split(rows, None, frame, time, label, weight)
+        parts = _split(rows, None, frame, time, label, weight, told)
     elif hasattr(snapshots, "columns") and hasattr(snapshots, "iloc"):
         if embedding:
             raise ConfigError("embedding is for AnnData; a table has its columns.")
-        used = [name for name in (time, label, weight) if name is not None]
+        used = [name for name in (time, label, weight, *told) if name is not None]
         values = snapshots[[name for name in snapshots.columns if name not in used]]
-        parts = _split(values, list(map(str, values.columns)), snapshots, time, label, weight)
+        parts = _split(
+            values, list(map(str, values.columns)), snapshots, time, label, weight, told
+        )
     else:
         raise ConfigError(
             "snapshots must be a mapping of time to samples, a DataFrame or an AnnData; got "
@@ -151,9 +161,11 @@ def _split(
     time: str | None,
     label: str | None,
     weight: str | None,
+    told: Sequence[str],
 ) -> dict[Any, Marginal]:
     """The rows of each time."""
-    for what, name in (("time", time), ("label", label), ("weight", weight)):
+    wanted = [("time", time), ("label", label), ("weight", weight)]
+    for what, name in [*wanted, *(("condition", name) for name in told)]:
         if (name is None and what == "time") or (
             name is not None and list(frame.columns).count(name) != 1
         ):
@@ -173,8 +185,33 @@ def _split(
             for what, name in (("labels", label), ("weights", weight))
             if name is not None
         }
-        parts[key] = _marginal(key, chosen, **carried)
+        parts[key] = _marginal(key, chosen, condition=_told(frame, here, told), **carried)
     return parts
+
+
+def _told(frame: Any, here: Any, names: Sequence[str]) -> Any:
+    """The conditions of the rows of a time; `None` if they have none.
+
+    Raises:
+        DataError: they are no numbers, or only some rows have one.
+    """
+    if not names:
+        return None
+    chosen = frame.loc[here, list(names)]
+    missing = chosen.isna().to_numpy()
+    if missing.all():
+        return None
+    if missing.any():
+        raise DataError(
+            f"Some rows of a time have no condition in {list(names)}; all or none may."
+        )
+    try:
+        return chosen.to_numpy(np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"Conditions must be numbers; {list(names)} are not. Encode categories first, as by "
+            "pandas.get_dummies."
+        ) from None
 
 
 def _marginal(key: Any, value: Any, **carried: Any) -> Marginal:
@@ -183,16 +220,12 @@ def _marginal(key: Any, value: Any, **carried: Any) -> Marginal:
         found = value if isinstance(value, Marginal) else Marginal(value, **carried)
     except DataError as error:
         raise DataError(f"At time {key}: {error}") from error
-    if found.condition is not None:
-        raise ConfigError(
-            f"Snapshots have no conditions yet; time {key} has one. Fit a trajectory for each."
-        )
     if len(found.event_shape) != 1:
         raise DataError(
             f"Samples must be vectors, shape (n, d); time {key} has {found.event_shape}."
         )
-    if len(found) < _LEAST:
-        raise DataError(f"A snapshot needs {_LEAST} rows; time {key} has {len(found)}.")
+    if len(found) < LEAST:
+        raise DataError(f"A snapshot needs {LEAST} rows; time {key} has {len(found)}.")
     return found
 
 
@@ -200,77 +233,15 @@ def _ordered(parts: Mapping[Any, Marginal]) -> Snapshots:
     """The snapshots in the order of their times."""
     if len(parts) < 2:
         raise DataError(f"Snapshots of two times or more are needed; got {len(parts)}.")
-    times = _numbers(list(parts))
+    times = numbers(list(parts))
     if len(set(times)) < len(times):
         raise DataError(f"Times must differ; got {sorted(times)}.")
     order = sorted(range(len(times)), key=times.__getitem__)
-    ready = prepare({str(key): marginal for key, marginal in parts.items()})
-    marginals = [m for m in ready.values() if isinstance(m, Marginal)]
+    bare = {str(key): copy.copy(marginal) for key, marginal in parts.items()}
+    for part in bare.values():
+        part.condition = None  # All may have one here, of one marginal in a model.
+    ready = prepare(bare)
+    marginals = [copy.copy(m) for m in ready.values() if isinstance(m, Marginal)]
+    for made, given in zip(marginals, parts.values(), strict=True):
+        made.condition = given.condition
     return Snapshots(tuple(times[i] for i in order), tuple(marginals[i] for i in order))
-
-
-def _numbers(keys: Sequence[Any]) -> list[float]:
-    """Times as numbers; dates are days since the first.
-
-    Raises:
-        DataError: one is neither.
-    """
-    try:
-        found = [float(key) for key in keys]
-    except (TypeError, ValueError):
-        found = _days(keys)
-    if not np.isfinite(found).all():
-        raise DataError(f"Times must be finite numbers or dates; got {list(keys)}.")
-    return found
-
-
-def _days(keys: Sequence[Any]) -> list[float]:
-    try:
-        dates = np.array([np.datetime64(_naive(key)) for key in keys]).astype("datetime64[ms]")
-    except (TypeError, ValueError):
-        raise DataError(
-            f"Times must be numbers or dates; got {list(keys)}. Map categories to numbers first."
-        ) from None
-    days: list[float] = ((dates - dates.min()) / np.timedelta64(1, "D")).tolist()
-    return days
-
-
-def _naive(date: Any) -> Any:
-    """A date in UTC if it has a time zone."""
-    if getattr(date, "tzinfo", None) is None:
-        return date
-    return date.astimezone(datetime.UTC).replace(tzinfo=None)
-
-
-def checked_time(time: Any, known: Sequence[float]) -> float:
-    """One time within the range of the snapshots.
-
-    Raises:
-        ConfigError: it is no number, or outside.
-    """
-    return checked_times([time], known)[0]
-
-
-def checked_times(times: Any, known: Sequence[float]) -> list[float]:
-    """Times within the range of the snapshots.
-
-    Raises:
-        ConfigError: they are no numbers, or outside.
-    """
-    times = times.tolist() if isinstance(times, Tensor) else times
-    given = (
-        [times] if isinstance(times, int | float | np.number) else checks.several(times, "times")
-    )
-    found = [real(t) for t in given]
-    outside = [t for t in found if not known[0] <= t <= known[-1]]  # NaN, too.
-    if not found or outside:
-        raise ConfigError(
-            f"times must lie between {known[0]:g} and {known[-1]:g}, those of the first and the "
-            f"last snapshot; got {outside or 'none'}. Beyond them nothing was seen."
-        )
-    return found
-
-
-def real(value: Any) -> float:
-    """A time as a number; NaN, which lies nowhere, for anything else."""
-    return float(value) if isinstance(value, int | float | np.number) else float("nan")

@@ -1,6 +1,5 @@
 """The trajectory: states and laws at all times between the first snapshot and the last."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,11 @@ from multisi.errors import ConfigError
 from multisi.files import checkpoint
 from multisi.model import Model
 from multisi.trajectories import motion
+from multisi.trajectories.conditional import only
 from multisi.trajectories.growth import Growth
 from multisi.trajectories.relatives import shares, thinned
-from multisi.trajectories.snapshots import Snapshots, checked_time, checked_times, read
+from multisi.trajectories.snapshots import Snapshots, read
+from multisi.trajectories.times import checked_time, checked_times
 
 _OWN = ("path", "grid", "return_path", "via")
 """Options of transports that a trajectory sets itself."""
@@ -93,6 +94,7 @@ class Trajectory:
         given, growth = self.model.given(x), self._grows() if return_growth else None
         states = given.rows.new_empty(len(wanted), *given.rows.shape)
         gained = torch.zeros(len(wanted), len(given.rows), dtype=torch.float64)
+        states[:] = given.rows
         for sign in (1, -1):
             later = sorted({t for t in wanted if sign * (t - begin) > 0}, key=lambda t: sign * t)
             if not later:
@@ -100,15 +102,11 @@ class Trajectory:
             way, at = motion.moved(
                 self.model, self.times, given.rows, [begin, *later], noise, seed, steps, options
             )
-            places = [int((at - t).abs().argmin()) for t in wanted]
-            log_mass = growth and motion.gains_along(growth, way, at.tolist())
-            for i, (t, place) in enumerate(zip(wanted, places, strict=True)):
-                if t in later:
-                    states[i] = way[place]
-                    gained[i] = 0.0 if log_mass is None else log_mass[place]
-        for i, t in enumerate(wanted):
-            if t == begin:
-                states[i] = given.rows
+            chosen = [i for i, t in enumerate(wanted) if t in later]
+            places = [int((at - wanted[i]).abs().argmin()) for i in chosen]
+            states[chosen] = way[places]
+            if growth is not None:
+                gained[chosen] = motion.gains_along(growth, way, at.tolist())[places]
         return (given.back(states), gained) if return_growth else given.back(states)
 
     def _grows(self) -> Growth:
@@ -117,7 +115,14 @@ class Trajectory:
         return self.growth
 
     def law(
-        self, time: float, n: int, *, seed: int = 0, samples: Any = None, **options: Any
+        self,
+        time: float,
+        n: int,
+        *,
+        seed: int = 0,
+        samples: Any = None,
+        condition: Any = None,
+        **options: Any,
     ) -> Tensor:
         """Samples of the law at a time between the snapshots.
 
@@ -129,6 +134,7 @@ class Trajectory:
             n: Number of samples.
             seed: Seed of the rows, and of the noise if there is any.
             samples: Snapshots, for a trajectory from a file.
+            condition: One that snapshots have, shape `(c,)`; for others move cells by `sample`.
             options: Options of `sample`.
 
         Returns:
@@ -145,78 +151,31 @@ class Trajectory:
             raise ConfigError(
                 f"samples must be snapshots at {list(self.times)}; got {list(known.times)}."
             )
+        known = only(known, condition)
+        if condition is not None:
+            options["condition"] = condition
         at, n = checked_time(time, self.times), checks.integer(n, "n")
         k, share = motion.neighbours(self.times, at)
         random = generator(seeds.check(seed), 15)
         later = round(n * share)
         parts = []
         for place, count in ((k, n - later), (k + 1, later)):
-            if count:
-                grows = self.growth is not None
-                x = known.marginals[place].drawn(_POOL * count if grows else count, random)
-                told = {**options, "seed": seed, "return_growth": grows}
-                moved = self.sample(x, self.times[place], [at], **told)
-                if self.growth is None:
-                    parts.append(moved[0])
-                else:
-                    chosen = thinned(moved[1][0], count, random)
-                    parts.append(moved[0][0][chosen.to(moved[0].device)])
+            pool = count if self.growth is None else _POOL * count
+            x = known.marginals[place].drawn(pool, random)
+            told = {**options, "seed": seed, "return_growth": self.growth is not None}
+            moved = self.sample(x, self.times[place], [at], **told)
+            if self.growth is not None:
+                moved = moved[0][:, thinned(moved[1][0], count, random)]
+            parts.append(moved[0])
         return torch.cat(parts)
 
-    def mass(self, time: float) -> float:
-        """The total mass at a time, in the units of the masses that were given.
-
-        Rows of both neighbouring snapshots are moved there, and their masses are averaged by how
-        near each is.
-
-        Arguments:
-            time: The time.
-
-        Raises:
-            ConfigError: the time is outside the range, or there is no growth or no snapshots.
-        """
-        growth, known = self._grows(), self.snapshots
-        if known is None:
-            raise ConfigError("A trajectory from a file has no snapshots: load it with them.")
-        at = checked_time(time, self.times)
-        k, share = motion.neighbours(self.times, at)
-        total, random = 0.0, generator(0, 21)
-        for place, part in ((k, 1 - share), (k + 1, share)):
-            if part:
-                x = known.marginals[place].drawn(_ENOUGH, random)
-                gained = self.sample(x, self.times[place], [at], return_growth=True)[1]
-                mean = float(torch.logsumexp(gained[0], 0)) - math.log(len(x))
-                total += part * (float(growth.masses[place].log()) + mean)
-        return math.exp(total)
-
-    def log_growth(self, x: Any, time: float) -> Tensor:
-        r"""The rate at which the logarithm of mass grows, $g(x, t)$; negative where cells die.
-
-        Arguments:
-            x: States, shape `(b, d)`.
-            time: Their time.
-
-        Returns:
-            The rate per unit of time, shape `(b,)`.
-
-        Raises:
-            ConfigError: the time is outside the range, or there is no growth.
-            MultisiError: as for `Model.transport`.
-
-        References:
-            Chizat et al. Scaling algorithms for unbalanced transport problems (2016),
-            arXiv:1607.05816.
-        """
-        x = self.model.given(x).rows.cpu()
-        found: Tensor = self._grows()(x, checked_time(time, self.times))
-        return found
-
-    def velocity(self, x: Any, time: float) -> Any:
+    def velocity(self, x: Any, time: float, condition: Any = None) -> Any:
         """The velocity of the flow, in data units per unit of time, shape of `x`.
 
         Arguments:
             x: States, shape `(b, d)`.
             time: Their time.
+            condition: As for `Model.velocity`.
 
         Raises:
             ConfigError: the time is outside the range.
@@ -261,11 +220,12 @@ class Trajectory:
                 f"at must be the time of a snapshot, one of {list(self.times)} that is later for "
                 f"descendants and earlier for ancestors, of a trajectory with snapshots; got {at}."
             )
-        grows = self.growth is not None
-        found: Any = self.sample(x, time, [at], return_growth=grows, **options)
-        states, gained = found if grows else (found, None)
+        options = {**options, "return_growth": self.growth is not None}
+        found: Any = self.sample(x, time, [at], **options)
+        states, gained = (found, None) if self.growth is None else found
         rows = arrays.floats(states, "states")[0].double().cpu()
-        return shares(rows, gained, self.snapshots.marginals[self.times.index(at)])
+        known = only(self.snapshots, options.get("condition"))
+        return shares(rows, gained, known.marginals[self.times.index(at)])
 
     def ancestors(self, x: Any, time: float, at: float, **options: Any) -> Tensor:
         """Where the samples of one time come from; as `descendants`, for an earlier time.

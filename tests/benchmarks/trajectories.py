@@ -1,8 +1,8 @@
 """Trajectories: laws at times that were not seen, beside torchcfm and static plans.
 
-`ARMS` names what is run: `eb`, `branching`, `growth`, `gaussians`, `large`. `SECONDS` is the time of each
-training, `SEEDS` are the seeds, `SIZES` the numbers of components of `eb`. `eb` needs
-`--data DIR`, the folder with `singlecell/eb_pcs.npz`.
+`ARMS` names what is run: `eb`, `branching`, `growth`, `gaussians`, `large`. `SECONDS` is the time
+of each training, `SEEDS` are the seeds, `SIZES` the numbers of components of `eb`. `eb` needs
+`--data DIR`, the folder with `singlecell/eb_pcs.npz`. `snapshot_peers` runs other packages.
 """
 
 import math

@@ -1,0 +1,130 @@
+"""Conditions: a chain of its own for each, such as a dose or a perturbation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multisi.common.arrays import floats
+from multisi.common.seeds import generator
+from multisi.couplings import Coupling
+from multisi.data.marginals import Marginal
+from multisi.errors import ConfigError, DataError
+from multisi.trajectories.coupling import Curved
+from multisi.trajectories.snapshots import LEAST, Snapshots
+
+
+@dataclass(frozen=True)
+class Group:
+    """The snapshots of one condition.
+
+    Arguments:
+        condition: The condition, shape `(c,)`.
+        share: Its share of the rows that have conditions.
+        snapshots: The rows with this condition; all rows of times without conditions.
+    """
+
+    condition: Tensor
+    share: float
+    snapshots: Snapshots
+
+
+def groups(snapshots: Snapshots) -> list[Group]:
+    """The snapshots of each condition; empty without conditions.
+
+    Raises:
+        DataError: conditions have different sizes, or a condition has too few rows at a time.
+    """
+    told = [m.condition for m in snapshots.marginals if m.condition is not None]
+    if not told:
+        return []
+    if len({c.shape[1] for c in told}) > 1:
+        raise DataError(f"Conditions must have one size; got {[c.shape[1] for c in told]}.")
+    kinds, counts = torch.unique(torch.cat(told), dim=0, return_counts=True)
+    found = []
+    for kind, count in zip(kinds, counts.tolist(), strict=True):
+        pairs = zip(snapshots.marginals, snapshots.times, strict=True)
+        chosen = Snapshots(snapshots.times, tuple(_part(m, kind, t) for m, t in pairs))
+        found.append(Group(kind, count / int(counts.sum()), chosen))
+    return found
+
+
+def _part(marginal: Marginal, condition: Tensor, time: float) -> Marginal:
+    """The rows of a snapshot with a condition; all of them if it has none.
+
+    Raises:
+        DataError: too few rows have it.
+    """
+    if marginal.condition is None:
+        return marginal
+    rows = (marginal.condition == condition.double()).all(1).nonzero()[:, 0]
+    if len(rows) < LEAST:
+        raise DataError(
+            f"Condition {condition.tolist()} has {len(rows)} rows at time {time:g}; it needs "
+            f"{LEAST} at every time that has conditions. Leave the conditions of a time out if "
+            "its rows belong to all, as controls do."
+        )
+    return Marginal(
+        marginal.take(rows),
+        None if marginal.labels is None else marginal.labels[rows],
+        None if marginal.weights is None else marginal.weights[rows],
+        features=marginal.features,
+    )
+
+
+class Conditioned(Coupling):
+    """A coupling for each condition, drawn in proportion to how many rows have it.
+
+    Arguments:
+        parts: The coupling of each condition.
+        groups: Their conditions and shares.
+    """
+
+    def __init__(self, parts: Sequence[Curved], groups: Sequence[Group]) -> None:
+        self.parts, self._conditions = list(parts), torch.stack([g.condition for g in groups])
+        self._shares = torch.tensor([g.share for g in groups], dtype=torch.float64)
+
+    def _kinds(self, n: int, seed: int, step: int) -> Tensor:
+        source = generator(seed, step, 22)
+        return torch.multinomial(self._shares, n, replacement=True, generator=source)
+
+    def condition(self, n: int, *, seed: int, step: int) -> Tensor:
+        """The conditions of the same draw, shape `(n, c)`."""
+        return self._conditions[self._kinds(n, seed, step)]
+
+    def sample(self, n: int, *, seed: int, step: int) -> Tensor:
+        """Draw `n` joint samples, each within its condition, shape `(n, k, d)`."""
+        kinds = self._kinds(n, seed, step)
+        found = [part.sample(n, seed=seed, step=step) for part in self.parts]
+        return torch.stack(found, 1)[torch.arange(n), kinds]
+
+    def curves(self, n: int, source: torch.Generator) -> Tensor:
+        """Draws of rows of all times and control points, shape `(n, k + 2 (k - 1), d)`."""
+        counts = (self._shares * n).ceil().long().clamp_min(2).tolist()
+        parts = zip(self.parts, counts, strict=True)
+        return torch.cat([part.curves(count, source) for part, count in parts])
+
+
+def only(snapshots: Snapshots, condition: Any) -> Snapshots:
+    """The snapshots of a condition, or those without any.
+
+    Raises:
+        ConfigError: a condition is given and there are none, or the reverse.
+    """
+    conditional = any(m.condition is not None for m in snapshots.marginals)
+    if conditional != (condition is not None):
+        raise ConfigError(
+            "These snapshots have conditions: give condition=."
+            if conditional
+            else "These snapshots have no conditions."
+        )
+    if condition is None:
+        return snapshots
+    told = floats(condition, "condition").double().cpu()
+    sizes = {m.condition.shape[1] for m in snapshots.marginals if m.condition is not None}
+    if told.shape != (*sizes,):
+        raise ConfigError(f"condition must be one vector, shape {(*sizes,)}; got {condition!r}.")
+    parts = [_part(m, told, t) for m, t in zip(snapshots.marginals, snapshots.times, strict=True)]
+    return Snapshots(snapshots.times, tuple(parts))

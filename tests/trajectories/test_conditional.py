@@ -1,0 +1,104 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from multisi import Marginal, trajectories
+from multisi.errors import ConfigError, DataError
+from multisi.trajectories import read
+from multisi.trajectories.conditional import groups, only
+
+QUICK = {"progress": False, "network_options": {"width": 64, "depth": 3}, "batch_size": 256}
+DOSES = (0.0, 1.0, 2.0)
+
+
+def cells(n, t, dose, seed=0):
+    """Cells that move to the right, and up as fast as the dose."""
+    source = torch.Generator().manual_seed(1000 * seed + round(100 * t + 10 * dose))
+    return 0.3 * torch.randn(n, 2, generator=source) + torch.tensor([2 * t, 1.5 * t * dose])
+
+
+@pytest.fixture(scope="module")
+def snapshots():
+    """Controls at first, and then three doses."""
+    later = {}
+    for t in (0.5, 1.0):
+        x = torch.cat([cells(150, t, dose) for dose in DOSES])
+        later[t] = Marginal(x, condition=torch.tensor(DOSES).repeat_interleave(150)[:, None])
+    return {0.0: cells(200, 0.0, 0.0), **later}
+
+
+@pytest.fixture(scope="module")
+def fitted(snapshots):
+    return trajectories.fit(snapshots, steps=600, spread=0.0, bend=0.5, **QUICK)
+
+
+def test_each_dose_has_a_law_of_its_own(fitted):
+    for dose in DOSES:
+        x = fitted.law(0.75, 600, condition=[dose])
+        assert (x.mean(0) - torch.tensor([1.5, 1.125 * dose])).norm() < 0.15
+        moved = fitted.sample(cells(200, 0.0, 0.0), 0.0, [1.0], condition=[dose])[0]
+        assert (moved.mean(0) - torch.tensor([2.0, 1.5 * dose])).norm() < 0.15
+        velocity = fitted.velocity(moved, 0.99, condition=[dose]).mean(0)
+        assert (velocity - torch.tensor([2.0, 1.5 * dose])).norm() < 0.6
+
+
+def test_doses_between_are_moved_too(fitted):
+    moved = fitted.sample(cells(200, 0.0, 0.0), 0.0, [1.0], condition=[1.5])[0]
+    assert 1.7 < moved[:, 1].mean() < 2.8
+    with pytest.raises(DataError, match=r"Condition \[1.5\] has 0 rows"):
+        fitted.law(0.75, 10, condition=[1.5])
+
+
+def test_rows_are_matched_within_a_condition(snapshots):
+    known = read(snapshots)
+    found = groups(known)
+    assert [group.condition.tolist() for group in found] == [[0.0], [1.0], [2.0]]
+    assert all(len(g.snapshots.marginals[0]) == 200 for g in found)
+    assert all(len(m) == 150 for g in found for m in g.snapshots.marginals[1:])
+    assert only(known, [1.0]).marginals[1].take(torch.arange(150)).equal(cells(150, 0.5, 1.0))
+
+
+def test_descendants_of_a_dose(fitted):
+    assert fitted.descendants(cells(20, 0.0, 0.0), 0.0, 1.0, condition=[2.0]).shape == (20, 150)
+
+
+def test_columns_of_a_table_are_conditions(snapshots):
+    first = pd.DataFrame(snapshots[0.0].numpy(), columns=["u", "v"]).assign(day=0.0, dose=np.nan)
+    parts = [first]
+    for t in (0.5, 1.0):
+        x = snapshots[t].take(torch.arange(450)).numpy()
+        told = snapshots[t].condition[:, 0].numpy()
+        parts.append(pd.DataFrame(x, columns=["u", "v"]).assign(day=t, dose=told))
+    table = pd.concat(parts, ignore_index=True)
+    known = read(table, time="day", condition="dose")
+    assert known.marginals[0].condition is None and len(groups(known)) == 3
+    assert known.marginals[0].event_shape == (2,)
+    broken = table.copy()
+    broken.loc[300, "dose"] = np.nan
+    with pytest.raises(DataError, match="Some rows of a time have no condition"):
+        read(broken, time="day", condition="dose")
+    with pytest.raises(DataError, match="Encode categories"):
+        read(table.assign(dose="a"), time="day", condition=["dose"])
+    with pytest.raises(ConfigError, match="condition must be one of the columns"):
+        read(table, time="day", condition="Dose")
+
+
+def test_what_conditions_cannot_do_is_refused(snapshots, fitted):
+    with pytest.raises(ConfigError, match="have conditions"):
+        fitted.law(0.75, 10)
+    with pytest.raises(ConfigError, match="one vector"):
+        fitted.law(0.75, 10, condition=[1.0, 2.0])
+    with pytest.raises(ConfigError, match="fit a trajectory for each"):
+        trajectories.fit(snapshots, masses="counts", **QUICK)
+    with pytest.raises(ConfigError, match="for each condition"):
+        trajectories.leave_one_out(snapshots, **QUICK)
+    plain = trajectories.fit({0: cells(50, 0.0, 0.0), 1: cells(50, 1.0, 0.0)}, steps=1, **QUICK)
+    with pytest.raises(ConfigError, match="no conditions"):
+        plain.law(0.5, 10, condition=[1.0])
+    few = {**snapshots, 1.0: Marginal(cells(9, 1.0, 0.0), condition=[[0.0]] * 7 + [[1.0]] * 2)}
+    with pytest.raises(DataError, match="needs 4"):
+        trajectories.fit(few, **QUICK)
+    other = {**snapshots, 1.0: Marginal(cells(9, 1.0, 0.0), condition=[[0.0, 1.0]] * 9)}
+    with pytest.raises(DataError, match="one size"):
+        trajectories.fit(other, **QUICK)

@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import tempfile
 from typing import Any
 
 from multisi import trajectories
@@ -12,8 +13,9 @@ from multisi.common.printable import printable, told
 from multisi.errors import ConfigError, DataError
 from multisi.files.atomic import write_whole
 
-FILES = ("model.safetensors", "held-out.txt", "ways.png")
-"""What is written: the trajectory, the figures of times that are left out, and a picture."""
+FILES = ("model.safetensors", "held-out.txt", "ways.png", "cells.h5ad")
+"""What is written: the trajectory, figures of times that are left out, a picture, and velocities in
+a copy of the table if it is an AnnData."""
 _STEPS = 5000
 """Training steps by default."""
 
@@ -33,17 +35,21 @@ def run(options: argparse.Namespace) -> None:
     given |= {"seed": seeds.check(options.seed), "device": devices.choose(options.device)}
     plots.empty()  # Fails now, not after the work, if matplotlib is missing.
     table, folder = checks.path(options.table, "TABLE"), checks.path(options.out, "--out")
-    model, figures, picture = (folder / name for name in FILES)
-    written = {path.name: path for path in (model, figures, picture)}
+    model, figures, picture, cells = (folder / name for name in FILES)
+    written = {path.name: path for path in (model, figures, picture, cells)}
     outputs.check_distinct({"TABLE": table}, written)
     columns = {n: getattr(options, n) for n in ("time", "embedding", "label", "weight")}
-    known = trajectories.read(_table(table), **columns)
+    data = _table(table)
+    known = trajectories.read(data, **columns)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"The folder {str(folder)!r} could not be created: {error}.") from None
     found = trajectories.fit(known, **given)
     found.save(model)
+    if hasattr(data, "obsm"):
+        told = {name: columns[name] for name in ("time", "embedding")}
+        write_whole(cells, _bytes(trajectories.annotate(found, data, **told)))
     if known.marginals[0].event_shape[0] > 1:
         write_whole(picture, trajectories.ways(found, seed=given["seed"]))
     if len(known.times) > 2:
@@ -51,6 +57,14 @@ def run(options: argparse.Namespace) -> None:
         write_whole(figures, f"{judged}\n".encode())
         print(judged)
     print(f"Trajectories through {len(known.times)} times: {printable(str(folder), 4000)}")
+
+
+def _bytes(data: Any) -> bytes:
+    """The file of an AnnData."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "cells.h5ad")
+        data.write_h5ad(path)
+        return path.read_bytes()
 
 
 def _table(path: pathlib.Path) -> Any:

@@ -23,7 +23,7 @@ def ways(found: Trajectory, *, seed: int = 0, format: str = "png") -> bytes:
 
     The left panel has the cells of all snapshots and the ways of some from the first to the last
     time, coloured by time; the middle one streamlines of the velocity, averaged over all times;
-    the right one the laws halfway between snapshots.
+    the third one the laws halfway between snapshots. With growth a fourth one has its rate.
 
     Arguments:
         found: A trajectory with its snapshots.
@@ -54,8 +54,9 @@ def ways(found: Trajectory, *, seed: int = 0, format: str = "png") -> bytes:
     lines = torch.as_tensor(found.sample(shown[0][:_WAYS], known.times[0], times))[..., :2]
     middles = [(a + b) / 2 for a, b in zip(known.times, known.times[1:], strict=False)]
     laws = [found.law(t, _LAW, seed=seed)[:, :2] for t in middles]
-    with drawn(13, 4.2) as figure:
-        axes = figure.subplots(1, 3, sharex=True, sharey=True)
+    panels = 3 + (found.growth is not None)
+    with drawn(4.3 * panels, 4.2) as figure:
+        axes = figure.subplots(1, panels, sharex=True, sharey=True)
         _cells(figure, axes[0], known.times, shown, lines.cpu().numpy(), times)
         _streams(axes[1], found)
         colours = _colours(known.times, middles)
@@ -63,7 +64,22 @@ def ways(found: Trajectory, *, seed: int = 0, format: str = "png") -> bytes:
             axes[2].scatter(*law.cpu().T, s=3, color=colour, label=f"{t:.3g}", linewidths=0)
         axes[2].legend(title="time", markerscale=4, fontsize=7)
         axes[2].set_title("laws between snapshots")
+        if found.growth is not None:
+            _rates(figure, axes[3], found, middles, seed)
         return picture(figure, format, 100)
+
+
+def _rates(figure: Any, axis: Any, found: Trajectory, times: Any, seed: int) -> None:
+    """The rate of growth of cells at times between snapshots; red grows, blue dies."""
+    laws = [found.law(t, _LAW, seed=seed) for t in times]
+    rate = torch.cat([found.log_growth(x, t) for x, t in zip(laws, times, strict=True)]).numpy()
+    largest = max(float(np.abs(rate).max()), 1e-12)
+    x, y = torch.cat(laws)[:, :2].cpu().double().numpy().T
+    shown = axis.scatter(
+        x, y, s=3, c=rate, cmap="coolwarm", vmin=-largest, vmax=largest, linewidths=0
+    )
+    figure.colorbar(shown, ax=axis, label="rate of growth", shrink=0.8)
+    axis.set_title("growth")
 
 
 def _cells(

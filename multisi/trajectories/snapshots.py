@@ -123,7 +123,7 @@ def read(
             )
         parts = {key: _marginal(key, value) for key, value in snapshots.items()}
     elif hasattr(snapshots, "obsm") and hasattr(snapshots, "obs"):
-        rows, frame = _embedded(snapshots, embedding), snapshots.obs
+        rows, frame = embedded(snapshots, embedding), snapshots.obs
         parts = _split(rows, None, frame, time, label, weight, told)
     elif hasattr(snapshots, "columns") and hasattr(snapshots, "iloc"):
         if embedding:
@@ -141,7 +141,7 @@ def read(
     return _ordered(parts)
 
 
-def _embedded(data: Any, key: str | None) -> "np.ndarray[Any, Any]":
+def embedded(data: Any, key: str | None) -> "np.ndarray[Any, Any]":
     """The coordinates of an AnnData."""
     key = "X_pca" if key is None else key
     if key not in list(data.obsm):

@@ -1,5 +1,6 @@
 """The trajectory: states and laws at all times between the first snapshot and the last."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -169,6 +170,46 @@ class Trajectory:
             parts.append(moved[0])
         return torch.cat(parts)
 
+    def mass(self, time: float) -> float:
+        """The total mass at a time, by rows of both neighbouring snapshots, in given units.
+
+        Arguments:
+            time: The time.
+
+        Raises:
+            ConfigError: the time is outside the range, or growth or snapshots are missing.
+        """
+        growth, known = self._grows(), self.snapshots
+        if known is None:
+            raise ConfigError("A trajectory from a file has no snapshots: load it with them.")
+        at, total = checked_time(time, self.times), 0.0
+        k, share = motion.neighbours(self.times, at)
+        for place, part in ((k, 1 - share), (k + 1, share)):
+            x = known.marginals[place].drawn(_ENOUGH, generator(0, 21))
+            gained = self.sample(x, self.times[place], [at], return_growth=True)[1]
+            mean = float(torch.logsumexp(gained[0], 0)) - math.log(len(x))
+            total += part * (float(growth.masses[place].log()) + mean)
+        return math.exp(total)
+
+    def log_growth(self, x: Any, time: float) -> Tensor:
+        r"""The rate at which the logarithm of mass grows, $g(x, t)$; negative where cells die.
+
+        Arguments:
+            x: States, shape `(b, d)`.
+            time: Their time.
+
+        Returns:
+            The rate per unit of time, shape `(b,)`.
+
+        Raises:
+            ConfigError: the time is outside the range, or there is no growth.
+            MultisiError: as for `Model.transport`.
+        """
+        found: Tensor = self._grows()(
+            self.model.given(x).rows.cpu(), checked_time(time, self.times)
+        )
+        return found
+
     def velocity(self, x: Any, time: float, condition: Any = None) -> Any:
         """The velocity of the flow, in data units per unit of time, shape of `x`.
 
@@ -182,11 +223,9 @@ class Trajectory:
             MultisiError: as for `Model.velocity`.
         """
         at, first, last = checked_time(time, self.times), self.times[0], self.times[-1]
+        given, path = self.model.given(x), motion.curve(self.model, self.times, first, last)
         place = (at - first) / (last - first)
-        given = self.model.given(x)
-        found = self.model.velocity(
-            given.rows, motion.curve(self.model, self.times, first, last), place
-        )
+        found = self.model.velocity(given.rows, path, place, condition)
         return given.back(found / (last - first))
 
     def descendants(self, x: Any, time: float, at: float, **options: Any) -> Tensor:

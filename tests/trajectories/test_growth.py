@@ -167,3 +167,7 @@ def test_rows_as_often_as_their_mass_asks():
         thinned(torch.tensor([1.0, 2.0, 5.0]).log(), 800, torch.Generator().manual_seed(0))
     )
     assert (counts - torch.tensor([100, 200, 500])).abs().max() <= 1
+
+
+def test_the_picture_has_a_map_of_growth(fitted):
+    assert trajectories.ways(fitted)[1:4] == b"PNG"

@@ -295,9 +295,6 @@ def test_options_that_are_set_already(fitted):
         with pytest.raises(ConfigError, match="times must lie"):
             fitted.descendants(x, 0.0, at)
     assert len(fitted.sample(x, 0.0, torch.tensor([0.5, 1.0]))) == 2
-    told = Marginal(X, condition=X)
-    with pytest.raises(ConfigError, match="no conditions yet; time 0 has one"):
-        trajectories.fit({0: told, 1: X})
 
 
 def test_columns_that_are_there_twice():
@@ -315,3 +312,39 @@ def test_slopes_are_means_over_neighbours():
     assert [len(each) for each in found] == [300] * 5
     assert torch.allclose(found[2].mean(0), torch.tensor([-10.9, -5.0]), atol=1.0)
     assert found[2].std(0).max() < 1.0
+
+
+@pytest.mark.parametrize("backed", [False, True])
+def test_velocities_in_a_copy_of_an_anndata(tmp_path, backed):
+    table = pd.DataFrame(
+        {"day": np.repeat([0, 1, 2], 30), "kind": pd.Categorical(["a", "b", "c"] * 30)}
+    ).rename(index=str)
+    counts = sparse.csr_matrix(np.random.default_rng(0).poisson(1.0, (90, 7)))
+    data = anndata.AnnData(counts.astype(np.float32), obs=table)
+    data.var["gene"] = list("ABCDEFG")
+    data.obsm["X_pca"] = torch.cat([turning(30, t) for t in (0.0, 0.25, 0.5)]).numpy()
+    data.obsm["X_umap"] = np.ones((90, 2))
+    data.uns["note"] = "kept"
+    data.write_h5ad(tmp_path / "cells.h5ad")
+    data = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r" if backed else None)
+    before = (tmp_path / "cells.h5ad").read_bytes()
+    masses = {0: 1.0, 1: 1.2, 2: 1.5}
+    found = trajectories.fit(data, time="day", masses=masses, steps=2, **QUICK)
+    told = trajectories.annotate(found, data, time="day")
+    told.write_h5ad(tmp_path / "out.h5ad")
+    back = anndata.read_h5ad(tmp_path / "out.h5ad")
+    assert (tmp_path / "cells.h5ad").read_bytes() == before
+    assert list(back.obs.columns) == ["day", "kind", "log_growth"] and back.uns["note"] == "kept"
+    assert list(back.var["gene"]) == list("ABCDEFG") and (back.X != counts).nnz == 0
+    assert set(back.obsm) == {"X_pca", "X_umap", "X_pca_velocity"}
+    here = (table["day"] == 1).to_numpy()
+    rows = np.asarray(data.obsm["X_pca"][here], np.float64)
+    assert np.allclose(back.obsm["X_pca_velocity"][here], found.velocity(rows, 1.0), atol=1e-5)
+    for wrong, words in (
+        ({"time": "hour"}, "no column"),
+        ({"time": "day", "embedding": "p"}, "obsm"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            trajectories.annotate(found, data, **wrong)
+    with pytest.raises(ConfigError, match="must be an AnnData"):
+        trajectories.annotate(found, table, time="day")

@@ -1,0 +1,78 @@
+"""`annotate`: an AnnData with the velocity of each cell, and its growth."""
+
+from typing import Any
+
+import numpy as np
+
+from multisi.common import checks
+from multisi.errors import ConfigError, DataError
+from multisi.trajectories.snapshots import embedded
+from multisi.trajectories.times import numbers
+from multisi.trajectories.trajectory import Trajectory
+
+
+def annotate(
+    found: Trajectory,
+    data: Any,
+    *,
+    time: str,
+    embedding: str | None = None,
+    condition: Any = None,
+) -> Any:
+    """A copy of an AnnData with what a trajectory says of each cell; all else is kept.
+
+    New are `obsm["X_pca_velocity"]`, the velocity per unit of time in the embedding, with the name
+    of the embedding, and with growth `obs["log_growth"]`. A backed file is read into memory, and
+    is not changed.
+
+    Arguments:
+        found: The trajectory.
+        data: An AnnData with cells at times within its range.
+        time: The column of times in `obs`.
+        embedding: The key in `obsm`; `None` for `X_pca`.
+        condition: The columns of conditions, if it was fitted with any.
+
+    Returns:
+        The copy, in memory.
+
+    Raises:
+        ConfigError: a column or a key is missing, or a time is outside the range.
+        DataError: a time is missing, or no number and no date.
+        MultisiError: as for `Trajectory.velocity`.
+
+    Examples:
+        >>> import anndata
+        >>> import pandas as pd
+        >>> from multisi import trajectories
+        >>> x = np.random.default_rng(0).normal(size=(40, 2))
+        >>> table = pd.DataFrame({"day": [0, 1] * 20}, index=list(map(str, range(40))))
+        >>> cells = anndata.AnnData(obs=table)
+        >>> cells.obsm["X_pca"] = x
+        >>> found = trajectories.fit(cells, time="day", steps=2, progress=False)
+        >>> trajectories.annotate(found, cells, time="day").obsm["X_pca_velocity"].shape
+        (40, 2)
+    """
+    checks.instance(found, Trajectory, "found")
+    if not hasattr(data, "obsm") or not hasattr(data, "obs"):
+        raise ConfigError(f"data must be an AnnData; got {type(data).__name__}.")
+    rows, key = embedded(data, embedding), "X_pca" if embedding is None else embedding
+    told = [condition] if isinstance(condition, str) else list(condition or ())
+    for name in (time, *told):
+        if name not in data.obs.columns:
+            raise ConfigError(f"obs has no column {name!r}; it has {list(data.obs.columns)}.")
+    column = data.obs[time]
+    if column.isna().any():
+        raise DataError(f"{int(column.isna().sum())} cells have no time in {time!r}.")
+    keys = list(column.unique())
+    velocity, rate = np.empty(rows.shape, np.float32), np.empty(len(rows))
+    for one, at in zip(keys, numbers(keys), strict=True):
+        here = (column == one).to_numpy()
+        given = data.obs.loc[here, told].to_numpy(np.float64) if told else None
+        velocity[here] = found.velocity(np.asarray(rows[here], np.float64), at, given)
+        if found.growth is not None:
+            rate[here] = found.log_growth(np.asarray(rows[here], np.float64), at)
+    made = data.to_memory() if getattr(data, "isbacked", False) else data.copy()
+    made.obsm[f"{key}_velocity"] = velocity
+    if found.growth is not None:
+        made.obs["log_growth"] = rate
+    return made

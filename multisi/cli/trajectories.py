@@ -14,8 +14,8 @@ from multisi.errors import ConfigError, DataError
 from multisi.files.atomic import write_whole
 
 FILES = ("model.safetensors", "held-out.txt", "ways.png", "cells.h5ad")
-"""What is written: the trajectory, figures of times that are left out, a picture, and velocities in
-a copy of the table if it is an AnnData."""
+"""What is written: the trajectory, figures of times that are left out, a picture, and a copy of an
+AnnData with velocities."""
 _STEPS = 5000
 """Training steps by default."""
 

@@ -1,6 +1,5 @@
 from .annotated import annotate as annotate
 from .fitting import fit as fit
-from .growth import Growth as Growth
 from .judging import HeldOutTimes as HeldOutTimes
 from .judging import leave_one_out as leave_one_out
 from .loading import load as load

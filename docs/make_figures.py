@@ -326,25 +326,12 @@ def _trajectories() -> bytes:
     return multisi.trajectories.ways(found)
 
 
-def _growth() -> bytes:
-    """Two branches of which one grows: the map of the rate."""
-    rng, data, masses = np.random.default_rng(0), {}, {}
-    for day in (0, 1, 2, 3):
-        grown = 0.4 * np.exp(0.5 * day)
-        masses[day] = grown + 0.6
-        upper = rng.uniform(size=600) < grown / masses[day]
-        centre = np.column_stack([np.full(600, 1.2 * day), np.where(upper, 1, -1) * (1 + day / 3)])
-        data[day] = centre + 0.3 * rng.normal(size=(600, 2))
-    found = multisi.trajectories.fit(data, masses=masses, steps=1500, progress=False)
-    return multisi.trajectories.ways(found)
-
-
 FIGURES = [simplex, means, noise, couplings, fairness, paths, solvers, pairs]
 
 
 def main() -> None:
     """Write the figures that are named, or all."""
-    others = {"simplex-paths": _simplex_paths, "trajectories": _trajectories, "growth": _growth}
+    others = {"simplex-paths": _simplex_paths, "trajectories": _trajectories}
     chosen = sys.argv[1:] or [*(make.__name__ for make in FIGURES), *others]
     for make in FIGURES:
         if make.__name__ in chosen:

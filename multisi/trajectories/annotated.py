@@ -6,8 +6,8 @@ import numpy as np
 
 from multisi.common import checks
 from multisi.errors import ConfigError, DataError
-from multisi.trajectories.snapshots import embedded
-from multisi.trajectories.times import numbers
+from multisi.trajectories.snapshots import columns_of, embedded, times_of
+from multisi.trajectories.times import numbers, origin_of
 from multisi.trajectories.trajectory import Trajectory
 
 
@@ -37,7 +37,7 @@ def annotate(
 
     Raises:
         ConfigError: a column or a key is missing, or a time is outside the range.
-        DataError: a time is missing, or no number and no date.
+        DataError: a time or a condition is missing, or a time is of another kind.
         MultisiError: as for `Trajectory.velocity`.
 
     Examples:
@@ -56,16 +56,17 @@ def annotate(
     if not hasattr(data, "obsm") or not hasattr(data, "obs"):
         raise ConfigError(f"data must be an AnnData; got {type(data).__name__}.")
     rows, key = embedded(data, embedding), "X_pca" if embedding is None else embedding
-    told = [condition] if isinstance(condition, str) else list(condition or ())
-    for name in (time, *told):
-        if name not in data.obs.columns:
-            raise ConfigError(f"obs has no column {name!r}; it has {list(data.obs.columns)}.")
-    column = data.obs[time]
-    if column.isna().any():
-        raise DataError(f"{int(column.isna().sum())} cells have no time in {time!r}.")
-    keys = list(column.unique())
+    told = columns_of(condition)
+    column = times_of(data.obs, time, told)
+    if told and data.obs[told].isna().to_numpy().any():
+        raise DataError(
+            f"Some cells have no condition in {told}: give them one, or leave them out."
+        )
+    keys, origin = list(column.unique()), found.model.card["trajectory"].get("origin")
+    if origin_of(keys) and origin is None:
+        raise DataError("The trajectory has numbers as times, and these cells have dates.")
     velocity, rate = np.empty(rows.shape, np.float32), np.empty(len(rows))
-    for one, at in zip(keys, numbers(keys), strict=True):
+    for one, at in zip(keys, numbers(keys, origin), strict=True):
         here = (column == one).to_numpy()
         given = data.obs.loc[here, told].to_numpy(np.float64) if told else None
         velocity[here] = found.velocity(np.asarray(rows[here], np.float64), at, given)

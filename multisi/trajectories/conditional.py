@@ -1,7 +1,7 @@
 """Conditions: a chain of its own for each, such as a dose or a perturbation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -45,10 +45,13 @@ def groups(snapshots: Snapshots) -> list[Group]:
     kinds, counts = torch.unique(torch.cat(told), dim=0, return_counts=True)
     found = []
     for kind, count in zip(kinds, counts.tolist(), strict=True):
-        pairs = zip(snapshots.marginals, snapshots.times, strict=True)
-        chosen = Snapshots(snapshots.times, tuple(_part(m, kind, t) for m, t in pairs))
-        found.append(Group(kind, count / int(counts.sum()), chosen))
+        found.append(Group(kind, count / int(counts.sum()), _of(snapshots, kind)))
     return found
+
+
+def _of(snapshots: Snapshots, condition: Tensor) -> Snapshots:
+    pairs = zip(snapshots.marginals, snapshots.times, strict=True)
+    return replace(snapshots, marginals=tuple(_part(m, condition, t) for m, t in pairs))
 
 
 def _part(marginal: Marginal, condition: Tensor, time: float) -> Marginal:
@@ -96,9 +99,13 @@ class Conditioned(Coupling):
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, each within its condition, shape `(n, k, d)`."""
-        kinds = self._kinds(n, seed, step)
-        found = [part.sample(n, seed=seed, step=step) for part in self.parts]
-        return torch.stack(found, 1)[torch.arange(n), kinds]
+        kinds, source = self._kinds(n, seed, step), generator(seed, step, 9)
+        parts, order = [], []
+        for kind, part in enumerate(self.parts):
+            here = (kinds == kind).nonzero()[:, 0]
+            parts.append(part.complete(part.chain.rows(len(here), source), source))
+            order.append(here)
+        return torch.cat(parts)[torch.cat(order).argsort()]
 
     def curves(self, n: int, source: torch.Generator) -> Tensor:
         """Draws of rows of all times and control points, shape `(n, k + 2 (k - 1), d)`."""
@@ -126,5 +133,4 @@ def only(snapshots: Snapshots, condition: Any) -> Snapshots:
     sizes = {m.condition.shape[1] for m in snapshots.marginals if m.condition is not None}
     if told.shape != (*sizes,):
         raise ConfigError(f"condition must be one vector, shape {(*sizes,)}; got {condition!r}.")
-    parts = [_part(m, told, t) for m, t in zip(snapshots.marginals, snapshots.times, strict=True)]
-    return Snapshots(snapshots.times, tuple(parts))
+    return _of(snapshots, told)

@@ -108,7 +108,12 @@ def fit(
     if score:
         marginals = {NOISE: StandardNormal(), **marginals}
     model = training.fit(marginals, coupling=coupling, law=law, seed=seed, **options)
-    model.card["trajectory"] = {"times": list(known.times), "bend": bend, "spread": spread}
+    model.card["trajectory"] = {
+        "times": list(known.times),
+        "origin": known.origin,
+        "bend": bend,
+        "spread": spread,
+    }
     return Trajectory(model, known, growth)
 
 

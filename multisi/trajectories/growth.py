@@ -9,6 +9,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,16 @@ from multisi.data.marginals import Marginal
 from multisi.errors import DataError
 from multisi.trajectories.chain import Chain, pot
 from multisi.trajectories.slopes import slopes
-from multisi.trajectories.snapshots import Snapshots
+from multisi.trajectories.snapshots import LEAST, Snapshots
 
-_CELLS, _LANDMARKS, _ROUNDS, _ITERATIONS = 800, 100, 2, 15
+_CELLS, _LANDMARKS, _ROUNDS, _ITERATIONS = 800, 100, 6, 15
 """Clusters of each snapshot, centres of the kernel, rounds, and steps of a search."""
 _PENALTY, _WIDTH, _SLOW = 0.1, 1.0, 0.3
 """Weight of the squared norm, width of the kernel, and distance of the first and the last time."""
 _LARGEST = 30.0
 """The largest factor of the amplitude."""
+_ENOUGH = 0.99
+"""Rounds end where the cost is not below this share of the last."""
 
 
 class Growth(nn.Module):
@@ -106,7 +109,7 @@ def learn(snapshots: Snapshots, masses: Sequence[float], seed: int = 0) -> Growt
 
     Rows are moved halfway to their neighbours in time by the slopes of curves before they are
     matched, so that a smooth motion of all cells costs nothing and growth does not replace it.
-    The slopes need plans, and plans the growth; both are found in turn.
+    The slopes need plans, and plans the growth; both are found in turn until the cost stays.
 
     Arguments:
         snapshots: The snapshots.
@@ -122,18 +125,21 @@ def learn(snapshots: Snapshots, masses: Sequence[float], seed: int = 0) -> Growt
     """
     few = _summary(snapshots, seed)
     growth = _start(snapshots, few, masses, seed)
+    least = math.inf
     for _ in range(_ROUNDS):
         chain = Chain.of(few, seed, gains(growth, few))
-        problem = _Problem(few, slopes(chain, seed), growth)
-        growth.coefficients = problem.solved()
+        growth.coefficients, cost = _Problem(few, slopes(chain, seed), growth).solved()
         growth.base = base_rates(growth, few)
+        if cost > _ENOUGH * least:
+            break
+        least = cost
     growth.base = base_rates(growth, snapshots)
     return growth
 
 
 def _summary(snapshots: Snapshots, seed: int) -> Snapshots:
     """The means of clusters with their shares, so that all rows count and few are matched."""
-    found = []
+    found, few = [], snapshots.few(_CELLS, seed)
     for i, (marginal, x) in enumerate(zip(snapshots.marginals, snapshots.samples, strict=True)):
         if len(marginal) > _CELLS:
             source = np.random.default_rng([seed, i])
@@ -145,9 +151,12 @@ def _summary(snapshots: Snapshots, seed: int) -> Snapshots:
             sums = torch.zeros(_CELLS, x.shape[1], dtype=torch.float64)
             sums.index_add_(0, place, shares[:, None] * x)
             some = total > 0
-            marginal = Marginal(sums[some] / total[some, None], weights=total[some])
+            if some.sum() >= LEAST:
+                marginal = Marginal(sums[some] / total[some, None], weights=total[some])
+            else:  # Nearly all rows are equal.
+                marginal = few.marginals[i]
         found.append(marginal)
-    return Snapshots(snapshots.times, tuple(found))
+    return replace(snapshots, marginals=tuple(found))
 
 
 def _start(snapshots: Snapshots, few: Snapshots, masses: Sequence[float], seed: int) -> Growth:
@@ -224,16 +233,15 @@ class _Problem:
         self.basis = vectors[:, known] / values[known].sqrt()
         self.features = [_kernel(part, growth.centres) @ self.basis for part in z]
 
-    def solved(self) -> Tensor:
-        """The coefficients of the kernel: a shape of small norm, and then its amplitude."""
+    def solved(self) -> tuple[Tensor, float]:
+        """Coefficients of the kernel, a shape of small norm and its amplitude, and their cost."""
         start = np.zeros(self.basis.shape[1])
         options = {"maxiter": _ITERATIONS}
         found = minimize(self._penalised, start, jac=True, method="L-BFGS-B", options=options).x
-        amplitude = minimize_scalar(
+        best = minimize_scalar(
             lambda c: self(c * found)[0], bounds=(0.0, _LARGEST), method="bounded"
-        ).x
-        solution: Tensor = self.basis @ torch.from_numpy(amplitude * found) / self.span
-        return solution
+        )
+        return self.basis @ torch.from_numpy(best.x * found) / self.span, float(best.fun)
 
     def _penalised(self, theta: "np.ndarray[Any, Any]") -> tuple[float, "np.ndarray[Any, Any]"]:
         cost, slope = self(theta)

@@ -1,6 +1,6 @@
 """How well times that were not seen are met: each is left out in turn."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,11 @@ def leave_one_out(
     columns = {name: options.pop(name, None) for name in COLUMNS}
     known = read(snapshots, **columns)
     inner = known.times[1:-1]
-    wanted = list(inner) if times is None else [real(t) for t in checks.several(times, "times")]
+    wanted = (
+        list(inner)
+        if times is None
+        else [real(t, known.origin) for t in checks.several(times, "times")]
+    )
     if not wanted or not set(wanted) <= set(inner):
         raise DataError(
             f"Times that are left out must lie between others: one of {list(inner)}; got {wanted}."
@@ -105,12 +109,10 @@ def _judged(
     place = known.times.index(time)
     rest, goal = known.without(place), known.samples[place]
     n, random = len(goal), generator(seed, 16)
-    if isinstance(options.get("masses"), Mapping):
-        kept = {t: m for t, m in options["masses"].items() if real(t) != time}
+    if hasattr(options.get("masses"), "items"):
+        kept = {t: m for t, m in options["masses"].items() if real(t, known.origin) != time}
         options = {**options, "masses": kept}
-    neighbours = Snapshots(
-        known.times[place - 1 : place + 2 : 2], known.marginals[place - 1 : place + 2 : 2]
-    )
+    neighbours = known.at([place - 1, place + 1])
     before, after = (m.take(m.draw(n, random)).double() for m in neighbours.marginals)
     share = (time - neighbours.times[0]) / (neighbours.times[1] - neighbours.times[0])
     shuffled = goal[torch.randperm(n, generator=random)]

@@ -93,7 +93,8 @@ def gains_along(growth: Growth, way: Tensor, times: Sequence[float]) -> Tensor:
     return torch.cat([torch.zeros_like(rates[:1]), parts.cumsum(0)]) + base[:, None]
 
 
-def neighbours(known: Sequence[float], at: float) -> tuple[int, float]:
-    """The place of the snapshot before a time, and the share of the way to the next."""
+def sides(known: Sequence[float], at: float) -> list[tuple[int, float]]:
+    """The places of the snapshots around a time, with shares by how near they are."""
     k = min(int(np.searchsorted(known, at, side="right")) - 1, len(known) - 2)
-    return k, (at - known[k]) / (known[k + 1] - known[k])
+    share = (at - known[k]) / (known[k + 1] - known[k])
+    return [(place, part) for place, part in ((k, 1 - share), (k + 1, share)) if part]

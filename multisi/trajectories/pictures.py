@@ -10,6 +10,7 @@ from multisi.common import checks, seeds
 from multisi.common.seeds import generator
 from multisi.common.torch_state import own_state
 from multisi.errors import ConfigError
+from multisi.trajectories.conditional import only
 from multisi.trajectories.trajectory import Trajectory
 
 _WAYS, _CELLS, _LAW, _GRID, _MOMENTS = 120, 600, 1000, 24, 17
@@ -18,7 +19,7 @@ direction, and times whose velocities are averaged."""
 
 
 @own_state
-def ways(found: Trajectory, *, seed: int = 0, format: str = "png") -> bytes:
+def ways(found: Trajectory, *, condition: Any = None, seed: int = 0, format: str = "png") -> bytes:
     """Snapshots and the ways of cells over the first two features, and laws at times between.
 
     The left panel has the cells of all snapshots and the ways of some from the first to the last
@@ -27,6 +28,7 @@ def ways(found: Trajectory, *, seed: int = 0, format: str = "png") -> bytes:
 
     Arguments:
         found: A trajectory with its snapshots.
+        condition: One of its conditions, if it has any.
         seed: Seed of the cells that are shown.
         format: `"png"`, `"pdf"`, `"svg"` or `"jpg"`.
 
@@ -48,30 +50,31 @@ def ways(found: Trajectory, *, seed: int = 0, format: str = "png") -> bytes:
     known = checks.instance(found, Trajectory, "found").snapshots
     if known is None or known.marginals[0].event_shape[0] < 2:
         raise ConfigError("A picture needs a trajectory with snapshots of two features or more.")
-    random = generator(seed, 18)
+    known, random = only(known, condition), generator(seed, 18)
+    told = {} if condition is None else {"condition": condition}
     shown = [m.take(m.draw(min(_CELLS, len(m)), random)) for m in known.marginals]
     times = np.linspace(known.times[0], known.times[-1], 8 * len(known.times))
-    lines = torch.as_tensor(found.sample(shown[0][:_WAYS], known.times[0], times))[..., :2]
+    lines = torch.as_tensor(found.sample(shown[0][:_WAYS], known.times[0], times, **told))
+    lines = lines[..., :2]
     middles = [(a + b) / 2 for a, b in zip(known.times, known.times[1:], strict=False)]
-    laws = [found.law(t, _LAW, seed=seed)[:, :2] for t in middles]
+    laws = [found.law(t, _LAW, seed=seed, **told) for t in middles]
     panels = 3 + (found.growth is not None)
     with drawn(4.3 * panels, 4.2) as figure:
         axes = figure.subplots(1, panels, sharex=True, sharey=True)
         _cells(figure, axes[0], known.times, shown, lines.cpu().numpy(), times)
-        _streams(axes[1], found)
+        _streams(axes[1], found, told)
         colours = _colours(known.times, middles)
         for law, colour, t in zip(laws, colours, middles, strict=True):
-            axes[2].scatter(*law.cpu().T, s=3, color=colour, label=f"{t:.3g}", linewidths=0)
+            axes[2].scatter(*law[:, :2].cpu().T, s=3, color=colour, label=f"{t:.3g}", linewidths=0)
         axes[2].legend(title="time", markerscale=4, fontsize=7)
         axes[2].set_title("laws between snapshots")
         if found.growth is not None:
-            _rates(figure, axes[3], found, middles, seed)
+            _rates(figure, axes[3], found, middles, laws)
         return picture(figure, format, 100)
 
 
-def _rates(figure: Any, axis: Any, found: Trajectory, times: Any, seed: int) -> None:
+def _rates(figure: Any, axis: Any, found: Trajectory, times: Any, laws: Any) -> None:
     """The rate of growth of cells at times between snapshots; red grows, blue dies."""
-    laws = [found.law(t, _LAW, seed=seed) for t in times]
     rate = torch.cat([found.log_growth(x, t) for x, t in zip(laws, times, strict=True)]).numpy()
     largest = max(float(np.abs(rate).max()), 1e-12)
     x, y = torch.cat(laws)[:, :2].cpu().double().numpy().T
@@ -99,14 +102,14 @@ def _cells(
     axis.set(title="snapshots and ways", xlabel="feature 1", ylabel="feature 2")
 
 
-def _streams(axis: Any, found: Trajectory) -> None:
+def _streams(axis: Any, found: Trajectory, told: Any) -> None:
     """Streamlines of the mean velocity over the first two features, where there are cells."""
     first, last = found.times[0], found.times[-1]
     at, velocity = [], []
     for t in np.linspace(first, last, _MOMENTS).tolist():
-        x = found.law(t, _LAW)
+        x = found.law(t, _LAW, **told)
         at.append(x[:, :2])
-        velocity.append(torch.as_tensor(found.velocity(x, t))[:, :2])
+        velocity.append(torch.as_tensor(found.velocity(x, t, **told))[:, :2])
     x, y = torch.cat(at).cpu().double().numpy().T
     edges: Any = [np.linspace(z.min(), z.max(), _GRID + 1) for z in (x, y)]
     count = np.histogram2d(x, y, bins=edges)[0]

@@ -40,8 +40,6 @@ def thinned(log_mass: Tensor, n: int, source: torch.Generator) -> Tensor:
         n: Number of rows.
         source: Generator to draw with.
     """
-    if not n:
-        return torch.empty(0, dtype=torch.int64)
     ends = log_mass.softmax(0).cumsum(0)
-    at = (torch.arange(n) + torch.rand(1, generator=source)).double() / n * ends[-1]
+    at = (torch.arange(n) + torch.rand(1, generator=source)).double() / max(n, 1)
     return torch.searchsorted(ends, at, right=True).clamp_max(len(ends) - 1)

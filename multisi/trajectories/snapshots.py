@@ -2,18 +2,19 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from multisi.common import checks
 from multisi.common.seeds import generator
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError
-from multisi.trajectories.times import numbers, real
+from multisi.trajectories.times import numbers, origin_of, real
 
 LEAST = 4
 """The fewest rows of a snapshot."""
@@ -27,7 +28,8 @@ class Snapshots:
 
     Arguments:
         times: The times, increasing; dates are days since the first.
-        marginals: The samples of each, with their labels and weights.
+        marginals: The samples of each, with their labels, weights and conditions.
+        origin: The first date, if times are dates.
 
     Examples:
         >>> found = read({0: np.zeros((9, 2)), 2.5: np.ones((9, 2))})
@@ -37,6 +39,7 @@ class Snapshots:
 
     times: tuple[float, ...]
     marginals: tuple[Marginal, ...]
+    origin: str | None = None
 
     @property
     def places(self) -> Tensor:
@@ -52,8 +55,14 @@ class Snapshots:
     def without(self, place: int) -> "Snapshots":
         """All but one of them."""
         rest = [i for i in range(len(self.times)) if i != place]
-        return Snapshots(
-            tuple(self.times[i] for i in rest), tuple(self.marginals[i] for i in rest)
+        return self.at(rest)
+
+    def at(self, places: Sequence[int]) -> "Snapshots":
+        """Those at some places."""
+        return replace(
+            self,
+            times=tuple(self.times[i] for i in places),
+            marginals=tuple(self.marginals[i] for i in places),
         )
 
     def few(self, rows: int, seed: int) -> "Snapshots":
@@ -62,7 +71,7 @@ class Snapshots:
             m if len(m) <= rows else Marginal(m.take(m.draw(rows, generator(seed + i, 13))))
             for i, m in enumerate(self.marginals)
         ]
-        return Snapshots(self.times, tuple(found))
+        return replace(self, marginals=tuple(found))
 
     def by_time(self, given: Any, what: str) -> list[Any]:
         """The values of a mapping whose keys are all times, in their order.
@@ -70,13 +79,14 @@ class Snapshots:
         Raises:
             DataError: a time is missing or unknown.
         """
+        given = dict(given.items()) if hasattr(given, "items") else given
         if not isinstance(given, Mapping):
             raise ConfigError(f"{what} must be a mapping of times; got {type(given).__name__}.")
-        known = {real(key): value for key, value in given.items()}
+        known = {real(key, self.origin): value for key, value in given.items()}
         if set(known) != set(self.times):
             raise DataError(
-                f"{what} must have the times {list(self.times)}, in days since the first for "
-                f"dates; got {list(given)}."
+                f"{what} must have the times {list(self.times)}"
+                f"{(self.origin and f', days since {self.origin}') or ''}; got {list(given)}."
             )
         return [known[time] for time in self.times]
 
@@ -115,7 +125,7 @@ def read(
     """
     if isinstance(snapshots, Snapshots):
         return snapshots
-    told = [condition] if isinstance(condition, str) else list(condition or ())
+    told = columns_of(condition)
     if isinstance(snapshots, Mapping):
         if time or embedding or label or weight or condition is not None:
             raise ConfigError(
@@ -141,6 +151,18 @@ def read(
     return _ordered(parts)
 
 
+def columns_of(condition: Any) -> list[str]:
+    """The names of the columns of conditions.
+
+    Raises:
+        ConfigError: they are no names.
+    """
+    if condition is None:
+        return []
+    found = [condition] if isinstance(condition, str) else checks.several(condition, "condition")
+    return [str(name) for name in found]
+
+
 def embedded(data: Any, key: str | None) -> "np.ndarray[Any, Any]":
     """The coordinates of an AnnData."""
     key = "X_pca" if key is None else key
@@ -164,18 +186,10 @@ def _split(
     told: Sequence[str],
 ) -> dict[Any, Marginal]:
     """The rows of each time."""
-    wanted = [("time", time), ("label", label), ("weight", weight)]
-    for what, name in [*wanted, *(("condition", name) for name in told)]:
-        if (name is None and what == "time") or (
-            name is not None and list(frame.columns).count(name) != 1
-        ):
-            raise ConfigError(
-                f"{what} must be one of the columns {', '.join(map(repr, frame.columns))}; "
-                f"got {name!r}."
-            )
-    column = frame[time]
-    if column.isna().any():
-        raise DataError(f"{int(column.isna().sum())} rows have no time in {time!r}.")
+    for what, name in (("label", label), ("weight", weight)):
+        if name is not None:
+            check_column(frame, what, name)
+    column = times_of(frame, time, told)
     parts = {}
     for key in column.unique():
         here = (column == key).to_numpy()
@@ -186,7 +200,37 @@ def _split(
             if name is not None
         }
         parts[key] = _marginal(key, chosen, condition=_told(frame, here, told), **carried)
+    if told and all(part.condition is None for part in parts.values()):
+        raise ConfigError(f"No row has a condition in {list(told)}: leave condition out.")
     return parts
+
+
+def times_of(frame: Any, time: Any, told: Sequence[str]) -> Any:
+    """The column of times of a table, which has one column of each condition, too.
+
+    Raises:
+        ConfigError: a column is missing, or there twice.
+        DataError: a time is missing.
+    """
+    for what, name in [("time", time), *(("condition", name) for name in told)]:
+        check_column(frame, what, name)
+    column = frame[time]
+    if column.isna().any():
+        raise DataError(f"{int(column.isna().sum())} rows have no time in {time!r}.")
+    return column
+
+
+def check_column(frame: Any, what: str, name: Any) -> None:
+    """Check that a table has one column of a name.
+
+    Raises:
+        ConfigError: it has none, or several.
+    """
+    if list(frame.columns).count(name) != 1:
+        raise ConfigError(
+            f"{what} must be one of the columns {', '.join(map(repr, frame.columns))}; "
+            f"got {name!r}."
+        )
 
 
 def _told(frame: Any, here: Any, names: Sequence[str]) -> Any:
@@ -244,4 +288,5 @@ def _ordered(parts: Mapping[Any, Marginal]) -> Snapshots:
     marginals = [copy.copy(m) for m in ready.values() if isinstance(m, Marginal)]
     for made, given in zip(marginals, parts.values(), strict=True):
         made.condition = given.condition
-    return Snapshots(tuple(times[i] for i in order), tuple(marginals[i] for i in order))
+    found = Snapshots(tuple(times), tuple(marginals), origin_of(list(parts)))
+    return found.at(order)

@@ -11,8 +11,12 @@ from multisi.common import checks
 from multisi.errors import ConfigError, DataError
 
 
-def numbers(keys: Sequence[Any]) -> list[float]:
-    """Times as numbers; dates are days since the first.
+def numbers(keys: Sequence[Any], origin: str | None = None) -> list[float]:
+    """Times as numbers; dates are days since the origin.
+
+    Arguments:
+        keys: The times, numbers or dates.
+        origin: The first date; `None` for that of the keys.
 
     Raises:
         DataError: one is neither.
@@ -20,21 +24,30 @@ def numbers(keys: Sequence[Any]) -> list[float]:
     try:
         found = [float(key) for key in keys]
     except (TypeError, ValueError):
-        found = _days(keys)
+        dates = _dates(keys)
+        start = dates.min() if origin is None else np.datetime64(origin)
+        found = ((dates - start) / np.timedelta64(1, "D")).tolist()
     if not np.isfinite(found).all():
         raise DataError(f"Times must be finite numbers or dates; got {list(keys)}.")
     return found
 
 
-def _days(keys: Sequence[Any]) -> list[float]:
+def origin_of(keys: Sequence[Any]) -> str | None:
+    """The first of some dates; `None` for numbers."""
     try:
-        dates = np.array([np.datetime64(_naive(key)) for key in keys]).astype("datetime64[ms]")
+        [float(key) for key in keys]
+    except (TypeError, ValueError):
+        return str(_dates(keys).min())
+    return None
+
+
+def _dates(keys: Sequence[Any]) -> "np.ndarray[Any, Any]":
+    try:
+        return np.array([np.datetime64(_naive(key)) for key in keys]).astype("datetime64[ms]")
     except (TypeError, ValueError):
         raise DataError(
             f"Times must be numbers or dates; got {list(keys)}. Map categories to numbers first."
         ) from None
-    days: list[float] = ((dates - dates.min()) / np.timedelta64(1, "D")).tolist()
-    return days
 
 
 def _naive(date: Any) -> Any:
@@ -44,35 +57,35 @@ def _naive(date: Any) -> Any:
     return date.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
-def checked_time(time: Any, known: Sequence[float]) -> float:
-    """One time within the range of the snapshots.
-
-    Raises:
-        ConfigError: it is no number, or outside.
-    """
-    return checked_times([time], known)[0]
-
-
-def checked_times(times: Any, known: Sequence[float]) -> list[float]:
+def checked_times(times: Any, known: Sequence[float], origin: str | None = None) -> list[float]:
     """Times within the range of the snapshots.
 
+    Arguments:
+        times: One time or several, numbers or dates.
+        known: The times of the snapshots.
+        origin: The first date, if they are dates.
+
     Raises:
-        ConfigError: they are no numbers, or outside.
+        ConfigError: they are no times, or outside.
     """
     times = times.tolist() if isinstance(times, Tensor) else times
-    given = (
-        [times] if isinstance(times, int | float | np.number) else checks.several(times, "times")
-    )
-    found = [real(t) for t in given]
+    one = isinstance(times, int | float | np.number | str) or hasattr(times, "year")
+    found = [real(t, origin) for t in ([times] if one else checks.several(times, "times"))]
     outside = [t for t in found if not known[0] <= t <= known[-1]]  # NaN, too.
     if not found or outside:
+        since = "" if origin is None else f" days since {origin}"
         raise ConfigError(
-            f"times must lie between {known[0]:g} and {known[-1]:g}, those of the first and the "
-            f"last snapshot; got {outside or 'none'}. Beyond them nothing was seen."
+            f"times must lie between {known[0]:g} and {known[-1]:g}{since}, those of the first "
+            f"and the last snapshot; got {outside or 'none'}. Beyond them nothing was seen."
         )
     return found
 
 
-def real(value: Any) -> float:
-    """A time as a number; NaN, which lies nowhere, for anything else."""
-    return float(value) if isinstance(value, int | float | np.number) else float("nan")
+def real(value: Any, origin: str | None = None) -> float:
+    """A time as a number, dates as days since the origin; NaN for anything else."""
+    if isinstance(value, int | float | np.number):
+        return float(value)
+    try:
+        return float("nan") if origin is None else numbers([value], origin)[0]
+    except DataError:
+        return float("nan")

@@ -18,12 +18,10 @@ from multisi.trajectories.conditional import only
 from multisi.trajectories.growth import Growth
 from multisi.trajectories.relatives import shares, thinned
 from multisi.trajectories.snapshots import Snapshots, read
-from multisi.trajectories.times import checked_time, checked_times
+from multisi.trajectories.times import checked_times
 
-_OWN = ("path", "grid", "return_path", "via")
-"""Options of transports that a trajectory sets itself."""
-_STEPS = 16
-"""Solver steps between two snapshots."""
+_OWN, _STEPS = ("path", "grid", "return_path", "via"), 16
+"""Options of transports that a trajectory sets, and solver steps between two snapshots."""
 _POOL, _ENOUGH = 2, 4000
 """Rows that are moved for each one of a law with growth, and rows that show a total mass."""
 
@@ -91,8 +89,9 @@ class Trajectory:
             MultisiError: as for `Model.transport`.
         """
         checks.not_set(options, _OWN, "a trajectory")
-        begin, wanted = checked_time(start, self.times), checked_times(times, self.times)
-        given, growth = self.model.given(x), self._grows() if return_growth else None
+        begin, wanted = self._time(start), self._times(times)
+        grows = checks.instance(return_growth, bool, "return_growth")
+        given, growth = self.model.given(x), self._grows() if grows else None
         states = given.rows.new_empty(len(wanted), *given.rows.shape)
         gained = torch.zeros(len(wanted), len(given.rows), dtype=torch.float64)
         states[:] = given.rows
@@ -109,6 +108,17 @@ class Trajectory:
             if growth is not None:
                 gained[chosen] = motion.gains_along(growth, way, at.tolist())[places]
         return (given.back(states), gained) if return_growth else given.back(states)
+
+    def _time(self, time: Any) -> float:
+        return self._times([time])[0]
+
+    def _times(self, times: Any) -> list[float]:
+        return checked_times(times, self.times, self.model.card["trajectory"].get("origin"))
+
+    def _seen(self) -> Snapshots:
+        if self.snapshots is None:
+            raise ConfigError("A trajectory from a file has no snapshots: load it with them.")
+        return self.snapshots
 
     def _grows(self) -> Growth:
         if self.growth is None:
@@ -145,27 +155,24 @@ class Trajectory:
             ConfigError: the time is outside the range, or there are no snapshots.
             MultisiError: as for `sample`.
         """
-        known = self.snapshots if samples is None else read(samples)
-        if known is None:
-            raise ConfigError("A trajectory from a file has no snapshots: give samples=snapshots.")
+        known = self._seen() if samples is None else read(samples)
         if known.times != self.times:
             raise ConfigError(
                 f"samples must be snapshots at {list(self.times)}; got {list(known.times)}."
             )
+        checks.not_set(options, ("return_growth",), "a trajectory")
         known = only(known, condition)
         if condition is not None:
             options["condition"] = condition
-        at, n = checked_time(time, self.times), checks.integer(n, "n")
-        k, share = motion.neighbours(self.times, at)
-        random = generator(seeds.check(seed), 15)
-        later = round(n * share)
-        parts = []
-        for place, count in ((k, n - later), (k + 1, later)):
-            pool = count if self.growth is None else _POOL * count
-            x = known.marginals[place].drawn(pool, random)
-            told = {**options, "seed": seed, "return_growth": self.growth is not None}
+        at, n = self._time(time), checks.integer(n, "n")
+        near, random = motion.sides(self.times, at), generator(seeds.check(seed), 15)
+        last = round(n * near[-1][1])
+        grows, parts = self.growth is not None, []
+        for (place, _), count in zip(near, [n - last, last][-len(near) :], strict=True):
+            x = known.marginals[place].drawn(_POOL * count if grows else count, random)
+            told = {**options, "seed": seed, "return_growth": grows}
             moved = self.sample(x, self.times[place], [at], **told)
-            if self.growth is not None:
+            if grows:
                 moved = moved[0][:, thinned(moved[1][0], count, random)]
             parts.append(moved[0])
         return torch.cat(parts)
@@ -179,12 +186,9 @@ class Trajectory:
         Raises:
             ConfigError: the time is outside the range, or growth or snapshots are missing.
         """
-        growth, known = self._grows(), self.snapshots
-        if known is None:
-            raise ConfigError("A trajectory from a file has no snapshots: load it with them.")
-        at, total = checked_time(time, self.times), 0.0
-        k, share = motion.neighbours(self.times, at)
-        for place, part in ((k, 1 - share), (k + 1, share)):
+        growth, known = self._grows(), self._seen()
+        at, total = self._time(time), 0.0
+        for place, part in motion.sides(self.times, at):
             x = known.marginals[place].drawn(_ENOUGH, generator(0, 21))
             gained = self.sample(x, self.times[place], [at], return_growth=True)[1]
             mean = float(torch.logsumexp(gained[0], 0)) - math.log(len(x))
@@ -205,9 +209,7 @@ class Trajectory:
             ConfigError: the time is outside the range, or there is no growth.
             MultisiError: as for `Model.transport`.
         """
-        found: Tensor = self._grows()(
-            self.model.given(x).rows.cpu(), checked_time(time, self.times)
-        )
+        found: Tensor = self._grows()(self.model.given(x).rows.cpu(), self._time(time))
         return found
 
     def velocity(self, x: Any, time: float, condition: Any = None) -> Any:
@@ -222,9 +224,9 @@ class Trajectory:
             ConfigError: the time is outside the range.
             MultisiError: as for `Model.velocity`.
         """
-        at, first, last = checked_time(time, self.times), self.times[0], self.times[-1]
+        first, last = self.times[0], self.times[-1]
         given, path = self.model.given(x), motion.curve(self.model, self.times, first, last)
-        place = (at - first) / (last - first)
+        place = (self._time(time) - first) / (last - first)
         found = self.model.velocity(given.rows, path, place, condition)
         return given.back(found / (last - first))
 
@@ -253,17 +255,18 @@ class Trajectory:
         self, x: Any, time: float, at: float, sign: int, options: Mapping[str, Any]
     ) -> Tensor:
         """The shares of the rows or labels of a snapshot in what samples become there."""
-        time, at = (checked_time(t, self.times) for t in (time, at))
-        if self.snapshots is None or at not in self.times or sign * (at - time) < 0:
+        time, at = (self._time(t) for t in (time, at))
+        checks.not_set(options, ("return_growth",), "a trajectory")
+        known = only(self._seen(), options.get("condition"))
+        if at not in self.times or sign * (at - time) < 0:
             raise ConfigError(
                 f"at must be the time of a snapshot, one of {list(self.times)} that is later for "
-                f"descendants and earlier for ancestors, of a trajectory with snapshots; got {at}."
+                f"descendants and earlier for ancestors; got {at}."
             )
-        options = {**options, "return_growth": self.growth is not None}
-        found: Any = self.sample(x, time, [at], **options)
-        states, gained = (found, None) if self.growth is None else found
+        grows = self.growth is not None
+        found: Any = self.sample(x, time, [at], **options, return_growth=grows)
+        states, gained = found if grows else (found, None)
         rows = arrays.floats(states, "states")[0].double().cpu()
-        known = only(self.snapshots, options.get("condition"))
         return shares(rows, gained, known.marginals[self.times.index(at)])
 
     def ancestors(self, x: Any, time: float, at: float, **options: Any) -> Tensor:

@@ -144,7 +144,8 @@ def _gaussians():
             root = a @ a.T + 0.5 * torch.eye(5)
             x = torch.randn(4000, 5, generator=source, dtype=torch.float64)
             data[t] = x @ root + 2 * torch.randn(5, generator=source, dtype=torch.float64)
-        fitted = trajectories.fit(data, seed=seed, bend=0.0, **OPTIONS)
+        fitted = trajectories.fit(data, seed=seed, **OPTIONS)
+        print(fitted.model.card["trajectory"], flush=True)
         for t in unseen:
             k = max(i for i in range(4) if known[i] < t)
             share = (t - known[k]) / (known[k + 1] - known[k])

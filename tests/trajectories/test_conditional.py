@@ -102,3 +102,17 @@ def test_what_conditions_cannot_do_is_refused(snapshots, fitted):
     other = {**snapshots, 1.0: Marginal(cells(9, 1.0, 0.0), condition=[[0.0, 1.0]] * 9)}
     with pytest.raises(DataError, match="one size"):
         trajectories.fit(other, **QUICK)
+
+
+def test_the_picture_of_a_condition(fitted):
+    assert trajectories.ways(fitted, condition=[2.0])[1:4] == b"PNG"
+    with pytest.raises(ConfigError, match="have conditions"):
+        trajectories.ways(fitted)
+
+
+def test_columns_without_any_condition():
+    table = pd.DataFrame({"u": np.arange(24.0), "day": [0, 1] * 12, "dose": np.nan})
+    with pytest.raises(ConfigError, match="No row has a condition"):
+        read(table, time="day", condition="dose")
+    with pytest.raises(ConfigError, match="condition must be a list"):
+        read(table, time="day", condition=3)

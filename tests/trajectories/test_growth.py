@@ -171,3 +171,30 @@ def test_rows_as_often_as_their_mass_asks():
 
 def test_the_picture_has_a_map_of_growth(fitted):
     assert trajectories.ways(fitted)[1:4] == b"PNG"
+
+
+def test_snapshots_of_equal_rows():
+    same = {0: torch.ones(900, 2), 1: 2 * torch.ones(50, 2)}
+    found = trajectories.fit(same, masses={0: 1.0, 1: 2.0}, steps=2, **QUICK)
+    rate = found.log_growth(torch.ones(3, 2), 0.5)
+    assert torch.allclose(rate, torch.full((3,), math.log(2)).double())
+
+
+def test_options_that_laws_set_already(fitted, snapshots):
+    with pytest.raises(ConfigError, match="return_growth cannot be an option"):
+        fitted.law(0.5, 9, return_growth=True)
+    with pytest.raises(ConfigError, match="return_growth cannot be an option"):
+        fitted.descendants(snapshots[0.0], 0.0, 1.0, return_growth=True)
+    with pytest.raises(ConfigError, match="return_growth must be"):
+        fitted.sample(snapshots[0.0], 0.0, [1.0], return_growth="yes")
+    assert fitted.law(0.9, 1).shape == (1, 2)
+
+
+def test_growth_with_noise(snapshots):
+    masses = {t: mass(t) for t in TIMES}
+    found = trajectories.fit(
+        snapshots, masses=masses, score=True, bend=1.0, spread=0.0, steps=600, **QUICK
+    )
+    x = found.law(0.75, 2000, noise=0.5)
+    share = (x[:, 1] > 0).double().mean().item()
+    assert share == pytest.approx(upper(0.75), rel=0.06)

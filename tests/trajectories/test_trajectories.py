@@ -160,7 +160,7 @@ def test_a_file_of_a_trajectory(fitted, tmp_path):
     again = trajectories.load(file)
     assert again.times == fitted.times
     assert torch.equal(again.sample(x, 0.0, [0.3]), fitted.sample(x, 0.0, [0.3]))
-    with pytest.raises(ConfigError, match="give samples=snapshots"):
+    with pytest.raises(ConfigError, match="load it with them"):
         again.law(0.3, 10)
     data = {t: turning(600, t) for t in TIMES}
     assert torch.equal(again.law(0.3, 10, samples=data), fitted.law(0.3, 10))
@@ -341,10 +341,41 @@ def test_velocities_in_a_copy_of_an_anndata(tmp_path, backed):
     rows = np.asarray(data.obsm["X_pca"][here], np.float64)
     assert np.allclose(back.obsm["X_pca_velocity"][here], found.velocity(rows, 1.0), atol=1e-5)
     for wrong, words in (
-        ({"time": "hour"}, "no column"),
+        ({"time": "hour"}, "one of the columns"),
         ({"time": "day", "embedding": "p"}, "obsm"),
     ):
         with pytest.raises(ConfigError, match=words):
             trajectories.annotate(found, data, **wrong)
     with pytest.raises(ConfigError, match="must be an AnnData"):
         trajectories.annotate(found, table, time="day")
+
+
+def test_dates_wherever_there_are_times(tmp_path):
+    days = [datetime.date(2026, 1, day) for day in (1, 4, 9)]
+    data = {day: turning(60, t) for day, t in zip(days, (0.0, 0.25, 0.5), strict=True)}
+    masses = pd.Series([1.0, 1.2, 1.4], index=days)
+    found = trajectories.fit(data, masses=masses, steps=2, **QUICK)
+    x = data[days[0]]
+    assert torch.equal(
+        found.sample(x, days[0], [days[2], "2026-01-03"]), found.sample(x, 0, [8.0, 2.0])
+    )
+    assert found.mass("2026-01-04") == pytest.approx(1.2)
+    found.save(tmp_path / "cells.safetensors")
+    back = trajectories.load(tmp_path / "cells.safetensors", data)
+    assert back.mass(days[1]) == found.mass(3)
+    table = trajectories.leave_one_out(data, [days[1]], masses=masses, steps=2, **QUICK)
+    assert list(table.figures) == [3.0]
+    with pytest.raises(ConfigError, match="days since 2026-01-01"):
+        found.law("2026-02-01", 5)
+    late = anndata.AnnData(obs=pd.DataFrame({"day": days[1:2] * 9}, index=list("abcdefghi")))
+    late.obsm["X_pca"] = x[:9].numpy()
+    told = trajectories.annotate(found, late, time="day")
+    assert np.allclose(told.obs["log_growth"], found.log_growth(x[:9], 3.0))
+    numbers = trajectories.fit({0: X, 1: X + 1}, steps=2, **QUICK)
+    with pytest.raises(DataError, match="these cells have dates"):
+        trajectories.annotate(numbers, late, time="day")
+    late.obs["day"] = [0.0, None] * 4 + [1.0]
+    with pytest.raises(DataError, match="4 rows have no time"):
+        trajectories.annotate(numbers, late, time="day")
+    with pytest.raises(ConfigError, match="time must be one of the columns"):
+        trajectories.annotate(numbers, late, time=["day"])

@@ -90,13 +90,13 @@ def fit(
         snapshots, time=time, embedding=embedding, label=label, weight=weight, condition=condition
     )
     checks.not_set(options, ("coupling", "coupling_options", "law"), "trajectories.fit")
-    seed = seeds.check(seed)
-    bend, spread = _chosen(known, bend, spread, seed)
+    seed, kinds = seeds.check(seed), groups(known)
     checks.instance(score, bool, "score")
-    kinds = groups(known)
     if kinds and masses is not None:
         raise ConfigError("Growth with conditions is not learned: fit a trajectory for each.")
-    growth = None if masses is None else learn(known, masses_of(masses, known), seed)
+    weighed = None if masses is None else masses_of(masses, known)
+    bend, spread = _chosen(known, bend, spread, seed)
+    growth = None if weighed is None else learn(known, weighed, seed)
     coupling: Curved | Conditioned
     if kinds:
         parts = [_coupled(kind.snapshots, None, bend, spread, score, seed) for kind in kinds]

@@ -17,7 +17,7 @@ from multisi.trajectories.snapshots import Snapshots
 BENDS, SPREADS = (0.0, 0.5, 1.0), (0.0, 1.0)
 _UNKNOWN = 0.5, 1.0
 """What is taken where no time can be left out."""
-_PRIOR = 0.25
+_PRIOR = 0.15
 """How much more straight lines count: with a time left out an interval is twice as long as it will
 be, and a curve errs more over it."""
 _ROWS, _DRAWS = 1500, 4000

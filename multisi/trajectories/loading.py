@@ -26,8 +26,15 @@ def load(path: Any, snapshots: Any = None, *, device: Any = "cpu", **columns: An
         MultisiError: as for `multisi.load` and `read`.
 
     Examples:
-        >>> import multisi
-        >>> load("cells.safetensors")  # doctest: +SKIP
+        >>> import pathlib, tempfile, torch
+        >>> from multisi import trajectories
+        >>> x = torch.randn(2, 99, 2, generator=torch.Generator().manual_seed(0))
+        >>> found = trajectories.fit({0: x[0], 1: x[1] + 3}, steps=2, progress=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "cells.safetensors")
+        ...     found.save(path)
+        ...     load(path).times
+        (0.0, 1.0)
     """
     tensors, _ = checkpoint.read(path)
     model = models.load(path, device=device)

@@ -112,10 +112,11 @@ def _growth():
 def growing(n, t, seed):
     """`n` cells of the branching process with growth at a time, and their mass per first cell.
 
-    A cell keeps its branch and its noise, and its mass grows at the rate 1.5 sigmoid(3 x_3).
+    A cell keeps its branch and its noise, and its mass grows at the rate 1.5 sigmoid(3 x_3). Cells
+    are drawn by their mass, by rejection.
     """
     source = torch.Generator().manual_seed(1000 * seed + round(1000 * t) + 7)
-    many = 4 * n
+    many = 8 * n
     branch = torch.where(torch.rand(many, generator=source) < 0.7, 1.0, -1.0).double()
     x = torch.randn(many, 10, generator=source, dtype=torch.float64) * 0.2
     x[:, :3] *= 2
@@ -127,9 +128,8 @@ def growing(n, t, seed):
     x[:, 0] += 4 * math.sin(1.2 * math.pi * t)
     x[:, 1] -= 4 * math.cos(1.2 * math.pi * t)
     x[:, 2] += 2.5 * branch * max(0, t - 0.2) / 0.8
-    mass = log_mass.exp()
-    chosen = np.random.default_rng(seed).choice(many, n, replace=False, p=mass / mass.sum())
-    return x[torch.from_numpy(chosen)], mass.mean().item()
+    kept = torch.rand(many, generator=source).log() < log_mass - 1.5 * t
+    return x[kept][:n], log_mass.exp().mean().item()
 
 
 def _gaussians():

@@ -14,7 +14,6 @@ from multisi.analysis.report import Report
 from multisi.cli import outputs
 from multisi.common import checks, devices, seeds
 from multisi.common.printable import printable
-from multisi.errors import DataError
 from multisi.files.atomic import write_whole
 from multisi.model.model import Model
 from multisi.style import photographs
@@ -103,10 +102,7 @@ def _check_folder(
     pictures: Mapping[str, Photograph],
 ) -> None:
     """Make the folder of the outputs, and try every one."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"The folder {str(folder)!r} could not be created: {error}.") from None
+    outputs.make_folder(folder)
     room = len(pictures) * sum(picture.pixels.nbytes for picture in pictures.values())
     for place in written.values():
         outputs.check_place(place, room)

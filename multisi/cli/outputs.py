@@ -1,11 +1,12 @@
 """The files that a command writes: what may fail after the work is tried before it."""
 
+import contextlib
 import json
 import os
 import pathlib
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from multisi.common import checks
@@ -41,6 +42,32 @@ def check_distinct(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> Non
                 raise ConfigError(
                     f"{what} {str(path)!r} would be the folder of {other}. Choose another path."
                 )
+
+
+def make_folder(folder: pathlib.Path) -> None:
+    """Make a folder for outputs, unless it is there.
+
+    Raises:
+        DataError: it cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"The folder {str(folder)!r} could not be created: {error}.") from None
+
+
+@contextlib.contextmanager
+def folder_of(work: pathlib.Path) -> Iterator[None]:
+    """Make a folder for the outputs of some work; if it fails with none, a new one goes again."""
+    new = not work.exists()
+    make_folder(work)
+    try:
+        yield
+    except BaseException:
+        if new:
+            with contextlib.suppress(OSError):
+                work.rmdir()  # Only where it is empty.
+        raise
 
 
 def _same(one: pathlib.Path, other: pathlib.Path) -> bool:

@@ -9,7 +9,6 @@ import numpy as np
 from multisi.cli import outputs
 from multisi.common import checks, devices, seeds
 from multisi.common.printable import printable
-from multisi.errors import DataError
 from multisi.style import photographs
 from multisi.style.palettes import TRAINING, palette, share
 from multisi.style.photographs import Photograph
@@ -53,10 +52,7 @@ def run(
     written = {f"{a!r} as {b!r}": path for (a, b), path in files.items()}
     outputs.check_distinct({f"image {i + 1}": image for i, image in enumerate(images)}, written)
     pictures = dict(zip(names, photographs.read(images), strict=True))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"The folder {str(folder)!r} could not be created: {error}.") from None
+    outputs.make_folder(folder)
     for (name, _), path in files.items():
         outputs.check_place(path, pictures[name].pixels.nbytes)
         pictures[name].check(path)

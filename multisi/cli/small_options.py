@@ -23,6 +23,18 @@ def add_trajectories(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", metavar="COLUMN", help="column of labels")
     parser.add_argument("--weight", metavar="COLUMN", help="column of weights")
     parser.add_argument(
+        "--condition",
+        action="append",
+        metavar="COLUMN",
+        help="column of doses or perturbations; repeat the option for each column",
+    )
+    parser.add_argument(
+        "--masses",
+        action="append",
+        metavar="TIME=MASS",
+        help="total mass at a time, once for each time, or counts: learn growth and death, too",
+    )
+    parser.add_argument(
         "--steps", type=integer, default=None, help="training steps (default: 5000)"
     )
 

@@ -3,11 +3,13 @@
 import argparse
 import pathlib
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 from multisi import trajectories
 from multisi.analysis import plots
 from multisi.cli import outputs
+from multisi.cli.values import number, pairs
 from multisi.common import checks, devices, seeds
 from multisi.common.printable import printable, told
 from multisi.errors import ConfigError, DataError
@@ -16,6 +18,7 @@ from multisi.files.atomic import write_whole
 FILES = ("model.safetensors", "held-out.txt", "ways.png", "cells.h5ad")
 """What is written: the trajectory, figures of times that are left out, a picture, and a copy of an
 AnnData with velocities."""
+_COLUMNS = ("time", "embedding", "label", "weight", "condition")
 _STEPS = 5000
 """Training steps by default."""
 
@@ -38,17 +41,15 @@ def run(options: argparse.Namespace) -> None:
     model, figures, picture, cells = (folder / name for name in FILES)
     written = {path.name: path for path in (model, figures, picture, cells)}
     outputs.check_distinct({"TABLE": table}, written)
-    columns = {n: getattr(options, n) for n in ("time", "embedding", "label", "weight")}
+    columns = {name: getattr(options, name) for name in _COLUMNS}
+    given["masses"] = _masses(options.masses)
     data = _table(table)
     known = trajectories.read(data, **columns)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"The folder {str(folder)!r} could not be created: {error}.") from None
-    found = trajectories.fit(known, **given)
-    found.save(model)
+    with outputs.folder_of(folder):
+        found = trajectories.fit(known, **given)
+        found.save(model)
     if hasattr(data, "obsm"):
-        told = {name: columns[name] for name in ("time", "embedding")}
+        told = {name: columns[name] for name in ("time", "embedding", "condition")}
         write_whole(cells, _bytes(trajectories.annotate(found, data, **told)))
     if known.marginals[0].event_shape[0] > 1:
         write_whole(picture, trajectories.ways(found, seed=given["seed"]))
@@ -57,6 +58,29 @@ def run(options: argparse.Namespace) -> None:
         write_whole(figures, f"{judged}\n".encode())
         print(judged)
     print(f"Trajectories through {len(known.times)} times: {printable(str(folder), 4000)}")
+
+
+def _masses(given: Sequence[str] | None) -> Any:
+    """The masses of the snapshots: `None`, `"counts"`, or a mapping of time to mass.
+
+    Raises:
+        ConfigError: a mass is no number, or a time is repeated.
+    """
+    if given is None or given == ["counts"]:
+        return given and "counts"
+    parts = pairs(given, "--masses", "TIME=MASS, or counts")
+    try:
+        return {_time(time): number(mass) for time, mass in parts.items()}
+    except argparse.ArgumentTypeError as error:
+        raise ConfigError(f"--masses: {error}.") from None
+
+
+def _time(text: str) -> float | str:
+    """A time: a number, or the text of a date."""
+    try:
+        return number(text)
+    except argparse.ArgumentTypeError:
+        return text
 
 
 def _bytes(data: Any) -> bytes:

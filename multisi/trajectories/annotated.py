@@ -6,7 +6,8 @@ import numpy as np
 
 from multisi.common import checks
 from multisi.errors import ConfigError, DataError
-from multisi.trajectories.snapshots import columns_of, embedded, times_of
+from multisi.trajectories.conditions import columns_of, conditions
+from multisi.trajectories.snapshots import embedded, times_of
 from multisi.trajectories.times import numbers, origin_of
 from multisi.trajectories.trajectory import Trajectory
 
@@ -68,7 +69,7 @@ def annotate(
     velocity, rate = np.empty(rows.shape, np.float32), np.empty(len(rows))
     for one, at in zip(keys, numbers(keys, origin), strict=True):
         here = (column == one).to_numpy()
-        given = data.obs.loc[here, told].to_numpy(np.float64) if told else None
+        given = conditions(data.obs, here, told, found.conditions)
         velocity[here] = found.velocity(np.asarray(rows[here], np.float64), at, given)
         if found.growth is not None:
             rate[here] = found.log_growth(np.asarray(rows[here], np.float64), at)

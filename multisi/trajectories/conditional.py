@@ -12,34 +12,35 @@ from multisi.common.seeds import generator
 from multisi.couplings import Coupling
 from multisi.data.marginals import Marginal
 from multisi.errors import ConfigError, DataError
+from multisi.trajectories.conditions import encoded, named
 from multisi.trajectories.coupling import Curved
 from multisi.trajectories.snapshots import LEAST, Snapshots
 
 
 @dataclass(frozen=True)
 class Group:
-    """The snapshots of one condition.
+    """The snapshots of one condition, or of all rows where there are none.
 
     Arguments:
-        condition: The condition, shape `(c,)`.
+        condition: The condition, shape `(c,)`, or `None`.
         share: Its share of the rows that have conditions.
         snapshots: The rows with this condition; all rows of times without conditions.
     """
 
-    condition: Tensor
+    condition: Tensor | None
     share: float
     snapshots: Snapshots
 
 
 def groups(snapshots: Snapshots) -> list[Group]:
-    """The snapshots of each condition; empty without conditions.
+    """The snapshots of each condition.
 
     Raises:
         DataError: conditions have different sizes, or a condition has too few rows at a time.
     """
     told = [m.condition for m in snapshots.marginals if m.condition is not None]
     if not told:
-        return []
+        return [Group(None, 1.0, snapshots)]
     if len({c.shape[1] for c in told}) > 1:
         raise DataError(f"Conditions must have one size; got {[c.shape[1] for c in told]}.")
     kinds, counts = torch.unique(torch.cat(told), dim=0, return_counts=True)
@@ -51,10 +52,11 @@ def groups(snapshots: Snapshots) -> list[Group]:
 
 def _of(snapshots: Snapshots, condition: Tensor) -> Snapshots:
     pairs = zip(snapshots.marginals, snapshots.times, strict=True)
-    return replace(snapshots, marginals=tuple(_part(m, condition, t) for m, t in pairs))
+    name = named(condition, snapshots.conditions)
+    return replace(snapshots, marginals=tuple(_part(m, condition, t, name) for m, t in pairs))
 
 
-def _part(marginal: Marginal, condition: Tensor, time: float) -> Marginal:
+def _part(marginal: Marginal, condition: Tensor, time: float, name: str) -> Marginal:
     """The rows of a snapshot with a condition; all of them if it has none.
 
     Raises:
@@ -65,7 +67,7 @@ def _part(marginal: Marginal, condition: Tensor, time: float) -> Marginal:
     rows = (marginal.condition == condition.double()).all(1).nonzero()[:, 0]
     if len(rows) < LEAST:
         raise DataError(
-            f"Condition {condition.tolist()} has {len(rows)} rows at time {time:g}; it needs "
+            f"Condition {name} has {len(rows)} rows at time {time:g}; it needs "
             f"{LEAST} at every time that has conditions. Leave the conditions of a time out if "
             "its rows belong to all, as controls do."
         )
@@ -82,12 +84,12 @@ class Conditioned(Coupling):
 
     Arguments:
         parts: The coupling of each condition.
-        groups: Their conditions and shares.
+        conditions: The conditions, shape `(m, c)`.
+        shares: Their shares of the rows, shape `(m,)`.
     """
 
-    def __init__(self, parts: Sequence[Curved], groups: Sequence[Group]) -> None:
-        self.parts, self._conditions = list(parts), torch.stack([g.condition for g in groups])
-        self._shares = torch.tensor([g.share for g in groups], dtype=torch.float64)
+    def __init__(self, parts: Sequence[Curved], conditions: Tensor, shares: Tensor) -> None:
+        self.parts, self._conditions, self._shares = list(parts), conditions, shares
 
     def _kinds(self, n: int, seed: int, step: int) -> Tensor:
         source = generator(seed, step, 22)
@@ -114,23 +116,27 @@ class Conditioned(Coupling):
         return torch.cat([part.curves(count, source) for part, count in parts])
 
 
-def only(snapshots: Snapshots, condition: Any) -> Snapshots:
+def only(snapshots: Snapshots, condition: Any) -> Group:
     """The snapshots of a condition, or those without any.
+
+    Arguments:
+        snapshots: The snapshots.
+        condition: A condition that they have, its name or shape `(c,)`; `None` if they have none.
 
     Raises:
         ConfigError: a condition is given and there are none, or the reverse.
+        DataError: too few rows have it.
     """
-    conditional = any(m.condition is not None for m in snapshots.marginals)
-    if conditional != (condition is not None):
+    sizes = {m.condition.shape[1] for m in snapshots.marginals if m.condition is not None}
+    if bool(sizes) != (condition is not None):
         raise ConfigError(
             "These snapshots have conditions: give condition=."
-            if conditional
+            if sizes
             else "These snapshots have no conditions."
         )
     if condition is None:
-        return snapshots
-    told = floats(condition, "condition").double().cpu()
-    sizes = {m.condition.shape[1] for m in snapshots.marginals if m.condition is not None}
+        return Group(None, 1.0, snapshots)
+    told = floats(encoded(condition, snapshots.conditions), "condition").double().cpu()
     if told.shape != (*sizes,):
         raise ConfigError(f"condition must be one vector, shape {(*sizes,)}; got {condition!r}.")
-    return _of(snapshots, told)
+    return Group(told, 1.0, _of(snapshots, told))

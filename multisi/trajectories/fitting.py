@@ -11,7 +11,7 @@ from multisi.data.marginals import AnyMarginal, Marginal, StandardNormal
 from multisi.errors import ConfigError
 from multisi.trajectories.chain import Chain
 from multisi.trajectories.choice import choose, with_spread
-from multisi.trajectories.conditional import Conditioned, groups
+from multisi.trajectories.conditional import Conditioned, Group, groups
 from multisi.trajectories.coupling import Curved, names_of
 from multisi.trajectories.curves import Curve
 from multisi.trajectories.growing import Growing
@@ -53,8 +53,9 @@ def fit(
         embedding: The key in `obsm` of an AnnData; `None` for `X_pca`.
         label: A column of labels, which `ancestors` and `descendants` count.
         weight: A column of weights.
-        condition: A column of numbers, such as a dose, or a list of them, as for `read`. Rows
-            are matched within a condition, and `sample`, `law` and `velocity` take one.
+        condition: A column of numbers or names, such as a dose or a perturbation, or a list of
+            columns of numbers, as for `read`. Rows are matched within a condition, and `sample`,
+            `law` and `velocity` take one.
         bend: 0 for straight lines from time to time, 1 for curves with the slopes of natural
             cubic splines, averaged over neighbours, or `"auto"`: what passes best the snapshots
             that are left out in turn.
@@ -92,17 +93,13 @@ def fit(
     checks.not_set(options, ("coupling", "coupling_options", "law"), "trajectories.fit")
     seed, kinds = seeds.check(seed), groups(known)
     checks.instance(score, bool, "score")
-    if kinds and masses is not None:
+    if kinds[0].condition is not None and masses is not None:
         raise ConfigError("Growth with conditions is not learned: fit a trajectory for each.")
     weighed = None if masses is None else masses_of(masses, known)
     bend, spread = _chosen(known, bend, spread, seed)
     growth = None if weighed is None else learn(known, weighed, seed)
-    coupling: Curved | Conditioned
-    if kinds:
-        parts = [_coupled(kind.snapshots, None, bend, spread, score, seed) for kind in kinds]
-        coupling = Conditioned(parts, kinds)
-    else:
-        coupling = _coupled(known, growth, bend, spread, score, seed)
+    parts = [_coupled(kind.snapshots, growth, bend, spread, score, seed) for kind in kinds]
+    coupling = parts[0] if kinds[0].condition is None else _conditioned(parts, kinds)
     law = training.SimplexLaw(edges=0, bows=0, faces=0, paths=1, along=_paths(known, score))
     marginals = _marginals(known, coupling, seed)
     if score:
@@ -111,6 +108,7 @@ def fit(
     model.card["trajectory"] = {
         "times": list(known.times),
         "origin": known.origin,
+        "conditions": list(known.conditions),
         "bend": bend,
         "spread": spread,
     }
@@ -124,6 +122,12 @@ def _coupled(
     kind, gained = (Curved, None) if growth is None else (Growing, gains(growth, known))
     chain = Chain.of(known, seed, gained)
     return with_spread(kind(chain, slopes(chain, seed), bend, noise=score), bend, spread)
+
+
+def _conditioned(parts: list[Curved], kinds: list[Group]) -> Conditioned:
+    """The couplings of all conditions as one."""
+    conditions = torch.stack([kind.condition for kind in kinds if kind.condition is not None])
+    return Conditioned(parts, conditions, torch.tensor([kind.share for kind in kinds]).double())
 
 
 def _chosen(

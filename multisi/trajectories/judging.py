@@ -1,5 +1,6 @@
 """How well times that were not seen are met: each is left out in turn."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,10 @@ from torch import Tensor
 from multisi import metrics
 from multisi.common import checks, seeds
 from multisi.common.seeds import generator
-from multisi.errors import ConfigError, DataError
+from multisi.errors import DataError
 from multisi.trajectories.chain import Chain, pot
 from multisi.trajectories.choice import states
+from multisi.trajectories.conditional import groups
 from multisi.trajectories.coupling import Curved
 from multisi.trajectories.fitting import fit
 from multisi.trajectories.snapshots import COLUMNS, Snapshots, read
@@ -64,7 +66,8 @@ def leave_one_out(
 
     Nothing is chosen by the snapshot that is left out. As many samples are drawn as it has rows.
     Baselines are the snapshot before, midpoints of an exact plan between the neighbours and of
-    independent rows, and, as a floor, two halves of the snapshot itself.
+    independent rows, and, as a floor, two halves of the snapshot itself. With conditions all are
+    compared within each condition, and the figures are means by how many rows have it.
 
     Arguments:
         snapshots: As for `fit`.
@@ -73,8 +76,7 @@ def leave_one_out(
         options: Options of `fit`.
 
     Raises:
-        ConfigError: snapshots have conditions.
-        DataError: there are fewer than three times.
+        DataError: there are fewer than three times, or times to leave out are not between others.
         MultisiError: as for `fit`.
 
     Examples:
@@ -96,8 +98,6 @@ def leave_one_out(
         raise DataError(
             f"Times that are left out must lie between others: one of {list(inner)}; got {wanted}."
         )
-    if any(m.condition is not None for m in known.marginals):
-        raise ConfigError("Leave times out for each condition: give the snapshots of one.")
     seed = seeds.check(seed)
     return HeldOutTimes({t: _judged(known, t, seed, options) for t in wanted})
 
@@ -107,18 +107,39 @@ def _judged(
 ) -> dict[str, dict[str, float]]:
     """The figures of all methods at a time that is left out."""
     place = known.times.index(time)
-    rest, goal = known.without(place), known.samples[place]
-    n, random = len(goal), generator(seed, 16)
+    rest = known.without(place)
     if hasattr(options.get("masses"), "items"):
         kept = {t: m for t, m in options["masses"].items() if real(t, known.origin) != time}
         options = {**options, "masses": kept}
+    fitted, kinds, found = fit(rest, seed=seed, **options), groups(known), []
+    conditional = groups(rest)[0].condition is not None
+    for kind in kinds:
+        law = functools.partial(
+            fitted.law, time, condition=kind.condition if conditional else None
+        )
+        found.append(_methods(kind.snapshots, place, law, seed))
+    return {
+        name: {
+            f: sum(k.share * of[name][f] for k, of in zip(kinds, found, strict=True))
+            for f in FIGURES
+        }
+        for name in found[0]
+    }
+
+
+def _methods(
+    known: Snapshots, place: int, law: Callable[..., Tensor], seed: int
+) -> dict[str, dict[str, float]]:
+    """The figures of the law of a trajectory and of the baselines."""
+    goal, time = known.samples[place], known.times[place]
+    n, random = len(goal), generator(seed, 16)
     neighbours = known.at([place - 1, place + 1])
     before, after = (m.take(m.draw(n, random)).double() for m in neighbours.marginals)
     share = (time - neighbours.times[0]) / (neighbours.times[1] - neighbours.times[0])
     shuffled = goal[torch.randperm(n, generator=random)]
     half = n // 2
     methods: dict[str, Callable[[], Tensor]] = {
-        "trajectory": lambda: fit(rest, seed=seed, **options).law(time, n, seed=seed).double(),
+        "trajectory": lambda: law(n, seed=seed).double(),
         "plan midpoint": lambda: states(_straight(neighbours, seed), time, n, seed),
         "independent midpoint": lambda: (1 - share) * before + share * after,
         "before": lambda: before,

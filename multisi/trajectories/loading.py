@@ -4,8 +4,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from multisi import model as models
-from multisi.errors import CheckpointError
+from multisi.errors import CheckpointError, DataError
 from multisi.files import checkpoint
 from multisi.trajectories.growth import Growth
 from multisi.trajectories.snapshots import read
@@ -23,6 +25,7 @@ def load(path: Any, snapshots: Any = None, *, device: Any = "cpu", **columns: An
 
     Raises:
         CheckpointError: the file is none of a trajectory, or damaged.
+        DataError: the snapshots have other names of conditions.
         MultisiError: as for `multisi.load` and `read`.
 
     Examples:
@@ -43,10 +46,24 @@ def load(path: Any, snapshots: Any = None, *, device: Any = "cpu", **columns: An
     if not _are_times(times):
         raise CheckpointError(f"{path} holds a model, and no trajectory: it says no times.")
     known = None if snapshots is None else read(snapshots, **columns)
+    names = told.get("conditions", []) if isinstance(told, Mapping) else []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(f"{path} is damaged: its conditions are {names!r}.")
+    found = Trajectory(model, known, _growth(tensors, path))
+    if known is not None and known.conditions != found.conditions:
+        raise DataError(
+            f"Snapshots must have the conditions of {path}, {list(found.conditions)}; got "
+            f"{list(known.conditions)}."
+        )
+    return found
+
+
+def _growth(tensors: Mapping[str, Tensor], path: Any) -> Growth | None:
+    """The growth in a file, if there is any."""
     parts = checkpoint.under(tensors, "growth.")
     if parts and set(parts) != set(Growth.__annotations__):
         raise CheckpointError(f"{path} is damaged: its growth has {sorted(parts)}.")
-    return Trajectory(model, known, Growth(**parts) if parts else None)
+    return Growth(**parts) if parts else None
 
 
 def _are_times(times: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,53 @@ _ROUNDING = 1e-6
 """What a number of steps may be above an integer by rounding."""
 
 
+def states_at(
+    model: Model,
+    known: Sequence[float],
+    x: Tensor,
+    begin: float,
+    wanted: Sequence[float],
+    growth: Growth | None,
+    **options: Any,
+) -> tuple[Tensor, Tensor]:
+    """The states of samples at times on both sides of theirs.
+
+    Arguments:
+        model: The field.
+        known: The times of the snapshots.
+        x: Samples, shape `(b, d)`.
+        begin: Their time.
+        wanted: The times, in any order.
+        growth: The rate of growth; `None` without.
+        options: As for `moved`.
+
+    Returns:
+        States, shape `(n, b, d)`, and the logarithms of what masses gain, shape `(n, b)`.
+    """
+    states = x.expand(len(wanted), *x.shape).clone()
+    gained = torch.zeros(len(wanted), len(x), dtype=torch.float64)
+    for sign in (1, -1):
+        later = sorted({t for t in wanted if sign * (t - begin) > 0}, key=lambda t: sign * t)
+        if not later:
+            continue
+        way, at = moved(model, known, x, [begin, *later], **options)
+        chosen = [i for i, t in enumerate(wanted) if t in later]
+        places = [int((at - wanted[i]).abs().argmin()) for i in chosen]
+        states[chosen] = way[places]
+        if growth is not None:
+            gained[chosen] = gains_along(growth, way, at.tolist())[places]
+    return states, gained
+
+
 def moved(
     model: Model,
     known: Sequence[float],
     x: Tensor,
     times: Sequence[float],
+    *,
     noise: Any,
-    seed: int | None,
     steps: int,
-    options: Mapping[str, Any],
+    **options: Any,
 ) -> tuple[Tensor, Tensor]:
     """The way of samples through times on one side of the first.
 
@@ -40,7 +78,6 @@ def moved(
         x: Samples at the first time, shape `(b, d)`.
         times: The first time and others, in the order in which they are met.
         noise: As for `Model.transport`.
-        seed: Seed of the noise.
         steps: Solver steps between two snapshots.
         options: Further options of `Model.transport`.
 
@@ -61,7 +98,7 @@ def moved(
     grid = _grid(inside, usual / checks.integer(steps, "steps"), steps)
     points = path(torch.tensor([0.0, 1.0], dtype=torch.float64))
     states = model.transport(
-        x, *points, path=path, grid=grid, noise=noise, seed=seed, return_path=True, **options
+        x, *points, path=path, grid=grid, noise=noise, return_path=True, **options
     )
     return states, start + (end - start) * grid
 

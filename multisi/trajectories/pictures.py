@@ -7,15 +7,17 @@ import torch
 
 from multisi.analysis.plots import check_kind, drawn, picture
 from multisi.common import checks, seeds
+from multisi.common.printable import printable
 from multisi.common.seeds import generator
 from multisi.common.torch_state import own_state
 from multisi.errors import ConfigError
-from multisi.trajectories.conditional import only
+from multisi.trajectories.conditional import Group, groups, only
+from multisi.trajectories.conditions import named
 from multisi.trajectories.trajectory import Trajectory
 
-_WAYS, _CELLS, _LAW, _GRID, _MOMENTS = 120, 600, 1000, 24, 17
+_WAYS, _CELLS, _LAW, _GRID, _MOMENTS, _ROWS = 120, 600, 1000, 24, 17, 8
 """Ways and cells of each snapshot that are shown, samples of a law, places of streamlines in each
-direction, and times whose velocities are averaged."""
+direction, times whose velocities are averaged, and conditions that are shown."""
 
 
 @own_state
@@ -24,11 +26,12 @@ def ways(found: Trajectory, *, condition: Any = None, seed: int = 0, format: str
 
     The left panel has the cells of all snapshots and the ways of some from the first to the last
     time, coloured by time; the middle one streamlines of the velocity, averaged over all times;
-    the third one the laws halfway between snapshots. With growth a fourth one has its rate.
+    the third one the laws halfway between snapshots. With growth a fourth one has its rate. Each
+    condition has a row of panels.
 
     Arguments:
         found: A trajectory with its snapshots.
-        condition: One of its conditions, if it has any.
+        condition: One of its conditions; `None` for all, at most eight.
         seed: Seed of the cells that are shown.
         format: `"png"`, `"pdf"`, `"svg"` or `"jpg"`.
 
@@ -50,27 +53,35 @@ def ways(found: Trajectory, *, condition: Any = None, seed: int = 0, format: str
     known = checks.instance(found, Trajectory, "found").snapshots
     if known is None or known.marginals[0].event_shape[0] < 2:
         raise ConfigError("A picture needs a trajectory with snapshots of two features or more.")
-    known, random = only(known, condition), generator(seed, 18)
-    told = {} if condition is None else {"condition": condition}
+    wanted = groups(known)[:_ROWS] if condition is None else [only(known, condition)]
+    panels = 3 + (found.growth is not None)
+    with drawn(4.3 * panels, 4.2 * len(wanted)) as figure:
+        rows = figure.subplots(len(wanted), panels, sharex=True, sharey=True, squeeze=False)
+        for axes, group in zip(rows, wanted, strict=True):
+            _row(figure, axes, found, group, seed)
+        return picture(figure, format, 100)
+
+
+def _row(figure: Any, axes: Any, found: Trajectory, group: Group, seed: int) -> None:
+    """The panels of one condition."""
+    known, random = group.snapshots, generator(seed, 18)
+    told: dict[str, Any] = {} if group.condition is None else {"condition": group.condition}
     shown = [m.take(m.draw(min(_CELLS, len(m)), random)) for m in known.marginals]
     times = np.linspace(known.times[0], known.times[-1], 8 * len(known.times))
     lines = torch.as_tensor(found.sample(shown[0][:_WAYS], known.times[0], times, **told))
-    lines = lines[..., :2]
     middles = [(a + b) / 2 for a, b in zip(known.times, known.times[1:], strict=False)]
     laws = [found.law(t, _LAW, seed=seed, **told) for t in middles]
-    panels = 3 + (found.growth is not None)
-    with drawn(4.3 * panels, 4.2) as figure:
-        axes = figure.subplots(1, panels, sharex=True, sharey=True)
-        _cells(figure, axes[0], known.times, shown, lines.cpu().numpy(), times)
-        _streams(axes[1], found, told)
-        colours = _colours(known.times, middles)
-        for law, colour, t in zip(laws, colours, middles, strict=True):
-            axes[2].scatter(*law[:, :2].cpu().T, s=3, color=colour, label=f"{t:.3g}", linewidths=0)
-        axes[2].legend(title="time", markerscale=4, fontsize=7)
-        axes[2].set_title("laws between snapshots")
-        if found.growth is not None:
-            _rates(figure, axes[3], found, middles, laws)
-        return picture(figure, format, 100)
+    _cells(figure, axes[0], known.times, shown, lines[..., :2].cpu().numpy(), times)
+    if group.condition is not None:
+        name = printable(named(group.condition, known.conditions), 40)
+        axes[0].set_title(f"condition {name}", parse_math=False)
+    _streams(axes[1], found, told)
+    for law, colour, t in zip(laws, _colours(known.times, middles), middles, strict=True):
+        axes[2].scatter(*law[:, :2].cpu().T, s=3, color=colour, label=f"{t:.3g}", linewidths=0)
+    axes[2].legend(title="time", markerscale=4, fontsize=7)
+    axes[2].set_title("laws between snapshots")
+    if found.growth is not None:
+        _rates(figure, axes[3], found, middles, laws)
 
 
 def _rates(figure: Any, axis: Any, found: Trajectory, times: Any, laws: Any) -> None:

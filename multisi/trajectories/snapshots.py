@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multisi.common import checks
 from multisi.common.seeds import generator
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError
+from multisi.trajectories.conditions import categories, columns_of, conditions
 from multisi.trajectories.times import numbers, origin_of, real
 
 LEAST = 4
@@ -30,6 +30,7 @@ class Snapshots:
         times: The times, increasing; dates are days since the first.
         marginals: The samples of each, with their labels, weights and conditions.
         origin: The first date, if times are dates.
+        conditions: The names of conditions, sorted, if they have names.
 
     Examples:
         >>> found = read({0: np.zeros((9, 2)), 2.5: np.ones((9, 2))})
@@ -40,6 +41,7 @@ class Snapshots:
     times: tuple[float, ...]
     marginals: tuple[Marginal, ...]
     origin: str | None = None
+    conditions: tuple[str, ...] = ()
 
     @property
     def places(self) -> Tensor:
@@ -110,8 +112,9 @@ def read(
         embedding: The key in `obsm` of an AnnData; `None` for `X_pca`.
         label: A column of labels, `None` without.
         weight: A column of weights, `None` without.
-        condition: A column of numbers, such as a dose, or a list of them; a time whose rows have
-            none (NaN) belongs to every condition. In a mapping, the `condition` of a `Marginal`.
+        condition: A column of numbers, such as a dose, a list of them, or a column of names, such
+            as a perturbation; a time whose rows have none (NaN) belongs to every condition. In a
+            mapping, the `condition` of a `Marginal`.
 
     Raises:
         ConfigError: a column or a key is missing, or not needed.
@@ -126,6 +129,7 @@ def read(
     if isinstance(snapshots, Snapshots):
         return snapshots
     told = columns_of(condition)
+    names: tuple[str, ...] = ()
     if isinstance(snapshots, Mapping):
         if time or embedding or label or weight or condition is not None:
             raise ConfigError(
@@ -134,13 +138,13 @@ def read(
         parts = {key: _marginal(key, value) for key, value in snapshots.items()}
     elif hasattr(snapshots, "obsm") and hasattr(snapshots, "obs"):
         rows, frame = embedded(snapshots, embedding), snapshots.obs
-        parts = _split(rows, None, frame, time, label, weight, told)
+        parts, names = _split(rows, None, frame, time, label, weight, told)
     elif hasattr(snapshots, "columns") and hasattr(snapshots, "iloc"):
         if embedding:
             raise ConfigError("embedding is for AnnData; a table has its columns.")
         used = [name for name in (time, label, weight, *told) if name is not None]
         values = snapshots[[name for name in snapshots.columns if name not in used]]
-        parts = _split(
+        parts, names = _split(
             values, list(map(str, values.columns)), snapshots, time, label, weight, told
         )
     else:
@@ -148,19 +152,7 @@ def read(
             "snapshots must be a mapping of time to samples, a DataFrame or an AnnData; got "
             f"{type(snapshots).__name__}."
         )
-    return _ordered(parts)
-
-
-def columns_of(condition: Any) -> list[str]:
-    """The names of the columns of conditions.
-
-    Raises:
-        ConfigError: they are no names.
-    """
-    if condition is None:
-        return []
-    found = [condition] if isinstance(condition, str) else checks.several(condition, "condition")
-    return [str(name) for name in found]
+    return replace(_ordered(parts), conditions=names)
 
 
 def embedded(data: Any, key: str | None) -> "np.ndarray[Any, Any]":
@@ -184,13 +176,13 @@ def _split(
     label: str | None,
     weight: str | None,
     told: Sequence[str],
-) -> dict[Any, Marginal]:
-    """The rows of each time."""
+) -> tuple[dict[Any, Marginal], tuple[str, ...]]:
+    """The rows of each time, and the names of conditions."""
     for what, name in (("label", label), ("weight", weight)):
         if name is not None:
             check_column(frame, what, name)
     column = times_of(frame, time, told)
-    parts = {}
+    parts, names = {}, categories(frame, told)
     for key in column.unique():
         here = (column == key).to_numpy()
         chosen = rows[here] if features is None else rows.loc[here]
@@ -199,10 +191,12 @@ def _split(
             for what, name in (("labels", label), ("weights", weight))
             if name is not None
         }
-        parts[key] = _marginal(key, chosen, condition=_told(frame, here, told), **carried)
+        parts[key] = _marginal(
+            key, chosen, condition=conditions(frame, here, told, names), **carried
+        )
     if told and all(part.condition is None for part in parts.values()):
         raise ConfigError(f"No row has a condition in {list(told)}: leave condition out.")
-    return parts
+    return parts, names
 
 
 def times_of(frame: Any, time: Any, told: Sequence[str]) -> Any:
@@ -231,31 +225,6 @@ def check_column(frame: Any, what: str, name: Any) -> None:
             f"{what} must be one of the columns {', '.join(map(repr, frame.columns))}; "
             f"got {name!r}."
         )
-
-
-def _told(frame: Any, here: Any, names: Sequence[str]) -> Any:
-    """The conditions of the rows of a time; `None` if they have none.
-
-    Raises:
-        DataError: they are no numbers, or only some rows have one.
-    """
-    if not names:
-        return None
-    chosen = frame.loc[here, list(names)]
-    missing = chosen.isna().to_numpy()
-    if missing.all():
-        return None
-    if missing.any():
-        raise DataError(
-            f"Some rows of a time have no condition in {list(names)}; all or none may."
-        )
-    try:
-        return chosen.to_numpy(np.float64)
-    except (TypeError, ValueError):
-        raise DataError(
-            f"Conditions must be numbers; {list(names)} are not. Encode categories first, as by "
-            "pandas.get_dummies."
-        ) from None
 
 
 def _marginal(key: Any, value: Any, **carried: Any) -> Marginal:

@@ -15,6 +15,7 @@ from multisi.files import checkpoint
 from multisi.model import Model
 from multisi.trajectories import motion
 from multisi.trajectories.conditional import only
+from multisi.trajectories.conditions import encoded
 from multisi.trajectories.growth import Growth
 from multisi.trajectories.relatives import shares, thinned
 from multisi.trajectories.snapshots import Snapshots, read
@@ -53,6 +54,11 @@ class Trajectory:
         """The times of the snapshots."""
         return tuple(self.model.card["trajectory"]["times"])
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The names of conditions, sorted; none where conditions are numbers."""
+        return tuple(self.model.card["trajectory"].get("conditions", ()))
+
     def sample(
         self,
         x: Any,
@@ -60,7 +66,6 @@ class Trajectory:
         times: Any,
         *,
         noise: Any = 0.0,
-        seed: int | None = None,
         steps: int = _STEPS,
         return_growth: bool = False,
         **options: Any,
@@ -73,11 +78,11 @@ class Trajectory:
             times: Times, in any order, shape `(n,)`.
             noise: 0 for the flow, or the noise of an SDE with the same laws, as for
                 `Model.transport`; it needs `fit(score=True)`.
-            seed: Seed of the noise.
             steps: Solver steps between two snapshots.
             return_growth: Return the logarithm of the factor by which the mass of each sample
                 grows as well, $\int g(x(t), t)\,dt$ along its way; it needs `masses` in `fit`.
-            options: Further options of `Model.transport`.
+            options: Further options of `Model.transport`, such as the `seed` of the noise; a
+                `condition` may be a name.
 
         Returns:
             The states, the kind of array that `x` is, shape `(n, b, d)`; with `return_growth` a
@@ -89,24 +94,12 @@ class Trajectory:
             MultisiError: as for `Model.transport`.
         """
         checks.not_set(options, _OWN, "a trajectory")
+        options["condition"] = encoded(options.get("condition"), self.conditions)
         begin, wanted = self._time(start), self._times(times)
         grows = checks.instance(return_growth, bool, "return_growth")
         given, growth = self.model.given(x), self._grows() if grows else None
-        states = given.rows.new_empty(len(wanted), *given.rows.shape)
-        gained = torch.zeros(len(wanted), len(given.rows), dtype=torch.float64)
-        states[:] = given.rows
-        for sign in (1, -1):
-            later = sorted({t for t in wanted if sign * (t - begin) > 0}, key=lambda t: sign * t)
-            if not later:
-                continue
-            way, at = motion.moved(
-                self.model, self.times, given.rows, [begin, *later], noise, seed, steps, options
-            )
-            chosen = [i for i, t in enumerate(wanted) if t in later]
-            places = [int((at - wanted[i]).abs().argmin()) for i in chosen]
-            states[chosen] = way[places]
-            if growth is not None:
-                gained[chosen] = motion.gains_along(growth, way, at.tolist())[places]
+        parts, told = (self.model, self.times, given.rows), {**options, "noise": noise}
+        states, gained = motion.states_at(*parts, begin, wanted, growth, steps=steps, **told)
         return (given.back(states), gained) if return_growth else given.back(states)
 
     def _time(self, time: Any) -> float:
@@ -145,7 +138,7 @@ class Trajectory:
             n: Number of samples.
             seed: Seed of the rows, and of the noise if there is any.
             samples: Snapshots, for a trajectory from a file.
-            condition: One that snapshots have, shape `(c,)`; for others move cells by `sample`.
+            condition: One that snapshots have, a name or shape `(c,)`; for others use `sample`.
             options: Options of `sample`.
 
         Returns:
@@ -161,7 +154,7 @@ class Trajectory:
                 f"samples must be snapshots at {list(self.times)}; got {list(known.times)}."
             )
         checks.not_set(options, ("return_growth",), "a trajectory")
-        known = only(known, condition)
+        known = only(known, condition).snapshots
         if condition is not None:
             options["condition"] = condition
         at, n = self._time(time), checks.integer(n, "n")
@@ -218,7 +211,7 @@ class Trajectory:
         Arguments:
             x: States, shape `(b, d)`.
             time: Their time.
-            condition: As for `Model.velocity`.
+            condition: A name, or as for `Model.velocity`.
 
         Raises:
             ConfigError: the time is outside the range.
@@ -227,7 +220,8 @@ class Trajectory:
         first, last = self.times[0], self.times[-1]
         given, path = self.model.given(x), motion.curve(self.model, self.times, first, last)
         place = (self._time(time) - first) / (last - first)
-        found = self.model.velocity(given.rows, path, place, condition)
+        told = encoded(condition, self.conditions)
+        found = self.model.velocity(given.rows, path, place, told)
         return given.back(found / (last - first))
 
     def descendants(self, x: Any, time: float, at: float, **options: Any) -> Tensor:
@@ -257,7 +251,7 @@ class Trajectory:
         """The shares of the rows or labels of a snapshot in what samples become there."""
         time, at = (self._time(t) for t in (time, at))
         checks.not_set(options, ("return_growth",), "a trajectory")
-        known = only(self._seen(), options.get("condition"))
+        known = only(self._seen(), options.get("condition")).snapshots
         if at not in self.times or sign * (at - time) < 0:
             raise ConfigError(
                 f"at must be the time of a snapshot, one of {list(self.times)} that is later for "

@@ -30,6 +30,22 @@ def test_a_table_becomes_a_model_figures_and_a_picture(table, tmp_path, capsys):
     assert found.law(2.0, 5).shape == (5, 2)
 
 
+def test_masses_and_perturbations(table, capsys):
+    table.assign(day=pd.to_datetime("2026-01-01") + pd.to_timedelta(table["day"], "D")).to_csv(
+        "dated.csv", index=False
+    )
+    masses = [f"--masses=2026-01-0{day}=1.5" for day in (1, 2, 4)]
+    assert main([word.replace("cells", "dated") for word in WORDS] + masses) == 0
+    assert trajectories.load("out/model.safetensors").log_growth(np.zeros((4, 2)), 1).shape == (4,)
+    table.assign(drug=np.tile(["none", "new"], 45)).to_csv("cells.csv", index=False)
+    assert main([*WORDS, "--condition", "drug"]) == 0
+    found = trajectories.load("out/model.safetensors")
+    assert found.conditions == ("new", "none")
+    assert found.sample(np.zeros((4, 2)), 0, [3], condition="new").shape == (1, 4, 2)
+    assert main([*WORDS, "--condition", "drug", "--masses", "counts"]) == 2
+    assert "Growth with conditions" in capsys.readouterr().err
+
+
 def test_annotated_data(table, capsys):
     anndata = pytest.importorskip("anndata")
     data = anndata.AnnData(obs=table[["day"]].rename(index=str))
@@ -44,6 +60,9 @@ def test_annotated_data(table, capsys):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        ({"--quiet": "--masses=1=2"}, "masses must have the times"),
+        ({"--quiet": "--masses=1=two"}, "--masses: expected a finite number"),
+        ({"--quiet": "--condition=drug"}, "condition must be one of the columns"),
         ({"cells.csv": "gone.csv"}, "could not be read"),
         ({"cells.csv": "cells.xls"}, "name ends in .h5ad, .csv, .tsv or .parquet"),
         ({"day": "hour"}, "time must be one of the columns 'u', 'v', 'day'"),

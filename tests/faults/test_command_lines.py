@@ -111,6 +111,8 @@ GRAMMAR = {
             "--embedding": ["X_pca"],
             "--label": ["gone"],
             "--weight": ["gone"],
+            "--condition": ["gone", ""],
+            "--masses": ["x", "0=", "0=x", "=1", "0=1", "gone=1", "0=-1", "counts=1"],
             "--steps": WHOLE,
             **COMMON,
         },

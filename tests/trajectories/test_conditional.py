@@ -46,7 +46,7 @@ def test_each_dose_has_a_law_of_its_own(fitted):
 def test_doses_between_are_moved_too(fitted):
     moved = fitted.sample(cells(200, 0.0, 0.0), 0.0, [1.0], condition=[1.5])[0]
     assert 1.7 < moved[:, 1].mean() < 2.8
-    with pytest.raises(DataError, match=r"Condition \[1.5\] has 0 rows"):
+    with pytest.raises(DataError, match=r"Condition 1\.5 has 0 rows"):
         fitted.law(0.75, 10, condition=[1.5])
 
 
@@ -56,7 +56,8 @@ def test_rows_are_matched_within_a_condition(snapshots):
     assert [group.condition.tolist() for group in found] == [[0.0], [1.0], [2.0]]
     assert all(len(g.snapshots.marginals[0]) == 200 for g in found)
     assert all(len(m) == 150 for g in found for m in g.snapshots.marginals[1:])
-    assert only(known, [1.0]).marginals[1].take(torch.arange(150)).equal(cells(150, 0.5, 1.0))
+    rows = only(known, [1.0]).snapshots.marginals[1].take(torch.arange(150))
+    assert rows.equal(cells(150, 0.5, 1.0))
 
 
 def test_descendants_of_a_dose(fitted):
@@ -78,8 +79,8 @@ def test_columns_of_a_table_are_conditions(snapshots):
     broken.loc[300, "dose"] = np.nan
     with pytest.raises(DataError, match="Some rows of a time have no condition"):
         read(broken, time="day", condition="dose")
-    with pytest.raises(DataError, match="Encode categories"):
-        read(table.assign(dose="a"), time="day", condition=["dose"])
+    with pytest.raises(DataError, match="Encode names"):
+        read(table.assign(dose="a"), time="day", condition=["dose", "u"])
     with pytest.raises(ConfigError, match="condition must be one of the columns"):
         read(table, time="day", condition="Dose")
 
@@ -91,8 +92,6 @@ def test_what_conditions_cannot_do_is_refused(snapshots, fitted):
         fitted.law(0.75, 10, condition=[1.0, 2.0])
     with pytest.raises(ConfigError, match="fit a trajectory for each"):
         trajectories.fit(snapshots, masses="counts", **QUICK)
-    with pytest.raises(ConfigError, match="for each condition"):
-        trajectories.leave_one_out(snapshots, **QUICK)
     plain = trajectories.fit({0: cells(50, 0.0, 0.0), 1: cells(50, 1.0, 0.0)}, steps=1, **QUICK)
     with pytest.raises(ConfigError, match="no conditions"):
         plain.law(0.5, 10, condition=[1.0])
@@ -104,10 +103,64 @@ def test_what_conditions_cannot_do_is_refused(snapshots, fitted):
         trajectories.fit(other, **QUICK)
 
 
-def test_the_picture_of_a_condition(fitted):
-    assert trajectories.ways(fitted, condition=[2.0])[1:4] == b"PNG"
-    with pytest.raises(ConfigError, match="have conditions"):
-        trajectories.ways(fitted)
+def test_the_pictures_of_conditions(fitted):
+    one, all_of_them = (trajectories.ways(fitted, condition=c) for c in ([2.0], None))
+    assert one[1:4] == b"PNG" and len(all_of_them) > 2 * len(one)
+
+
+def test_times_are_left_out_within_conditions(snapshots):
+    found = trajectories.leave_one_out(snapshots, steps=5, **QUICK).figures[0.5]
+    parts = [
+        trajectories.leave_one_out(kind.snapshots, steps=1, **QUICK).figures[0.5]
+        for kind in groups(read(snapshots))
+    ]
+    for method in ("plan midpoint", "halves"):
+        mean = sum(part[method]["w1"] for part in parts) / 3
+        assert found[method]["w1"] == pytest.approx(mean, rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def named():
+    parts = []
+    for t in (0.0, 0.5, 1.0):
+        for drug, up in (("slow", 0.5), ("fast $x", 2.0)):
+            x = cells(150, t, up).numpy()
+            told = np.nan if t == 0 else drug
+            parts.append(pd.DataFrame(x, columns=["u", "v"]).assign(day=t, drug=told))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_perturbations_have_names(named, tmp_path):
+    columns = {"time": "day", "condition": "drug"}
+    found = trajectories.fit(named, steps=300, **columns, **QUICK)
+    assert found.conditions == ("fast $x", "slow")
+    x = cells(100, 0.0, 0.0)
+    slow, fast = (
+        found.sample(x, 0, [1], condition=d)[0, :, 1].mean() for d in ("slow", "fast $x")
+    )
+    both = found.sample(x, 0, [1], condition=["slow"] * 50 + ["fast $x"] * 50)[0, :, 1]
+    assert fast - slow > 0.8 and both[50:].mean() - both[:50].mean() > 0.8
+    assert torch.equal(found.velocity(x, 0, "slow"), found.velocity(x, 0, [0.0, 1.0]))
+    assert found.law(0.75, 10, condition="slow").shape == (10, 2)
+    assert found.ancestors(x, 1, 0.5, condition="slow").shape == (100, 150)
+    assert trajectories.ways(found)[1:4] == b"PNG"
+    found.save(tmp_path / "m.safetensors")
+    again = trajectories.load(tmp_path / "m.safetensors", named, **columns)
+    assert torch.equal(again.law(0.5, 9, condition="slow"), found.law(0.5, 9, condition="slow"))
+    with pytest.raises(ConfigError, match=r"one of \['fast \$x', 'slow'\]; got 'fast'"):
+        found.law(0.75, 10, condition="fast")
+    other = named.assign(drug=named["drug"].replace("slow", "other"))
+    with pytest.raises(DataError, match="must have the conditions"):
+        trajectories.load(tmp_path / "m.safetensors", other, **columns)
+    late = (named["day"] == 1) & (named["drug"] == "slow")
+    few = pd.concat([named[~late], named[late][:2]])
+    with pytest.raises(DataError, match="Condition slow has 2 rows at time 1"):
+        trajectories.fit(few, **columns, **QUICK)
+
+
+def test_names_of_numeric_conditions_are_refused(fitted):
+    with pytest.raises(ConfigError, match="condition must be numbers; got 'slow'"):
+        fitted.velocity(cells(9, 0.0, 0.0), 0.0, "slow")
 
 
 def test_columns_without_any_condition():

@@ -9,7 +9,7 @@ from scipy import sparse
 
 import multisi
 from multisi import Marginal, trajectories
-from multisi.errors import CheckpointError, ConfigError, DataError, MultisiError, ScoreError
+from multisi.errors import CheckpointError, ConfigError, DataError, ScoreError
 from multisi.trajectories import read
 from multisi.trajectories.chain import Chain
 from multisi.trajectories.choice import choose, states, with_spread
@@ -229,25 +229,6 @@ def test_dates_and_orders_of_times():
 X = np.random.default_rng(0).normal(size=(9, 2))
 
 
-@pytest.mark.parametrize(
-    ("snapshots", "words"),
-    [
-        ({0: X}, "two times or more are needed; got 1"),
-        ({0: X, "0": X}, "Times must differ"),
-        ({"early": X, "late": X}, "Times must be numbers or dates.*Map categories"),
-        ({0: X, float("nan"): X}, "Times must be finite"),
-        ({0: X, 1: X[:1]}, "At time 1|needs 4 rows"),
-        ({0: X, 1: X[:3]}, "needs 4 rows; time 1 has 3"),
-        ({0: X, 1: np.where(X > 0, np.nan, X)}, "At time 1"),
-        ({0: X, 1: np.zeros((9, 2, 2))}, "must be vectors"),
-        ([X, X], "must be a mapping of time to samples"),
-    ],
-)
-def test_snapshots_that_are_none(snapshots, words):
-    with pytest.raises(MultisiError, match=words):
-        trajectories.fit(snapshots, steps=1)
-
-
 def test_what_a_trajectory_refuses(fitted):
     x = turning(5, 0.0)
     for time in (-0.1, 1.5, float("nan"), "noon"):
@@ -265,9 +246,6 @@ def test_what_a_trajectory_refuses(fitted):
     for bend in (1.5, -1, "curved"):
         with pytest.raises(ConfigError, match="bend must"):
             trajectories.fit(data, bend=bend)
-    uneven = {0: X, 1: X[:, :1]}
-    with pytest.raises(MultisiError, match=r"event shape|same shape|features"):
-        trajectories.fit(uneven, steps=1)
 
 
 def test_the_unit_and_the_origin_of_times_do_not_matter():

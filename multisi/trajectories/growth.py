@@ -29,8 +29,8 @@ _CELLS, _LANDMARKS, _ROUNDS, _ITERATIONS = 800, 100, 6, 15
 """Clusters of each snapshot, centres of the kernel, rounds, and steps of a search."""
 _PENALTY, _WIDTH, _SLOW = 0.1, 1.0, 0.3
 """Weight of the squared norm, width of the kernel, and distance of the first and the last time."""
-_LARGEST = 30.0
-"""The largest factor of the amplitude."""
+_LARGEST, _ACCURACY = 30.0, 0.03
+"""The largest factor of the amplitude, and how accurately it is found."""
 _ENOUGH = 0.99
 """Rounds end where the cost is not below this share of the last."""
 
@@ -239,7 +239,10 @@ class _Problem:
         options = {"maxiter": _ITERATIONS}
         found = minimize(self._penalised, start, jac=True, method="L-BFGS-B", options=options).x
         best = minimize_scalar(
-            lambda c: self(c * found)[0], bounds=(0.0, _LARGEST), method="bounded"
+            lambda c: self(c * found)[0],
+            bounds=(0.0, _LARGEST),
+            method="bounded",
+            options={"xatol": _ACCURACY},
         )
         return self.basis @ torch.from_numpy(best.x * found) / self.span, float(best.fun)
 

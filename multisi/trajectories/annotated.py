@@ -71,10 +71,26 @@ def annotate(
         here = (column == one).to_numpy()
         given = conditions(data.obs, here, told, found.conditions)
         velocity[here] = found.velocity(np.asarray(rows[here], np.float64), at, given)
-        if found.growth is not None:
-            rate[here] = found.log_growth(np.asarray(rows[here], np.float64), at)
+        if found.growth:
+            rate[here] = _rates(found, np.asarray(rows[here], np.float64), at, given)
     made = data.to_memory() if getattr(data, "isbacked", False) else data.copy()
     made.obsm[f"{key}_velocity"] = velocity
-    if found.growth is not None:
+    if found.growth:
         made.obs["log_growth"] = rate
     return made
+
+
+def _rates(
+    found: Trajectory,
+    rows: "np.ndarray[Any, Any]",
+    at: float,
+    given: "np.ndarray[Any, Any] | None",
+) -> "np.ndarray[Any, Any]":
+    """The growth of cells of one time, each by its condition if they have any."""
+    if given is None:
+        return found.log_growth(rows, at).numpy()
+    rate = np.empty(len(rows))
+    for kind in np.unique(given, axis=0):
+        here = (given == kind).all(1)
+        rate[here] = found.log_growth(rows[here], at, kind).numpy()
+    return rate

@@ -1,6 +1,6 @@
 """Conditions: a chain of its own for each, such as a dose or a perturbation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,9 @@ from multisi.common.seeds import generator
 from multisi.couplings import Coupling
 from multisi.data.marginals import Marginal
 from multisi.errors import ConfigError, DataError
-from multisi.trajectories.conditions import encoded, named
+from multisi.trajectories.conditions import encoded, key_of, named
 from multisi.trajectories.coupling import Curved
+from multisi.trajectories.growth import masses_of
 from multisi.trajectories.snapshots import LEAST, Snapshots
 
 
@@ -30,6 +31,11 @@ class Group:
     condition: Tensor | None
     share: float
     snapshots: Snapshots
+
+    @property
+    def key(self) -> tuple[float, ...]:
+        """The condition as numbers; none where there are no conditions."""
+        return () if self.condition is None else tuple(self.condition.tolist())
 
 
 def groups(snapshots: Snapshots) -> list[Group]:
@@ -101,11 +107,29 @@ class Conditioned(Coupling):
 
     def sample(self, n: int, *, seed: int, step: int) -> Tensor:
         """Draw `n` joint samples, each within its condition, shape `(n, k, d)`."""
-        kinds, source = self._kinds(n, seed, step), generator(seed, step, 9)
-        parts, order = [], []
+
+        def drawn(part: Curved, here: Tensor, at: int) -> Tensor:
+            return part.sample(len(here), seed=seed, step=at)
+
+        return self._within(n, seed, step, drawn)
+
+    def sample_at(self, alpha: Tensor, *, seed: int, step: int) -> tuple[Tensor, Tensor | None]:
+        """Joint samples at points of curves, by the masses there if there is growth."""
+
+        def drawn(part: Curved, here: Tensor, at: int) -> Tensor:
+            return part.sample_at(alpha[here], seed=seed, step=at)[0]
+
+        n = len(alpha)
+        return self._within(n, seed, step, drawn), self.condition(n, seed=seed, step=step)
+
+    def _within(
+        self, n: int, seed: int, step: int, drawn: Callable[[Curved, Tensor, int], Tensor]
+    ) -> Tensor:
+        """Draws within the conditions of a step, in the order of its rows."""
+        kinds, parts, order = self._kinds(n, seed, step), [], []
         for kind, part in enumerate(self.parts):
             here = (kinds == kind).nonzero()[:, 0]
-            parts.append(part.complete(part.chain.rows(len(here), source), source))
+            parts.append(drawn(part, here, step * len(self.parts) + kind))
             order.append(here)
         return torch.cat(parts)[torch.cat(order).argsort()]
 
@@ -140,3 +164,26 @@ def only(snapshots: Snapshots, condition: Any) -> Group:
     if told.shape != (*sizes,):
         raise ConfigError(f"condition must be one vector, shape {(*sizes,)}; got {condition!r}.")
     return Group(told, 1.0, _of(snapshots, told))
+
+
+def masses_within(masses: Any, kinds: Sequence[Group]) -> list[list[float]]:
+    """The masses of the snapshots of each condition.
+
+    Arguments:
+        masses: `"counts"`, or a mapping of time to mass; with conditions one of them for each, in
+            a mapping of conditions.
+        kinds: The groups.
+
+    Raises:
+        DataError: a condition or a time is missing or unknown, or a mass is not positive.
+    """
+    known = kinds[0].snapshots
+    if kinds[0].condition is None:
+        return [masses_of(masses, known)]
+    if isinstance(masses, Mapping):
+        given = {key_of(condition, known.conditions): m for condition, m in masses.items()}
+        if set(given) != {kind.key for kind in kinds}:
+            names = sorted(named(kind.key, known.conditions) for kind in kinds)
+            raise DataError(f"masses must have the conditions {names}; got {list(masses)}.")
+        return [masses_of(given[kind.key], kind.snapshots) for kind in kinds]
+    return [masses_of(masses, kind.snapshots) for kind in kinds]

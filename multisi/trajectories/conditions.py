@@ -1,12 +1,14 @@
 """Conditions of rows: numbers such as doses, or names such as perturbations."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from multisi.common import checks
 from multisi.errors import ConfigError, DataError
+
+_Part = TypeVar("_Part")
 
 
 def columns_of(condition: Any) -> list[str]:
@@ -89,9 +91,42 @@ def encoded(given: Any, names: Sequence[str]) -> Any:
     return (wanted.astype(str)[..., None] == np.array(names)).astype(np.float64)
 
 
+def key_of(condition: Any, names: Sequence[str]) -> tuple[float, ...]:
+    """One condition as a tuple of numbers; an empty one for `None`.
+
+    Raises:
+        ConfigError: a name is unknown, or it is no vector of numbers.
+    """
+    if condition is None:
+        return ()
+    value = encoded(condition, names)
+    try:
+        found = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        found = np.zeros((0, 0))
+    if found.ndim > 1:
+        raise ConfigError(f"condition must be one vector of numbers; got {condition!r}.")
+    return tuple(np.atleast_1d(found).tolist())
+
+
 def named(condition: Any, names: Sequence[str]) -> str:
     """A condition in words: its name, or its numbers."""
     values: list[float] = np.asarray(condition).tolist()
     if names and sorted(values) == [0.0] * (len(names) - 1) + [1.0]:
         return names[values.index(1.0)]
     return ", ".join(f"{value:g}" for value in values)
+
+
+def of_condition(
+    parts: Mapping[tuple[float, ...], _Part], condition: Any, names: Sequence[str]
+) -> _Part:
+    """What belongs to a condition.
+
+    Raises:
+        ConfigError: nothing does.
+    """
+    key = key_of(condition, names)
+    if key not in parts:
+        known = [named(one, names) for one in parts]
+        raise ConfigError(f"Growth is known for the conditions {known}; got {condition!r}.")
+    return parts[key]

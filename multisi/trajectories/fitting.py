@@ -11,11 +11,11 @@ from multisi.data.marginals import AnyMarginal, Marginal, StandardNormal
 from multisi.errors import ConfigError
 from multisi.trajectories.chain import Chain
 from multisi.trajectories.choice import choose, with_spread
-from multisi.trajectories.conditional import Conditioned, Group, groups
+from multisi.trajectories.conditional import Conditioned, Group, groups, masses_within
 from multisi.trajectories.coupling import Curved, names_of
 from multisi.trajectories.curves import Curve
 from multisi.trajectories.growing import Growing
-from multisi.trajectories.growth import Growth, gains, learn, masses_of
+from multisi.trajectories.growth import Growth, gains, learn
 from multisi.trajectories.motion import BOW, NOISE
 from multisi.trajectories.slopes import slopes
 from multisi.trajectories.snapshots import Snapshots, read
@@ -62,8 +62,8 @@ def fit(
         spread: How much of the covariance that is lost halfway between matched rows is made up
             for by noise, from 0 to 1, or `"auto"`, chosen with the bend.
         masses: A mapping of time to the total mass of its snapshot, or `"counts"`: their numbers
-            of rows. Then growth and death are learned too; `None` keeps mass, and explains all
-            by motion.
+            of rows; with conditions a mapping of each to one of them, or `"counts"`. Then growth
+            and death are learned too; `None` keeps mass, and explains all by motion.
         score: Learn the score as well, for transport with noise.
         seed: The seed of all random numbers.
         options: Options of `multisi.fit`, such as `max_seconds` and `steps`.
@@ -93,12 +93,10 @@ def fit(
     checks.not_set(options, ("coupling", "coupling_options", "law"), "trajectories.fit")
     seed, kinds = seeds.check(seed), groups(known)
     checks.instance(score, bool, "score")
-    if kinds[0].condition is not None and masses is not None:
-        raise ConfigError("Growth with conditions is not learned: fit a trajectory for each.")
-    weighed = None if masses is None else masses_of(masses, known)
+    weighed = [] if masses is None else masses_within(masses, kinds)
     bend, spread = _chosen(known, bend, spread, seed)
-    growth = None if weighed is None else learn(known, weighed, seed)
-    parts = [_coupled(kind.snapshots, growth, bend, spread, score, seed) for kind in kinds]
+    growth = {k.key: learn(k.snapshots, m, seed) for k, m in zip(kinds, weighed, strict=False)}
+    parts = [_coupled(k, growth.get(k.key), bend, spread, score, seed) for k in kinds]
     coupling = parts[0] if kinds[0].condition is None else _conditioned(parts, kinds)
     law = training.SimplexLaw(edges=0, bows=0, faces=0, paths=1, along=_paths(known, score))
     marginals = _marginals(known, coupling, seed)
@@ -109,6 +107,7 @@ def fit(
         "times": list(known.times),
         "origin": known.origin,
         "conditions": list(known.conditions),
+        "grown": [list(condition) for condition in growth],
         "bend": bend,
         "spread": spread,
     }
@@ -116,9 +115,10 @@ def fit(
 
 
 def _coupled(
-    known: Snapshots, growth: Growth | None, bend: float, spread: float, score: bool, seed: int
+    group: Group, growth: Growth | None, bend: float, spread: float, score: bool, seed: int
 ) -> Curved:
     """The curves through rows that belong together, with growth if there is any."""
+    known = group.snapshots
     kind, gained = (Curved, None) if growth is None else (Growing, gains(growth, known))
     chain = Chain.of(known, seed, gained)
     return with_spread(kind(chain, slopes(chain, seed), bend, noise=score), bend, spread)

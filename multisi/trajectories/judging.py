@@ -14,7 +14,7 @@ from multisi.common.seeds import generator
 from multisi.errors import DataError
 from multisi.trajectories.chain import Chain, pot
 from multisi.trajectories.choice import states
-from multisi.trajectories.conditional import groups
+from multisi.trajectories.conditional import groups, masses_within
 from multisi.trajectories.coupling import Curved
 from multisi.trajectories.fitting import fit
 from multisi.trajectories.snapshots import COLUMNS, Snapshots, read
@@ -107,11 +107,15 @@ def _judged(
 ) -> dict[str, dict[str, float]]:
     """The figures of all methods at a time that is left out."""
     place = known.times.index(time)
-    rest = known.without(place)
-    if hasattr(options.get("masses"), "items"):
-        kept = {t: m for t, m in options["masses"].items() if real(t, known.origin) != time}
-        options = {**options, "masses": kept}
-    fitted, kinds, found = fit(rest, seed=seed, **options), groups(known), []
+    rest, kinds, found = known.without(place), groups(known), []
+    if options.get("masses") is not None:
+        masses = masses_within(options["masses"], kinds)
+        kept = {
+            kind.key: {t: m for t, m in zip(known.times, mass, strict=True) if t != time}
+            for kind, mass in zip(kinds, masses, strict=True)
+        }
+        options = {**options, "masses": kept.get((), kept)}
+    fitted = fit(rest, seed=seed, **options)
     conditional = groups(rest)[0].condition is not None
     for kind in kinds:
         law = functools.partial(

@@ -49,13 +49,14 @@ def load(path: Any, snapshots: Any = None, *, device: Any = "cpu", **columns: An
     told = model.card.get("trajectory")
     if not isinstance(told, Mapping):
         raise CheckpointError(f"{path} holds a model, and no trajectory: it says no times.")
-    growth = checkpoint.under(tensors, "growth.")
     for what, known in (("times", _times), ("conditions", _conditions), ("origin", _origin)):
         if not known(told, model):
             raise CheckpointError(f"{path} is damaged: its {what} are not those of a trajectory.")
-    if growth and not _grows(growth, told["times"], model):
+    parts, grown = checkpoint.under(tensors, "growth."), told.get("grown", [])
+    if not _grown(grown, model) or not _grows(parts, len(grown), told["times"], model):
         raise CheckpointError(f"{path} is damaged: its growth is not that of a trajectory.")
-    found = Trajectory(model, None, Growth(**growth) if growth else None)
+    growth = {tuple(c): Growth(**checkpoint.under(parts, f"{i}.")) for i, c in enumerate(grown)}
+    found = Trajectory(model, None, growth)
     if snapshots is None:
         return found
     seen = read(snapshots, **columns)
@@ -97,17 +98,31 @@ def _origin(told: Mapping[str, Any], model: Model) -> bool:
         return False
 
 
-def _grows(parts: Mapping[str, Tensor], times: Sequence[float], model: Model) -> bool:
-    """Whether tensors are those of the growth between some times."""
-    (d,), k, m = (
-        model.event_shape or (0,),
-        len(times),
-        parts.get("centres", torch.zeros(())).shape[:1],
+def _grown(grown: Any, model: Model) -> bool:
+    """Whether conditions that have growth are vectors of numbers, or the only one is empty."""
+    size = 0 if model.conditions is None else model.conditions.size
+    real = isinstance(grown, list) and all(
+        isinstance(c, list) and len(c) == size and all(isinstance(v, int | float) for v in c)
+        for c in grown
     )
+    return real and len({tuple(c) for c in grown}) == len(grown)
+
+
+def _grows(parts: Mapping[str, Tensor], count: int, times: Sequence[float], model: Model) -> bool:
+    """Whether tensors are those of so many rates of growth between some times."""
+    (d,), k = model.event_shape or (0,), len(times)
     shapes = {"times": (k,), "means": (k, d), "deviations": (k,), "masses": (k,), "base": (k - 1,)}
-    shapes |= {"centres": (*m, d + 1), "coefficients": (*m,)}
-    if {name: (*part.shape,) for name, part in parts.items()} != shapes:
+    wanted: dict[str, tuple[int, ...]] = {}
+    none = torch.zeros(())
+    for i in range(count):
+        m = parts.get(f"{i}.centres", none).shape[:1]
+        here = {**shapes, "centres": (*m, d + 1), "coefficients": (*m,)}
+        wanted |= {f"{i}.{name}": shape for name, shape in here.items()}
+        if parts.get(f"{i}.times", none).tolist() != list(times):
+            return False
+    if {name: (*part.shape,) for name, part in parts.items()} != wanted:
         return False
-    finite = all(part.dtype == torch.float64 and part.isfinite().all() for part in parts.values())
-    positive = all(bool((parts[name] > 0).all()) for name in ("deviations", "masses"))
-    return finite and positive and parts["times"].tolist() == list(times)
+    if any(part.dtype != torch.float64 or not part.isfinite().all() for part in parts.values()):
+        return False
+    positive = [part for name, part in parts.items() if name.endswith(("deviations", "masses"))]
+    return all(bool((part > 0).all()) for part in positive)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from multisi.analysis.plots import check_kind, drawn, picture
 from multisi.common import checks, seeds
@@ -54,7 +55,7 @@ def ways(found: Trajectory, *, condition: Any = None, seed: int = 0, format: str
     if known is None or known.marginals[0].event_shape[0] < 2:
         raise ConfigError("A picture needs a trajectory with snapshots of two features or more.")
     wanted = groups(known)[:_ROWS] if condition is None else [only(known, condition)]
-    panels = 3 + (found.growth is not None)
+    panels = 3 + bool(found.growth)
     with drawn(4.3 * panels, 4.2 * len(wanted)) as figure:
         rows = figure.subplots(len(wanted), panels, sharex=True, sharey=True, squeeze=False)
         for axes, group in zip(rows, wanted, strict=True):
@@ -80,15 +81,15 @@ def _row(figure: Any, axes: Any, found: Trajectory, group: Group, seed: int) -> 
         axes[2].scatter(*law[:, :2].cpu().T, s=3, color=colour, label=f"{t:.3g}", linewidths=0)
     axes[2].legend(title="time", markerscale=4, fontsize=7)
     axes[2].set_title("laws between snapshots")
-    if found.growth is not None:
-        _rates(figure, axes[3], found, middles, laws)
+    if found.growth:
+        rates = [found.log_growth(x, t, **told) for x, t in zip(laws, middles, strict=True)]
+        _rates(figure, axes[3], torch.cat(rates).numpy(), torch.cat(laws))
 
 
-def _rates(figure: Any, axis: Any, found: Trajectory, times: Any, laws: Any) -> None:
+def _rates(figure: Any, axis: Any, rate: "np.ndarray[Any, Any]", states: Tensor) -> None:
     """The rate of growth of cells at times between snapshots; red grows, blue dies."""
-    rate = torch.cat([found.log_growth(x, t) for x, t in zip(laws, times, strict=True)]).numpy()
     largest = max(float(np.abs(rate).max()), 1e-12)
-    x, y = torch.cat(laws)[:, :2].cpu().double().numpy().T
+    x, y = states[:, :2].cpu().double().numpy().T
     shown = axis.scatter(
         x, y, s=3, c=rate, cmap="coolwarm", vmin=-largest, vmax=largest, linewidths=0
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from multisi.files import checkpoint
 from multisi.model import Model
 from multisi.trajectories import motion
 from multisi.trajectories.conditional import only
-from multisi.trajectories.conditions import encoded
+from multisi.trajectories.conditions import encoded, of_condition
 from multisi.trajectories.growth import Growth
 from multisi.trajectories.relatives import shares, thinned
 from multisi.trajectories.snapshots import Snapshots, read
@@ -34,7 +34,8 @@ class Trajectory:
     Arguments:
         model: The field, whose corners are the snapshots and the control points of curves.
         snapshots: The snapshots; `None` for a model from a file, whose laws then need samples.
-        growth: The rate of growth and the masses; `None` for trajectories that keep their mass.
+        growth: The rate of growth and the masses of each condition, whose numbers are the key;
+            one with the key `()` without conditions, and none where mass is kept.
 
     Examples:
         >>> from multisi import trajectories
@@ -47,7 +48,7 @@ class Trajectory:
 
     model: Model
     snapshots: Snapshots | None = None
-    growth: Growth | None = None
+    growth: Mapping[tuple[float, ...], Growth] = field(default_factory=dict)
 
     @property
     def times(self) -> tuple[float, ...]:
@@ -97,7 +98,8 @@ class Trajectory:
         options["condition"] = encoded(options.get("condition"), self.conditions)
         begin, wanted = self._time(start), self._times(times)
         grows = checks.instance(return_growth, bool, "return_growth")
-        given, growth = self.model.given(x), self._grows() if grows else None
+        given = self.model.given(x)
+        growth = self._grows(options["condition"]) if grows else None
         parts, told = (self.model, self.times, given.rows), {**options, "noise": noise}
         states, gained = motion.states_at(*parts, begin, wanted, growth, steps=steps, **told)
         return (given.back(states), gained) if return_growth else given.back(states)
@@ -113,10 +115,10 @@ class Trajectory:
             raise ConfigError("A trajectory from a file has no snapshots: load it with them.")
         return self.snapshots
 
-    def _grows(self) -> Growth:
-        if self.growth is None:
+    def _grows(self, condition: Any) -> Growth:
+        if not self.growth:
             raise ConfigError("This trajectory has no growth: fit it with masses.")
-        return self.growth
+        return of_condition(self.growth, condition, self.conditions)
 
     def law(
         self,
@@ -160,7 +162,7 @@ class Trajectory:
         at, n = self._time(time), checks.integer(n, "n")
         near, random = motion.sides(self.times, at), generator(seeds.check(seed), 15)
         last = round(n * near[-1][1])
-        grows, parts = self.growth is not None, []
+        grows, parts = bool(self.growth), []
         for (place, _), count in zip(near, [n - last, last][-len(near) :], strict=True):
             x = known.marginals[place].drawn(_POOL * count if grows else count, random)
             told = {**options, "seed": seed, "return_growth": grows}
@@ -170,30 +172,33 @@ class Trajectory:
             parts.append(moved[0])
         return torch.cat(parts)
 
-    def mass(self, time: float) -> float:
+    def mass(self, time: float, condition: Any = None) -> float:
         """The total mass at a time, by rows of both neighbouring snapshots, in given units.
 
         Arguments:
             time: The time.
+            condition: One that snapshots have.
 
         Raises:
             ConfigError: the time is outside the range, or growth or snapshots are missing.
         """
-        growth, known = self._grows(), self._seen()
+        growth, known = self._grows(condition), only(self._seen(), condition).snapshots
         at, total = self._time(time), 0.0
         for place, part in motion.sides(self.times, at):
             x = known.marginals[place].drawn(_ENOUGH, generator(0, 21))
-            gained = self.sample(x, self.times[place], [at], return_growth=True)[1]
+            told = {"condition": condition, "return_growth": True}
+            gained = self.sample(x, self.times[place], [at], **told)[1]
             mean = float(torch.logsumexp(gained[0], 0)) - math.log(len(x))
             total += part * (float(growth.masses[place].log()) + mean)
         return math.exp(total)
 
-    def log_growth(self, x: Any, time: float) -> Tensor:
+    def log_growth(self, x: Any, time: float, condition: Any = None) -> Tensor:
         r"""The rate at which the logarithm of mass grows, $g(x, t)$; negative where cells die.
 
         Arguments:
             x: States, shape `(b, d)`.
             time: Their time.
+            condition: One that snapshots have.
 
         Returns:
             The rate per unit of time, shape `(b,)`.
@@ -202,7 +207,8 @@ class Trajectory:
             ConfigError: the time is outside the range, or there is no growth.
             MultisiError: as for `Model.transport`.
         """
-        found: Tensor = self._grows()(self.model.given(x).rows.cpu(), self._time(time))
+        growth, rows = self._grows(condition), self.model.given(x).rows.cpu()
+        found: Tensor = growth(rows, self._time(time))
         return found
 
     def velocity(self, x: Any, time: float, condition: Any = None) -> Any:
@@ -257,7 +263,7 @@ class Trajectory:
                 f"at must be the time of a snapshot, one of {list(self.times)} that is later for "
                 f"descendants and earlier for ancestors; got {at}."
             )
-        grows = self.growth is not None
+        grows = bool(self.growth)
         found: Any = self.sample(x, time, [at], **options, return_growth=grows)
         states, gained = found if grows else (found, None)
         rows = arrays.floats(states, "states")[0].double().cpu()
@@ -289,6 +295,6 @@ class Trajectory:
             ConfigError: `path` is not a path.
         """
         tensors, told = self.model.parts()
-        if self.growth is not None:
-            tensors |= {f"growth.{n}": t for n, t in self.growth.state_dict().items()}
+        for i, growth in enumerate(self.growth.values()):
+            tensors |= {f"growth.{i}.{name}": t for name, t in growth.state_dict().items()}
         checkpoint.write(path, tensors, told)

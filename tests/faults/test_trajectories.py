@@ -80,15 +80,27 @@ def test_trajectory_in_a_file_that_is_none_by_its_growth(grown, tmp_path, name):
     file = tmp_path / "cells.safetensors"
     grown.save(file)
     tensors, told = checkpoint.read(file)
-    whole = tensors.pop(f"growth.{name}")
+    whole = tensors.pop(f"growth.0.{name}")
     changes = [None, whole[:1], whole[:0], whole.sum(), whole.long(), whole * torch.nan]
     if name in ("deviations", "masses"):
         changes.append(-whole)
     for changed in changes:
-        here = tensors if changed is None else {**tensors, f"growth.{name}": changed}
+        here = tensors if changed is None else {**tensors, f"growth.0.{name}": changed}
         checkpoint.write(file, here, told)
         with pytest.raises(CheckpointError, match="its growth is not"):
             trajectories.load(file)
+
+
+@pytest.mark.parametrize("grown_by", [3, [[1.0]], [[], []], [["a"]], []])
+def test_trajectory_in_a_file_that_is_none_by_what_grew(grown, tmp_path, grown_by):
+    file = tmp_path / "cells.safetensors"
+    grown.save(file)
+    tensors, told = checkpoint.read(file)
+    told = copy.deepcopy(dict(told))
+    told["card"]["trajectory"]["grown"] = grown_by
+    checkpoint.write(file, tensors, told)
+    with pytest.raises(CheckpointError, match="its growth is not"):
+        trajectories.load(file)
 
 
 def test_snapshots_of_another_trajectory(grown, tmp_path):

@@ -90,8 +90,6 @@ def test_what_conditions_cannot_do_is_refused(snapshots, fitted):
         fitted.law(0.75, 10)
     with pytest.raises(ConfigError, match="one vector"):
         fitted.law(0.75, 10, condition=[1.0, 2.0])
-    with pytest.raises(ConfigError, match="fit a trajectory for each"):
-        trajectories.fit(snapshots, masses="counts", **QUICK)
     plain = trajectories.fit({0: cells(50, 0.0, 0.0), 1: cells(50, 1.0, 0.0)}, steps=1, **QUICK)
     with pytest.raises(ConfigError, match="no conditions"):
         plain.law(0.5, 10, condition=[1.0])
@@ -169,3 +167,97 @@ def test_columns_without_any_condition():
         read(table, time="day", condition="dose")
     with pytest.raises(ConfigError, match="condition must be a list"):
         read(table, time="day", condition=3)
+
+
+def branches(n, t, drug, seed=0):
+    """Cells on two branches, of which the upper one dies under a drug at rate 1."""
+    source = torch.Generator().manual_seed(100 * seed + round(10 * t) + drug)
+    share = np.exp(-t * drug) / (1 + np.exp(-t * drug))
+    side = torch.where(torch.rand(n, generator=source) < share, 1.0, -1.0)
+    x = 0.3 * torch.randn(n, 2, generator=source)
+    return x + torch.stack([torch.full((n,), 2.0 * t), 1.5 * side], 1)
+
+
+def alive(t, drug):
+    return (1 + np.exp(-t * drug)) / 2
+
+
+@pytest.fixture(scope="module")
+def treated():
+    parts = []
+    for t in (0.0, 0.5, 1.0):
+        for drug in (0, 1):
+            x = pd.DataFrame(branches(300, t, drug).numpy(), columns=["u", "v"])
+            parts.append(x.assign(day=t, drug=["none", "toxic"][drug] if t else None))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def grown(treated):
+    masses = {
+        name: {t: alive(t, drug) for t in (0.0, 0.5, 1.0)}
+        for drug, name in enumerate(("none", "toxic"))
+    }
+    columns = {"time": "day", "condition": "drug", "bend": 0.0, "spread": 0.0}
+    return trajectories.fit(treated, masses=masses, steps=500, **columns, **QUICK)
+
+
+def test_growth_under_each_condition(grown):
+    high, low = (torch.tensor([[1.0, side]]).expand(20, -1) for side in (1.5, -1.5))
+    for x, condition, rate in (
+        (high, "none", 0.0),
+        (low, "none", 0.0),
+        (high, "toxic", -1.0),
+        (low, "toxic", 0.0),
+    ):
+        assert grown.log_growth(x, 0.5, condition).mean() == pytest.approx(rate, abs=0.3)
+    for drug, name in enumerate(("none", "toxic")):
+        assert grown.mass(0.75, name) == pytest.approx(alive(0.75, drug), rel=0.04)
+        share = (grown.law(0.75, 4000, condition=name)[:, 1] > 0).double().mean()
+        exact = np.exp(-0.75 * drug) / (1 + np.exp(-0.75 * drug))
+        assert share == pytest.approx(exact, abs=0.04)
+    states, gained = grown.sample(high, 0.5, [1.0], condition="toxic", return_growth=True)
+    assert states.shape == (1, 20, 2) and gained.mean() == pytest.approx(-0.5, abs=0.15)
+    assert trajectories.ways(grown)[1:4] == b"PNG"
+
+
+def test_a_file_keeps_the_growth_of_each_condition(grown, treated, tmp_path):
+    grown.save(tmp_path / "m.safetensors")
+    columns = {"time": "day", "condition": "drug"}
+    again = trajectories.load(tmp_path / "m.safetensors", treated, **columns)
+    x = branches(9, 0.5, 1)
+    assert torch.equal(again.log_growth(x, 0.5, "toxic"), grown.log_growth(x, 0.5, "toxic"))
+    assert again.mass(0.75, [0.0, 1.0]) == grown.mass(0.75, "toxic")
+
+
+def test_times_are_left_out_with_masses_of_conditions(treated):
+    masses = {name: dict.fromkeys((0.0, 0.5, 1.0), 1.0) for name in ("none", "toxic")}
+    columns = {"time": "day", "condition": "drug"}
+    found = trajectories.leave_one_out(treated, masses=masses, steps=2, **columns, **QUICK)
+    assert list(found.figures) == [0.5]
+
+
+def test_masses_of_conditions_that_are_none(grown, treated):
+    columns = {"time": "day", "condition": "drug"}
+    each = dict.fromkeys((0.0, 0.5, 1.0), 1.0)
+    for masses, words in (
+        ({"none": each}, r"masses must have the conditions \['none', 'toxic'\]; got \['none'\]"),
+        ({"none": each, "toxic": {0.0: 1.0}}, "masses must have the times"),
+        ({"none": each, "new": each}, "condition must be one of"),
+        (each, "masses must have the conditions"),
+        ({"none": each, "toxic": 3}, "masses must be a mapping"),
+    ):
+        with pytest.raises((ConfigError, DataError), match=words):
+            trajectories.fit(treated, masses=masses, **columns, **QUICK)
+    x = branches(9, 0.5, 1)
+    for condition in (None, [0.5, 0.5]):
+        with pytest.raises(ConfigError, match="Growth is known for the conditions"):
+            grown.log_growth(x, 0.5, condition)
+    with pytest.raises(ConfigError, match="one vector of numbers"):
+        grown.sample(x, 0.5, [1.0], condition=["none"] * 9, return_growth=True)
+
+
+def test_masses_by_doses(snapshots):
+    each = dict.fromkeys((0.0, 0.5, 1.0), 2.0)
+    found = trajectories.fit(snapshots, masses=dict.fromkeys(DOSES, each), steps=2, **QUICK)
+    assert found.mass(0.75, [1.0]) == pytest.approx(2.0, rel=0.1)

@@ -147,7 +147,7 @@ def test_a_file_keeps_the_growth(fitted, snapshots, tmp_path):
     with pytest.raises(ConfigError, match="snapshots"):
         trajectories.load(path).mass(0.3)
     tensors, told = checkpoint.read(path)
-    del tensors["growth.base"]
+    del tensors["growth.0.base"]
     checkpoint.write(path, tensors, told)
     with pytest.raises(CheckpointError, match="damaged"):
         trajectories.load(path)

@@ -43,6 +43,11 @@ def run(options: argparse.Namespace) -> None:
     outputs.check_distinct({"TABLE": table}, written)
     columns = {name: getattr(options, name) for name in _COLUMNS}
     given["masses"] = _masses(options.masses)
+    if options.condition and isinstance(given["masses"], dict):
+        raise ConfigError(
+            "--masses must be counts where there is --condition; multisi.trajectories.fit takes "
+            "masses of each condition."
+        )
     data = _table(table)
     known = trajectories.read(data, **columns)
     with outputs.folder_of(folder):
@@ -68,6 +73,8 @@ def _masses(given: Sequence[str] | None) -> Any:
     """
     if given is None or given == ["counts"]:
         return given and "counts"
+    if "counts" in given:
+        raise ConfigError("--masses counts is for all times: give it alone.")
     parts = pairs(given, "--masses", "TIME=MASS, or counts")
     try:
         return {_time(time): number(mass) for time, mass in parts.items()}

@@ -31,7 +31,8 @@ def annotate(
         data: An AnnData with cells at times within its range.
         time: The column of times in `obs`.
         embedding: The key in `obsm`; `None` for `X_pca`.
-        condition: The columns of conditions, if it was fitted with any.
+        condition: The columns of conditions, if it was fitted with any. Cells of a time without
+            conditions, such as controls, get the mean over those of all other cells.
 
     Returns:
         The copy, in memory.
@@ -59,38 +60,44 @@ def annotate(
     rows, key = embedded(data, embedding), "X_pca" if embedding is None else embedding
     told = columns_of(condition)
     column = times_of(data.obs, time, told)
-    if told and data.obs[told].isna().to_numpy().any():
-        raise DataError(
-            f"Some cells have no condition in {told}: give them one, or leave them out."
-        )
     keys, origin = list(column.unique()), found.model.card["trajectory"].get("origin")
     if origin_of(keys) and origin is None:
         raise DataError("The trajectory has numbers as times, and these cells have dates.")
-    velocity, rate = np.empty(rows.shape, np.float32), np.empty(len(rows))
-    for one, at in zip(keys, numbers(keys, origin), strict=True):
-        here = (column == one).to_numpy()
-        given = conditions(data.obs, here, told, found.conditions)
-        velocity[here] = found.velocity(np.asarray(rows[here], np.float64), at, given)
+    velocity, rate = np.empty(rows.shape), np.empty(len(rows))
+    places = [(column == one).to_numpy() for one in keys]
+    given = [conditions(data.obs, here, told, found.conditions) for here in places]
+    everyone = _everyone(given) if told else None
+    for here, at, kinds in zip(places, numbers(keys, origin), given, strict=True):
+        x = np.asarray(rows[here], np.float64)
+        velocity[here] = _means(found.velocity, x, at, kinds, everyone)
         if found.growth:
-            rate[here] = _rates(found, np.asarray(rows[here], np.float64), at, given)
+            rate[here] = _means(found.log_growth, x, at, kinds, everyone)
     made = data.to_memory() if getattr(data, "isbacked", False) else data.copy()
-    made.obsm[f"{key}_velocity"] = velocity
+    made.obsm[f"{key}_velocity"] = velocity.astype(np.float32)
     if found.growth:
         made.obs["log_growth"] = rate
     return made
 
 
-def _rates(
-    found: Trajectory,
-    rows: "np.ndarray[Any, Any]",
-    at: float,
-    given: "np.ndarray[Any, Any] | None",
-) -> "np.ndarray[Any, Any]":
-    """The growth of cells of one time, each by its condition if they have any."""
+def _everyone(given: Any) -> Any:
+    """The conditions of all cells that have one, and their shares."""
+    some = [part for part in given if part is not None]
+    if not some:
+        raise DataError("No cell has a condition: leave condition out, or give some cells one.")
+    kinds, counts = np.unique(np.concatenate(some), axis=0, return_counts=True)
+    return kinds, counts / counts.sum()
+
+
+def _means(of: Any, x: Any, at: float, given: Any, everyone: Any) -> "np.ndarray[Any, Any]":
+    """What cells of one time do, each under its condition; the mean over all if they have none."""
+    if everyone is None:
+        return np.asarray(of(x, at))
+    kinds, shares = everyone
     if given is None:
-        return found.log_growth(rows, at).numpy()
-    rate = np.empty(len(rows))
+        parts = [share * np.asarray(of(x, at, k)) for k, share in zip(kinds, shares, strict=True)]
+        return np.asarray(np.sum(parts, axis=0))
+    made = np.asarray(of(x, at, given[0])).copy()
     for kind in np.unique(given, axis=0):
         here = (given == kind).all(1)
-        rate[here] = found.log_growth(rows[here], at, kind).numpy()
-    return rate
+        made[here] = np.asarray(of(x[here], at, kind))
+    return made

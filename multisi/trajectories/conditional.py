@@ -1,6 +1,6 @@
 """Conditions: a chain of its own for each, such as a dose or a perturbation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from multisi.common.seeds import generator
 from multisi.couplings import Coupling
 from multisi.data.marginals import Marginal
 from multisi.errors import ConfigError, DataError
-from multisi.trajectories.conditions import encoded, key_of, named
+from multisi.trajectories.conditions import encoded, key_of, named, rounded
 from multisi.trajectories.coupling import Curved
 from multisi.trajectories.growth import masses_of
 from multisi.trajectories.snapshots import LEAST, Snapshots
@@ -161,6 +161,7 @@ def only(snapshots: Snapshots, condition: Any) -> Group:
     if condition is None:
         return Group(None, 1.0, snapshots)
     told = floats(encoded(condition, snapshots.conditions), "condition").double().cpu()
+    told = torch.from_numpy(rounded(told.numpy()))
     if told.shape != (*sizes,):
         raise ConfigError(f"condition must be one vector, shape {(*sizes,)}; got {condition!r}.")
     return Group(told, 1.0, _of(snapshots, told))
@@ -180,9 +181,9 @@ def masses_within(masses: Any, kinds: Sequence[Group]) -> list[list[float]]:
     known = kinds[0].snapshots
     if kinds[0].condition is None:
         return [masses_of(masses, known)]
-    if isinstance(masses, Mapping):
+    if hasattr(masses, "items"):
         given = {key_of(condition, known.conditions): m for condition, m in masses.items()}
-        if set(given) != {kind.key for kind in kinds}:
+        if set(given) != {kind.key for kind in kinds} or len(given) < len(masses):
             names = sorted(named(kind.key, known.conditions) for kind in kinds)
             raise DataError(f"masses must have the conditions {names}; got {list(masses)}.")
         return [masses_of(given[kind.key], kind.snapshots) for kind in kinds]

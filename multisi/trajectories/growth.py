@@ -282,6 +282,7 @@ def masses_of(given: Any, snapshots: Snapshots) -> list[float]:
     if isinstance(given, str) and given == "counts":
         return [float(len(marginal)) for marginal in snapshots.marginals]
     found = snapshots.by_time(given, "masses")
-    if not all(isinstance(m, int | float | np.number) and 0 < m < math.inf for m in found):
+    real = all(isinstance(m, int | float | np.number) and m is not True for m in found)
+    if not real or not all(0 < m < math.inf for m in found):
         raise DataError(f"masses must be positive numbers; got {found}.")
     return [float(m) for m in found]

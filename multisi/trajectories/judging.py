@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from multisi import metrics
-from multisi.common import checks, seeds
+from multisi.common import seeds
 from multisi.common.seeds import generator
 from multisi.errors import DataError
 from multisi.trajectories.chain import Chain, pot
 from multisi.trajectories.choice import states
-from multisi.trajectories.conditional import groups, masses_within
+from multisi.trajectories.conditional import Group, groups, masses_within
 from multisi.trajectories.coupling import Curved
 from multisi.trajectories.fitting import fit
 from multisi.trajectories.snapshots import COLUMNS, Snapshots, read
-from multisi.trajectories.times import real
+from multisi.trajectories.times import listed, real
 
 FIGURES = ("w1", "w2", "energy_distance", "mmd")
 """The figures of each time, in the order of the table."""
@@ -89,11 +89,7 @@ def leave_one_out(
     columns = {name: options.pop(name, None) for name in COLUMNS}
     known = read(snapshots, **columns)
     inner = known.times[1:-1]
-    wanted = (
-        list(inner)
-        if times is None
-        else [real(t, known.origin) for t in checks.several(times, "times")]
-    )
+    wanted = list(inner) if times is None else [real(t, known.origin) for t in listed(times)]
     if not wanted or not set(wanted) <= set(inner):
         raise DataError(
             f"Times that are left out must lie between others: one of {list(inner)}; got {wanted}."
@@ -114,7 +110,7 @@ def _judged(
             kind.key: {t: m for t, m in zip(known.times, mass, strict=True) if t != time}
             for kind, mass in zip(kinds, masses, strict=True)
         }
-        options = {**options, "masses": kept.get((), kept)}
+        options = {**options, "masses": _of(kept, kinds, groups(rest))}
     fitted = fit(rest, seed=seed, **options)
     conditional = groups(rest)[0].condition is not None
     for kind in kinds:
@@ -129,6 +125,14 @@ def _judged(
         }
         for name in found[0]
     }
+
+
+def _of(kept: Any, kinds: Sequence[Group], others: Sequence[Group]) -> Any:
+    """Masses for a fit: of each condition if some are left, or else the mean over conditions."""
+    if others[0].condition is not None:
+        return kept
+    times = kept[kinds[0].key]
+    return {t: sum(kind.share * kept[kind.key][t] for kind in kinds) for t in times}
 
 
 def _methods(

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from multisi import model as models
-from multisi.errors import CheckpointError, DataError
+from multisi.errors import CheckpointError
 from multisi.files import checkpoint
 from multisi.model import Model
 from multisi.trajectories.coupling import names_of
 from multisi.trajectories.growth import Growth
+from multisi.trajectories.matching import matched
 from multisi.trajectories.snapshots import read
 from multisi.trajectories.trajectory import Trajectory
 
@@ -30,7 +31,7 @@ def load(path: Any, snapshots: Any = None, *, device: Any = "cpu", **columns: An
 
     Raises:
         CheckpointError: the file is none of a trajectory, or damaged.
-        DataError: the snapshots have other times, conditions or features.
+        DataError: the snapshots have other times, dates, conditions or features.
         MultisiError: as for `multisi.load` and `read`.
 
     Examples:
@@ -59,15 +60,7 @@ def load(path: Any, snapshots: Any = None, *, device: Any = "cpu", **columns: An
     found = Trajectory(model, None, growth)
     if snapshots is None:
         return found
-    seen = read(snapshots, **columns)
-    for what, ours, theirs in (
-        ("times", seen.times, found.times),
-        ("conditions", seen.conditions, found.conditions),
-        ("shape of a row", seen.marginals[0].event_shape, model.event_shape),
-    ):
-        if ours != theirs:
-            raise DataError(f"Snapshots must have the {what} of {path}, {theirs}; got {ours}.")
-    return replace(found, snapshots=seen)
+    return replace(found, snapshots=matched(read(snapshots, **columns), model))
 
 
 def _times(told: Mapping[str, Any], model: Model) -> bool:

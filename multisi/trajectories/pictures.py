@@ -52,7 +52,9 @@ def ways(found: Trajectory, *, condition: Any = None, seed: int = 0, format: str
     check_kind(format)
     seed = seeds.check(seed)
     known = checks.instance(found, Trajectory, "found").snapshots
-    if known is None or known.marginals[0].event_shape[0] < 2:
+    if known is None:
+        raise ConfigError("A picture needs the snapshots: load the trajectory with them.")
+    if known.marginals[0].event_shape[0] < 2:
         raise ConfigError("A picture needs a trajectory with snapshots of two features or more.")
     wanted = groups(known)[:_ROWS] if condition is None else [only(known, condition)]
     panels = 3 + bool(found.growth)

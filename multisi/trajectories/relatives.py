@@ -1,5 +1,7 @@
 """Rows by their masses: shares of a snapshot in what samples become, and equal parts."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,13 +10,16 @@ from multisi.data.marginals import Marginal
 from multisi.trajectories.chain import pot
 
 
-def shares(rows: Tensor, gained: Tensor | None, marginal: Marginal) -> Tensor:
+def shares(
+    rows: Tensor, gained: Tensor | None, marginal: Marginal, labels: Sequence[int]
+) -> Tensor:
     """The shares of the rows or labels of a snapshot in samples that are matched with it.
 
     Arguments:
         rows: Samples at the time of the snapshot, float64, shape `(b, d)`.
         gained: Logarithms of their masses, shape `(1, b)`; `None` for equal ones.
         marginal: The snapshot.
+        labels: The numbers of the labels that are counted, if it has labels.
 
     Returns:
         The shares, whose sum is one for each sample, shape `(b, m)`.
@@ -28,8 +33,7 @@ def shares(rows: Tensor, gained: Tensor | None, marginal: Marginal) -> Tensor:
         plan = plan / torch.from_numpy(a)[:, None]
     if marginal.labels is None:
         return plan
-    kinds = torch.unique(marginal.labels)
-    return torch.stack([plan[:, marginal.labels == kind].sum(1) for kind in kinds], 1)
+    return torch.stack([plan[:, marginal.labels == label].sum(1) for label in labels], 1)
 
 
 def thinned(log_mass: Tensor, n: int, source: torch.Generator) -> Tensor:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from multisi.common.seeds import generator
+from multisi.data.labels import label_numbers
 from multisi.data.marginals import Marginal
 from multisi.data.prepare import prepare
 from multisi.errors import ConfigError, DataError
-from multisi.trajectories.conditions import categories, columns_of, conditions
+from multisi.trajectories.conditions import categories, columns_of, conditions, rounded
 from multisi.trajectories.times import numbers, origin_of, real
 
 LEAST = 4
@@ -31,6 +32,7 @@ class Snapshots:
         marginals: The samples of each, with their labels, weights and conditions.
         origin: The first date, if times are dates.
         conditions: The names of conditions, sorted, if they have names.
+        texts: The text of each label's number, where labels of a table are text.
 
     Examples:
         >>> found = read({0: np.zeros((9, 2)), 2.5: np.ones((9, 2))})
@@ -42,12 +44,20 @@ class Snapshots:
     marginals: tuple[Marginal, ...]
     origin: str | None = None
     conditions: tuple[str, ...] = ()
+    texts: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def places(self) -> Tensor:
         """The times from 0 to 1, float64, so that their unit does not matter."""
         times = torch.tensor(self.times, dtype=torch.float64)
         return (times - times[0]) / (times[-1] - times[0])
+
+    @property
+    def labels(self) -> dict[Any, int]:
+        """The labels of all times, sorted, and the number of each."""
+        told = [m.labels for m in self.marginals if m.labels is not None]
+        numbers = torch.unique(torch.cat(told)).tolist() if told else []
+        return dict(sorted((self.texts.get(number, number), number) for number in numbers))
 
     @property
     def samples(self) -> list[Tensor]:
@@ -129,30 +139,25 @@ def read(
     if isinstance(snapshots, Snapshots):
         return snapshots
     told = columns_of(condition)
-    names: tuple[str, ...] = ()
     if isinstance(snapshots, Mapping):
         if time or embedding or label or weight or condition is not None:
             raise ConfigError(
                 "time, embedding, label, weight and condition are for tables and AnnData."
             )
-        parts = {key: _marginal(key, value) for key, value in snapshots.items()}
-    elif hasattr(snapshots, "obsm") and hasattr(snapshots, "obs"):
+        return _ordered({key: _marginal(key, value) for key, value in snapshots.items()})
+    if hasattr(snapshots, "obsm") and hasattr(snapshots, "obs"):
         rows, frame = embedded(snapshots, embedding), snapshots.obs
-        parts, names = _split(rows, None, frame, time, label, weight, told)
-    elif hasattr(snapshots, "columns") and hasattr(snapshots, "iloc"):
+        return _split(rows, None, frame, time, label, weight, told)
+    if hasattr(snapshots, "columns") and hasattr(snapshots, "iloc"):
         if embedding:
             raise ConfigError("embedding is for AnnData; a table has its columns.")
         used = [name for name in (time, label, weight, *told) if name is not None]
         values = snapshots[[name for name in snapshots.columns if name not in used]]
-        parts, names = _split(
-            values, list(map(str, values.columns)), snapshots, time, label, weight, told
-        )
-    else:
-        raise ConfigError(
-            "snapshots must be a mapping of time to samples, a DataFrame or an AnnData; got "
-            f"{type(snapshots).__name__}."
-        )
-    return replace(_ordered(parts), conditions=names)
+        return _split(values, list(map(str, values.columns)), snapshots, time, label, weight, told)
+    raise ConfigError(
+        "snapshots must be a mapping of time to samples, a DataFrame or an AnnData; got "
+        f"{type(snapshots).__name__}."
+    )
 
 
 def embedded(data: Any, key: str | None) -> "np.ndarray[Any, Any]":
@@ -176,8 +181,8 @@ def _split(
     label: str | None,
     weight: str | None,
     told: Sequence[str],
-) -> tuple[dict[Any, Marginal], tuple[str, ...]]:
-    """The rows of each time, and the names of conditions."""
+) -> Snapshots:
+    """The rows of each time, with the names of conditions and labels."""
     for what, name in (("label", label), ("weight", weight)):
         if name is not None:
             check_column(frame, what, name)
@@ -196,7 +201,17 @@ def _split(
         )
     if told and all(part.condition is None for part in parts.values()):
         raise ConfigError(f"No row has a condition in {list(told)}: leave condition out.")
-    return parts, names
+    return replace(_ordered(parts), conditions=names, texts=_texts(frame, label))
+
+
+def _texts(frame: Any, label: str | None) -> dict[int, str]:
+    """The texts of labels by their numbers; none for labels that are numbers."""
+    if label is None:
+        return {}
+    texts = list(frame[label].unique())
+    if not all(isinstance(text, str) for text in texts):
+        return {}
+    return dict(zip(label_numbers(texts).tolist(), map(str, texts), strict=True))
 
 
 def times_of(frame: Any, time: Any, told: Sequence[str]) -> Any:
@@ -256,6 +271,7 @@ def _ordered(parts: Mapping[Any, Marginal]) -> Snapshots:
     ready = prepare(bare)
     marginals = [copy.copy(m) for m in ready.values() if isinstance(m, Marginal)]
     for made, given in zip(marginals, parts.values(), strict=True):
-        made.condition = given.condition
+        if given.condition is not None:
+            made.condition = torch.from_numpy(rounded(given.condition.double().numpy()))
     found = Snapshots(tuple(times), tuple(marginals), origin_of(list(parts)))
     return found.at(order)

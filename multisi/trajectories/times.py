@@ -68,9 +68,7 @@ def checked_times(times: Any, known: Sequence[float], origin: str | None = None)
     Raises:
         ConfigError: they are no times, or outside.
     """
-    times = times.tolist() if isinstance(times, Tensor) else times
-    one = isinstance(times, int | float | np.number | str) or hasattr(times, "year")
-    found = [real(t, origin) for t in ([times] if one else checks.several(times, "times"))]
+    found = [real(t, origin) for t in listed(times)]
     outside = [t for t in found if not known[0] <= t <= known[-1]]  # NaN, too.
     if not found or outside:
         since = "" if origin is None else f" days since {origin}"
@@ -81,10 +79,27 @@ def checked_times(times: Any, known: Sequence[float], origin: str | None = None)
     return found
 
 
+def listed(times: Any) -> list[Any]:
+    """One time or several, numbers or dates, as a list.
+
+    Raises:
+        ConfigError: they are neither.
+    """
+    times = times.tolist() if isinstance(times, Tensor) else times
+    dates = np.asarray(times if hasattr(times, "dtype") else 0)
+    if dates.dtype.kind == "M":  # In nanoseconds a list of them would have integers.
+        return list(np.atleast_1d(dates.astype("datetime64[ms]")))
+    if isinstance(times, int | float | np.number | str | datetime.date):
+        return [times]
+    return checks.several(times, "times")
+
+
 def real(value: Any, origin: str | None = None) -> float:
     """A time as a number, dates as days since the origin; NaN for anything else."""
-    if isinstance(value, int | float | np.number):
+    try:
         return float(value)
+    except (TypeError, ValueError):
+        pass
     try:
         return float("nan") if origin is None else numbers([value], origin)[0]
     except DataError:

@@ -17,6 +17,7 @@ from multisi.trajectories import motion
 from multisi.trajectories.conditional import only
 from multisi.trajectories.conditions import encoded, of_condition
 from multisi.trajectories.growth import Growth
+from multisi.trajectories.matching import matched
 from multisi.trajectories.relatives import shares, thinned
 from multisi.trajectories.snapshots import Snapshots, read
 from multisi.trajectories.times import checked_times
@@ -27,7 +28,7 @@ _POOL, _ENOUGH = 2, 4000
 """Rows that are moved for each one of a law with growth, and rows that show a total mass."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trajectory:
     """Trajectories through snapshots: what `multisi.trajectories.fit` learns.
 
@@ -59,6 +60,11 @@ class Trajectory:
     def conditions(self) -> tuple[str, ...]:
         """The names of conditions, sorted; none where conditions are numbers."""
         return tuple(self.model.card["trajectory"].get("conditions", ()))
+
+    @property
+    def labels(self) -> tuple[Any, ...]:
+        """The labels of all snapshots, sorted, in the order of what `descendants` returns."""
+        return tuple(self._seen().labels)
 
     def sample(
         self,
@@ -148,24 +154,19 @@ class Trajectory:
 
         Raises:
             ConfigError: the time is outside the range, or there are no snapshots.
+            DataError: samples are not like those that were fitted.
             MultisiError: as for `sample`.
         """
-        known = self._seen() if samples is None else read(samples)
-        if known.times != self.times:
-            raise ConfigError(
-                f"samples must be snapshots at {list(self.times)}; got {list(known.times)}."
-            )
+        known = self._seen() if samples is None else matched(read(samples), self.model)
         checks.not_set(options, ("return_growth",), "a trajectory")
         known = only(known, condition).snapshots
-        if condition is not None:
-            options["condition"] = condition
         at, n = self._time(time), checks.integer(n, "n")
         near, random = motion.sides(self.times, at), generator(seeds.check(seed), 15)
         last = round(n * near[-1][1])
         grows, parts = bool(self.growth), []
         for (place, _), count in zip(near, [n - last, last][-len(near) :], strict=True):
             x = known.marginals[place].drawn(_POOL * count if grows else count, random)
-            told = {**options, "seed": seed, "return_growth": grows}
+            told = {**options, "seed": seed, "condition": condition, "return_growth": grows}
             moved = self.sample(x, self.times[place], [at], **told)
             if grows:
                 moved = moved[0][:, thinned(moved[1][0], count, random)]
@@ -207,9 +208,8 @@ class Trajectory:
             ConfigError: the time is outside the range, or there is no growth.
             MultisiError: as for `Model.transport`.
         """
-        growth, rows = self._grows(condition), self.model.given(x).rows.cpu()
-        found: Tensor = growth(rows, self._time(time))
-        return found
+        rows = self.model.given(x).rows.cpu()
+        return torch.as_tensor(self._grows(condition)(rows, self._time(time)))
 
     def velocity(self, x: Any, time: float, condition: Any = None) -> Any:
         """The velocity of the flow, in data units per unit of time, shape of `x`.
@@ -226,8 +226,7 @@ class Trajectory:
         first, last = self.times[0], self.times[-1]
         given, path = self.model.given(x), motion.curve(self.model, self.times, first, last)
         place = (self._time(time) - first) / (last - first)
-        told = encoded(condition, self.conditions)
-        found = self.model.velocity(given.rows, path, place, told)
+        found = self.model.velocity(given.rows, path, place, encoded(condition, self.conditions))
         return given.back(found / (last - first))
 
     def descendants(self, x: Any, time: float, at: float, **options: Any) -> Tensor:
@@ -242,8 +241,8 @@ class Trajectory:
             options: Options of `sample`.
 
         Returns:
-            For each sample the probabilities of the labels of the snapshot, in sorted order, or
-            without labels of its rows, shape `(b, m)`. With growth rows count by their masses.
+            For each sample the probabilities of `labels`, or without labels of the rows of the
+            snapshot that have the condition, shape `(b, m)`. With growth rows count by mass.
 
         Raises:
             ConfigError: `at` is not the time of a snapshot, or there are no snapshots.
@@ -257,7 +256,7 @@ class Trajectory:
         """The shares of the rows or labels of a snapshot in what samples become there."""
         time, at = (self._time(t) for t in (time, at))
         checks.not_set(options, ("return_growth",), "a trajectory")
-        known = only(self._seen(), options.get("condition")).snapshots
+        known, seen = only(self._seen(), options.get("condition")).snapshots, self._seen()
         if at not in self.times or sign * (at - time) < 0:
             raise ConfigError(
                 f"at must be the time of a snapshot, one of {list(self.times)} that is later for "
@@ -267,7 +266,8 @@ class Trajectory:
         found: Any = self.sample(x, time, [at], **options, return_growth=grows)
         states, gained = found if grows else (found, None)
         rows = arrays.floats(states, "states")[0].double().cpu()
-        return shares(rows, gained, known.marginals[self.times.index(at)])
+        goal = known.marginals[self.times.index(at)]
+        return shares(rows, gained, goal, list(seen.labels.values()))
 
     def ancestors(self, x: Any, time: float, at: float, **options: Any) -> Tensor:
         """Where the samples of one time come from; as `descendants`, for an earlier time.

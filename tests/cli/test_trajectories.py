@@ -47,6 +47,23 @@ def test_masses_and_perturbations(table):
     assert found.log_growth(np.zeros((4, 2)), 1, "new").shape == (4,)
 
 
+def test_annotated_data_whose_first_time_is_shared(table, tmp_path, capsys):
+    anndata = pytest.importorskip("anndata")
+    drug = np.where(table["day"] == 0, None, np.tile(["none", "new"], 45))
+    data = anndata.AnnData(obs=table[["day"]].assign(drug=drug).rename(index=str))
+    data.obsm["X_pca"] = table[["u", "v"]].to_numpy()
+    data.write_h5ad("cells.h5ad")
+    words = [word.replace("cells.csv", "cells.h5ad") for word in WORDS]
+    assert main([*words, "--condition", "drug", "--masses", "counts"]) == 0
+    told = anndata.read_h5ad(tmp_path / "out/cells.h5ad")
+    assert np.isfinite(told.obsm["X_pca_velocity"]).all()
+    assert np.isfinite(told.obs["log_growth"]).all()
+    for wrong, message in (("1=1", "must be counts where"), ("counts", "give it alone")):
+        more = ["--masses", "0=1"] if wrong == "counts" else ["--condition", "drug"]
+        assert main([*words, "--masses", wrong, *more]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_annotated_data(table, capsys):
     anndata = pytest.importorskip("anndata")
     data = anndata.AnnData(obs=table[["day"]].rename(index=str))

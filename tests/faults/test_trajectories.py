@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from multisi import trajectories
+from multisi import Marginal, trajectories
 from multisi.errors import CheckpointError, DataError, MultisiError
 from multisi.files import checkpoint
 from multisi.trajectories.growth import Growth
@@ -43,6 +43,10 @@ COUNTS.obsm["X_umap"] = np.tile(X, (2, 1))
         (TABLE.assign(day=pd.Categorical([0] * 18, [0, 1])), {"time": "day"}, "got 1"),
         (COUNTS, {"time": "day"}, r"it has 'X_umap'. Counts must be normalised and embedded"),
         ({0: X, 1: X}, {"masses": {0: 1}}, "masses must have the times"),
+        ({0: X, 1: X}, {"masses": {0: 1, 1: True}}, "masses must be positive numbers"),
+        (TABLE, {"time": "day", "condition": ["u", "u"]}, "must name each column once"),
+        (TABLE.assign(c=pd.Timestamp(0)), {"time": "day", "condition": "c"}, "numbers or names"),
+        (TABLE.assign(c=1j), {"time": "day", "condition": "c"}, "numbers or names"),
         ({0: X, 1: X}, {"bend": 2}, "bend must be a number from 0 to 1"),
     ],
 )
@@ -112,4 +116,24 @@ def test_snapshots_of_another_trajectory(grown, tmp_path):
     ):
         with pytest.raises(DataError, match=words):
             trajectories.load(file, snapshots)
+    dated = {f"2026-01-0{day}": X for day in (1, 2, 3)}
+    with pytest.raises(DataError, match="must have the first date"):
+        trajectories.load(file, dated)
+    told = {t: Marginal(X, condition=[[0.0], [1.0], [1.0]] * 3) for t in range(3)}
+    with pytest.raises(DataError, match="must have the size of a condition"):
+        trajectories.load(file, told)
     assert trajectories.load(file, {t: X for t in range(3)}).mass(0.5) > 0
+
+
+def test_snapshots_of_another_trajectory_are_aligned_by_name(tmp_path):
+    table = pd.concat([TABLE.assign(v=TABLE["v"] + 30), TABLE.assign(day=2)])
+    found = trajectories.fit(table, time="day", **QUICK)
+    found.save(tmp_path / "cells.safetensors")
+    swapped = table[["v", "day", "u"]]
+    again = trajectories.load(tmp_path / "cells.safetensors", swapped, time="day")
+    assert torch.equal(again.law(0, 5), found.law(0, 5))
+    other = trajectories.read(swapped, time="day")
+    assert torch.equal(found.law(0, 5, samples=other), found.law(0, 5))
+    renamed = table.rename(columns={"u": "q"})
+    with pytest.raises(DataError, match="q"):
+        trajectories.load(tmp_path / "cells.safetensors", renamed, time="day")

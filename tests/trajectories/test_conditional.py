@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from multisi import Marginal, trajectories
-from multisi.errors import ConfigError, DataError
+from multisi.errors import ConfigError, DataError, MultisiError
 from multisi.trajectories import read
 from multisi.trajectories.conditional import groups, only
 
@@ -253,6 +253,8 @@ def test_masses_of_conditions_that_are_none(grown, treated):
     for condition in (None, [0.5, 0.5]):
         with pytest.raises(ConfigError, match="Growth is known for the conditions"):
             grown.log_growth(x, 0.5, condition)
+    with pytest.raises(ConfigError, match=r"Give condition=, one of \['none', 'toxic'\]"):
+        grown.velocity(x, 0.5)
     with pytest.raises(ConfigError, match="one vector of numbers"):
         grown.sample(x, 0.5, [1.0], condition=["none"] * 9, return_growth=True)
 
@@ -261,3 +263,90 @@ def test_masses_by_doses(snapshots):
     each = dict.fromkeys((0.0, 0.5, 1.0), 2.0)
     found = trajectories.fit(snapshots, masses=dict.fromkeys(DOSES, each), steps=2, **QUICK)
     assert found.mass(0.75, [1.0]) == pytest.approx(2.0, rel=0.1)
+
+
+def test_text_that_looks_like_numbers_is_a_name(treated):
+    for names in (("1", "2"), ("001", "1"), ("1_0", "10"), ("inf", "nan"), ("x", "x\0")):
+        table = treated.assign(
+            drug=treated["drug"].map(dict(zip(("none", "toxic"), names, strict=True)))
+        )
+        for drug in (table["drug"], table["drug"].astype("category")):
+            found = read(table.assign(drug=drug), time="day", condition="drug")
+            assert found.conditions == tuple(sorted(names)) and len(groups(found)) == 2
+    numbers = treated["drug"].map({"none": 1, "toxic": 2}).astype("category")
+    found = read(treated.assign(drug=numbers), time="day", condition="drug")
+    assert not found.conditions and [g.key for g in groups(found)] == [(1.0,), (2.0,)]
+
+
+def test_names_in_arrays_of_every_kind(grown):
+    x = branches(4, 0.5, 1)
+    names = ["none", "toxic", "toxic", "none"]
+    exact = grown.velocity(x, 0.5, names)
+    series = pd.Series(names)
+    for given in (
+        tuple(names),
+        np.array(names),
+        np.array(names, object),
+        series,
+        series.astype("category"),
+        series.astype("string"),
+        pd.Index(names),
+    ):
+        assert torch.equal(grown.velocity(x, 0.5, given), exact)
+    for ragged in ([["none"], ["none", "toxic"]], [["none"]] * 4):
+        with pytest.raises(MultisiError, match="condition"):
+            grown.velocity(x, 0.5, ragged)
+        with pytest.raises(MultisiError, match="condition"):
+            grown.log_growth(x, 0.5, ragged)
+
+
+def test_doses_in_both_accuracies():
+    x = cells(40, 0.0, 0.0)
+    doses = torch.tensor([[0.1], [0.7]]).repeat_interleave(20, 0)
+    data = {0: x, 1: Marginal(x + 1, condition=doses), 2: Marginal(x, condition=doses.double())}
+    each = {0: 1.0, 1: 1.0, 2: 1.0}
+    found = trajectories.fit(data, masses={0.1: each, np.float32(0.7): each}, steps=1, **QUICK)
+    assert len(groups(read(data))) == 2
+    for dose in (0.1, [0.1], np.float32(0.1), torch.tensor([0.1]), np.array([0.1])):
+        assert found.law(0.5, 3, condition=dose).shape == (3, 2)
+        assert found.mass(0.5, dose) == pytest.approx(1.0, rel=0.2)
+        assert found.log_growth(x, 0.5, dose).shape == (40,)
+        assert found.sample(x, 0, [1], condition=dose).shape == (1, 40, 2)
+
+
+def test_a_time_with_conditions_is_left_out_between_times_without(treated):
+    shared = treated.assign(drug=treated["drug"].where(treated["day"] == 0.5, None))
+    columns = {"time": "day", "condition": "drug"}
+    found = trajectories.leave_one_out(shared, masses="counts", steps=1, **columns, **QUICK)
+    assert list(found.figures) == [0.5]
+
+
+def test_a_mapping_for_a_trajectory_with_names(grown, treated, tmp_path):
+    grown.save(tmp_path / "m.safetensors")
+    columns = ["u", "v"]
+    mapping = {
+        day: Marginal(
+            part[columns].to_numpy(),
+            condition=None if day == 0 else pd.get_dummies(part["drug"]).to_numpy(float),
+        )
+        for day, part in treated.groupby("day")
+    }
+    for again, options in (
+        (trajectories.load(tmp_path / "m.safetensors"), {"samples": mapping}),
+        (trajectories.load(tmp_path / "m.safetensors", mapping), {}),
+    ):
+        made = again.law(0.25, 9, condition="toxic", **options)
+        assert torch.allclose(made, grown.law(0.25, 9, condition="toxic"))
+
+
+def test_descendants_have_the_same_labels_under_all_conditions(treated):
+    side = np.where(treated["v"] > 0, "upper", "lower")
+    some = treated.assign(kind=side)
+    some = some[(some["drug"] != "toxic") | (some["kind"] == "lower")]
+    columns = {"time": "day", "condition": "drug", "label": "kind"}
+    found = trajectories.fit(some, steps=1, **columns, **QUICK)
+    assert found.labels == ("lower", "upper")
+    for drug in ("none", "toxic"):
+        told = found.descendants(branches(9, 0.5, 0), 0.5, 1.0, condition=drug)
+        assert told.shape == (9, 2)
+    assert told[:, 1].sum() == 0

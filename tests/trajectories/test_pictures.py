@@ -21,8 +21,9 @@ def test_ways_in_every_format():
 
 def test_what_has_no_picture():
     found = trajectories.fit(snapshots(1), **QUICK)
-    for given in (found, trajectories.Trajectory(found.model)):
-        with pytest.raises(ConfigError, match="two features or more"):
+    bare = trajectories.Trajectory(found.model)
+    for given, words in ((found, "two features or more"), (bare, "load the trajectory with them")):
+        with pytest.raises(ConfigError, match=words):
             trajectories.ways(given)
     with pytest.raises(ConfigError, match="format must be"):
         trajectories.ways(found, format="bmp")

@@ -264,7 +264,7 @@ def test_options_that_are_set_already(fitted):
     for name in ("grid", "path", "return_path"):
         with pytest.raises(ConfigError, match=f"{name} cannot be an option here"):
             fitted.sample(x, 0.0, [1.0], **{name: None})
-    with pytest.raises(ConfigError, match="samples must be snapshots at"):
+    with pytest.raises(DataError, match="must have the times of the trajectory"):
         fitted.law(0.5, 5, samples={0: X, 7: X})
     with pytest.raises(ConfigError, match="earlier for ancestors"):
         fitted.ancestors(x, 0.0, 1.0)
@@ -357,3 +357,34 @@ def test_dates_wherever_there_are_times(tmp_path):
         trajectories.annotate(numbers, late, time="day")
     with pytest.raises(ConfigError, match="time must be one of the columns"):
         trajectories.annotate(numbers, late, time=["day"])
+
+
+def test_dates_in_arrays():
+    days = pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-04"])
+    data = {day: turning(30, 0.1 * i) for i, day in enumerate(days)}
+    found = trajectories.fit(data, steps=1, **QUICK)
+    x = turning(5, 0.0)
+    exact = found.sample(x, 0, [0, 1, 3])
+    for times in (days, days.to_series(), days.to_numpy(), list(days), days.to_numpy("M8[D]")):
+        assert torch.equal(found.sample(x, days[0], times), exact)
+    for one in (days[1], days[1].to_datetime64(), days[1].date(), "2026-01-02", 1):
+        assert torch.allclose(found.sample(x, days[0], one), exact[1:2], atol=1e-2)
+    for left in (days[1:2], days[1], "2026-01-02", 1.0):
+        assert list(trajectories.leave_one_out(data, left, steps=1, **QUICK).figures) == [1.0]
+
+
+def test_labels_are_in_the_order_of_their_text():
+    source, names = np.random.default_rng(0), ("alpha", "beta", "gamma")
+    parts = [
+        pd.DataFrame(source.normal(size=(20, 2)) + 20 * k, columns=["u", "v"]).assign(t=t, kind=n)
+        for t in (0, 1)
+        for k, n in enumerate(names)
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    found = trajectories.fit(table, time="t", label="kind", steps=1, **QUICK)
+    assert found.labels == names
+    start = table[table["t"] == 0][["u", "v"]].to_numpy()
+    told = found.ancestors(start, 1, 0)
+    assert (
+        told.shape == (60, 3) and (told.argmax(1) == torch.arange(3).repeat_interleave(20)).all()
+    )

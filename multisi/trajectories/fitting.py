@@ -106,7 +106,7 @@ def fit(
     model.card["trajectory"] = {
         "times": list(known.times),
         "origin": known.origin,
-        "conditions": list(known.conditions),
+        "conditions": [] if kinds[0].condition is None else list(known.conditions),
         "grown": [list(condition) for condition in growth],
         "bend": bend,
         "spread": spread,

@@ -11,9 +11,10 @@ from multisi.data.marginals import AnyMarginal, Marginal, StandardNormal
 from multisi.errors import ConfigError
 from multisi.trajectories.chain import Chain
 from multisi.trajectories.choice import choose, with_spread
-from multisi.trajectories.conditional import Conditioned, Group, groups, masses_within
+from multisi.trajectories.conditioned import Conditioned
 from multisi.trajectories.coupling import Curved, names_of
 from multisi.trajectories.curves import Curve
+from multisi.trajectories.groups import Group, groups, masses_within
 from multisi.trajectories.growing import Growing
 from multisi.trajectories.growth import Growth, gains, learn
 from multisi.trajectories.motion import BOW, NOISE

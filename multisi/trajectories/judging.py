@@ -14,9 +14,9 @@ from multisi.common.seeds import generator
 from multisi.errors import DataError
 from multisi.trajectories.chain import Chain, pot
 from multisi.trajectories.choice import states
-from multisi.trajectories.conditional import Group, groups, masses_within
 from multisi.trajectories.coupling import Curved
 from multisi.trajectories.fitting import fit
+from multisi.trajectories.groups import Group, groups, masses_within
 from multisi.trajectories.snapshots import COLUMNS, Snapshots, read
 from multisi.trajectories.times import listed, real
 

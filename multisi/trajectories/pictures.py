@@ -12,8 +12,8 @@ from multisi.common.printable import printable
 from multisi.common.seeds import generator
 from multisi.common.torch_state import own_state
 from multisi.errors import ConfigError
-from multisi.trajectories.conditional import Group, groups, only
 from multisi.trajectories.conditions import named
+from multisi.trajectories.groups import Group, groups, only
 from multisi.trajectories.trajectory import Trajectory
 
 _WAYS, _CELLS, _LAW, _GRID, _MOMENTS, _ROWS = 120, 600, 1000, 24, 17, 8

@@ -14,8 +14,8 @@ from multisi.errors import ConfigError
 from multisi.files import checkpoint
 from multisi.model import Model
 from multisi.trajectories import motion
-from multisi.trajectories.conditional import only
 from multisi.trajectories.conditions import encoded, of_condition
+from multisi.trajectories.groups import only
 from multisi.trajectories.growth import Growth
 from multisi.trajectories.matching import matched
 from multisi.trajectories.relatives import shares, thinned

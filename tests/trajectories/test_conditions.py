@@ -6,7 +6,7 @@ import torch
 from multisi import Marginal, trajectories
 from multisi.errors import ConfigError, DataError, MultisiError
 from multisi.trajectories import read
-from multisi.trajectories.conditional import groups, only
+from multisi.trajectories.groups import groups, only
 
 QUICK = {"progress": False, "network_options": {"width": 64, "depth": 3}, "batch_size": 256}
 DOSES = (0.0, 1.0, 2.0)

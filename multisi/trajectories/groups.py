@@ -47,6 +47,8 @@ def groups(snapshots: Snapshots) -> list[Group]:
     if len({c.shape[1] for c in told}) > 1:
         raise DataError(f"Conditions must have one size; got {[c.shape[1] for c in told]}.")
     kinds, counts = torch.unique(torch.cat(told), dim=0, return_counts=True)
+    if snapshots.conditions:  # The first name has the largest vector.
+        kinds, counts = kinds.flip(0), counts.flip(0)
     found = []
     for kind, count in zip(kinds, counts.tolist(), strict=True):
         found.append(Group(kind, count / int(counts.sum()), _of(snapshots, kind)))

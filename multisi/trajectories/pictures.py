@@ -60,13 +60,15 @@ def ways(found: Trajectory, *, condition: Any = None, seed: int = 0, format: str
     panels = 3 + bool(found.growth)
     with drawn(4.3 * panels, 4.2 * len(wanted)) as figure:
         rows = figure.subplots(len(wanted), panels, sharex=True, sharey=True, squeeze=False)
-        for axes, group in zip(rows, wanted, strict=True):
-            _row(figure, axes, found, group, seed)
+        maps = [_row(figure, *row, found, seed) for row in zip(rows, wanted, strict=True)]
+        largest = max([float(np.abs(m.get_array()).max()) for m in maps if m], default=0)
+        for shown in filter(None, maps):  # One colour means one rate in all rows.
+            shown.set_clim(-largest or -1.0, largest or 1.0)
         return picture(figure, format, 100)
 
 
-def _row(figure: Any, axes: Any, found: Trajectory, group: Group, seed: int) -> None:
-    """The panels of one condition."""
+def _row(figure: Any, axes: Any, group: Group, found: Trajectory, seed: int) -> Any:
+    """The panels of one condition; returns the map of growth, if there is one."""
     known, random = group.snapshots, generator(seed, 18)
     told: dict[str, Any] = {} if group.condition is None else {"condition": group.condition}
     shown = [m.take(m.draw(min(_CELLS, len(m)), random)) for m in known.marginals]
@@ -83,20 +85,19 @@ def _row(figure: Any, axes: Any, found: Trajectory, group: Group, seed: int) -> 
         axes[2].scatter(*law[:, :2].cpu().T, s=3, color=colour, label=f"{t:.3g}", linewidths=0)
     axes[2].legend(title="time", markerscale=4, fontsize=7)
     axes[2].set_title("laws between snapshots")
-    if found.growth:
-        rates = [found.log_growth(x, t, **told) for x, t in zip(laws, middles, strict=True)]
-        _rates(figure, axes[3], torch.cat(rates).numpy(), torch.cat(laws))
+    if not found.growth:
+        return None
+    rates = [found.log_growth(x, t, **told) for x, t in zip(laws, middles, strict=True)]
+    return _rates(figure, axes[3], torch.cat(rates).numpy(), torch.cat(laws))
 
 
-def _rates(figure: Any, axis: Any, rate: "np.ndarray[Any, Any]", states: Tensor) -> None:
+def _rates(figure: Any, axis: Any, rate: "np.ndarray[Any, Any]", states: Tensor) -> Any:
     """The rate of growth of cells at times between snapshots; red grows, blue dies."""
-    largest = max(float(np.abs(rate).max()), 1e-12)
     x, y = states[:, :2].cpu().double().numpy().T
-    shown = axis.scatter(
-        x, y, s=3, c=rate, cmap="coolwarm", vmin=-largest, vmax=largest, linewidths=0
-    )
+    shown = axis.scatter(x, y, s=3, c=rate, cmap="coolwarm", linewidths=0)
     figure.colorbar(shown, ax=axis, label="rate of growth", shrink=0.8)
     axis.set_title("growth")
+    return shown
 
 
 def _cells(

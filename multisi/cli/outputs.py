@@ -57,16 +57,16 @@ def make_folder(folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def folder_of(work: pathlib.Path) -> Iterator[None]:
-    """Make a folder for the outputs of some work; if it fails with none, a new one goes again."""
-    new = not work.exists()
-    make_folder(work)
+def new_folder(folder: pathlib.Path) -> Iterator[None]:
+    """Make a folder for the outputs of what follows; if that fails with none, it goes again."""
+    new = not folder.exists()
+    make_folder(folder)
     try:
         yield
     except BaseException:
         if new:
             with contextlib.suppress(OSError):
-                work.rmdir()  # Only where it is empty.
+                folder.rmdir()  # Only where it is empty.
         raise
 
 

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
         )
     data = _table(table)
     known = trajectories.read(data, **columns)
-    with outputs.folder_of(folder):
+    with outputs.new_folder(folder):
         found = trajectories.fit(known, **given)
         found.save(model)
     if hasattr(data, "obsm"):

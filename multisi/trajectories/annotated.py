@@ -96,8 +96,6 @@ def _means(of: Any, x: Any, at: float, given: Any, everyone: Any) -> "np.ndarray
     if given is None:
         parts = [share * np.asarray(of(x, at, k)) for k, share in zip(kinds, shares, strict=True)]
         return np.asarray(np.sum(parts, axis=0))
-    made = np.asarray(of(x, at, given[0])).copy()
-    for kind in np.unique(given, axis=0):
-        here = (given == kind).all(1)
-        made[here] = np.asarray(of(x[here], at, kind))
-    return made
+    places = [np.flatnonzero((given == kind).all(1)) for kind in np.unique(given, axis=0)]
+    made = np.concatenate([np.asarray(of(x[here], at, given[here[0]])) for here in places])
+    return np.asarray(made[np.concatenate(places).argsort()])

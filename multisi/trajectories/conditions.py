@@ -77,8 +77,9 @@ def conditions(
 def rounded(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Conditions as float64 with the accuracy of float32, so that both mean the same."""
     values = np.asarray(values, np.float64)
-    whole = (values == np.round(values)) | ~np.isfinite(values)
-    found: np.ndarray[Any, Any] = np.where(whole, values, np.float64(np.float32(values)))
+    part = (values != np.round(values)) & np.isfinite(values)
+    found = values.copy()
+    found[part] = values[part].astype(np.float32)
     return found
 
 
@@ -132,13 +133,14 @@ def key_of(condition: Any, names: Sequence[str]) -> tuple[float, ...]:
     if condition is None:
         return ()
     value = encoded(condition, names)
+    value = value.detach().cpu() if isinstance(value, Tensor) else value
     try:
-        found = rounded(np.asarray(value, np.float64))
+        found = rounded(np.atleast_1d(np.asarray(value, np.float64)))
     except (TypeError, ValueError):
         found = np.zeros((0, 0))
     if found.ndim > 1 or not np.isfinite(found).all():
         raise ConfigError(f"condition must be one vector of numbers; got {condition!r}.")
-    return tuple(np.atleast_1d(found).tolist())
+    return tuple(found.tolist())
 
 
 def named(condition: Any, names: Sequence[str]) -> str:

@@ -110,7 +110,7 @@ def _judged(
             kind.key: {t: m for t, m in zip(known.times, mass, strict=True) if t != time}
             for kind, mass in zip(kinds, masses, strict=True)
         }
-        options = {**options, "masses": _of(kept, kinds, groups(rest))}
+        options = {**options, "masses": _masses_of(kept, kinds, groups(rest))}
     fitted = fit(rest, seed=seed, **options)
     conditional = groups(rest)[0].condition is not None
     for kind in kinds:
@@ -127,7 +127,7 @@ def _judged(
     }
 
 
-def _of(kept: Any, kinds: Sequence[Group], others: Sequence[Group]) -> Any:
+def _masses_of(kept: Any, kinds: Sequence[Group], others: Sequence[Group]) -> Any:
     """Masses for a fit: of each condition if some are left, or else the mean over conditions."""
     if others[0].condition is not None:
         return kept

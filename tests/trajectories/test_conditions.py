@@ -6,6 +6,7 @@ import torch
 from multisi import Marginal, trajectories
 from multisi.errors import ConfigError, DataError, MultisiError
 from multisi.trajectories import read
+from multisi.trajectories.conditions import rounded
 from multisi.trajectories.groups import groups, only
 
 QUICK = {"progress": False, "network_options": {"width": 64, "depth": 3}, "batch_size": 256}
@@ -307,6 +308,13 @@ def test_doses_in_both_accuracies():
     each = {0: 1.0, 1: 1.0, 2: 1.0}
     found = trajectories.fit(data, masses={0.1: each, np.float32(0.7): each}, steps=1, **QUICK)
     assert len(groups(read(data))) == 2
+    assert rounded(np.array([1e300, 0.1, 2**40 + 1])).tolist() == [
+        1e300,
+        np.float32(0.1),
+        2**40 + 1,
+    ]
+    asked = torch.tensor([0.1], requires_grad=True)
+    assert found.log_growth(x, 0.5, asked).shape == (40,)
     for dose in (0.1, [0.1], np.float32(0.1), torch.tensor([0.1]), np.array([0.1])):
         assert found.law(0.5, 3, condition=dose).shape == (3, 2)
         assert found.mass(0.5, dose) == pytest.approx(1.0, rel=0.2)
